@@ -1,0 +1,320 @@
+//! The encryption context: a few pairs that choose the data key and are authenticated with every value.
+
+use std::{borrow::Cow, fmt, fmt::Write as _, rc::Rc, sync::Arc};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    wire::encode::{put_lp, put_u16},
+};
+
+/// At most this many pairs.
+pub const MAX_CONTEXT_PAIRS: usize = 8;
+/// At most this many bytes in all keys and values together.
+pub const MAX_CONTEXT_BYTES: usize = 1024;
+
+/// Name/value pairs, such as `app` and `tenant`, under which values are sealed.
+///
+/// The context goes to the key service in clear text and is logged there: it must not hold
+/// personal data. At most 8 pairs and 1 KB; names that begin with `pii:` are reserved. Its
+/// `Debug` shows names only.
+///
+/// ```
+/// let context = pii_core::ctx!(app = "billing", tenant = "acme")?;
+/// assert_eq!(format!("{context:?}"), "EncryptionContext(app, tenant)");
+/// # Ok::<(), pii_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct EncryptionContext {
+    pairs: Vec<(Box<str>, Box<str>)>,
+    encoded: Box<[u8]>,
+}
+
+impl EncryptionContext {
+    /// The context without pairs.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { pairs: Vec::new(), encoded: [0, 0].into() }
+    }
+
+    /// A context of these pairs, in any order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidContext`] for an empty or reserved name, an empty value, a name given
+    /// twice, more than 8 pairs or more than 1 KB.
+    pub fn new<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self> {
+        let mut pairs: Vec<(Box<str>, Box<str>)> =
+            pairs.into_iter().map(|(name, value)| (name.as_ref().into(), value.as_ref().into())).collect();
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        let twice =
+            pairs.iter().zip(pairs.iter().skip(1)).find(|(left, right)| left.0 == right.0).map(|(left, _)| &left.0);
+        if let Some(name) = twice {
+            return Err(invalid(format!("`{name}` is given twice")));
+        }
+        let mut bytes = 0_usize;
+        for (name, value) in &pairs {
+            if name.is_empty() {
+                return Err(invalid("a name is empty"));
+            }
+            if name.starts_with("pii:") {
+                return Err(invalid(format!("`{name}` is reserved: names must not begin with `pii:`")));
+            }
+            if value.is_empty() {
+                return Err(invalid(format!("the value of `{name}` is empty")));
+            }
+            bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
+        }
+        if pairs.len() > MAX_CONTEXT_PAIRS {
+            return Err(invalid(format!("{} pairs; at most {MAX_CONTEXT_PAIRS} are allowed", pairs.len())));
+        }
+        if bytes > MAX_CONTEXT_BYTES {
+            return Err(invalid(format!("{bytes} bytes; at most {MAX_CONTEXT_BYTES} are allowed")));
+        }
+        let mut encoded = Vec::with_capacity(2 + 8 * pairs.len() + bytes);
+        put_u16(&mut encoded, pairs.len());
+        for (name, value) in &pairs {
+            put_lp(&mut encoded, name.as_bytes());
+            put_lp(&mut encoded, value.as_bytes());
+        }
+        Ok(Self { pairs, encoded: encoded.into() })
+    }
+
+    /// The pairs, sorted by name. Values are not for logs.
+    pub fn pairs(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The value of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs().find(|pair| pair.0 == name).map(|pair| pair.1)
+    }
+
+    /// The names, separated by commas: what errors may say about a context.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.pairs().map(|pair| pair.0).collect();
+        names.join(", ")
+    }
+
+    /// The canonical bytes that are authenticated: see FORMAT.md.
+    #[must_use]
+    pub fn canonical_bytes(&self) -> &[u8] {
+        &self.encoded
+    }
+
+    /// The names of those pairs of `scope` that this context lacks or has with another value.
+    pub(crate) fn names_that_differ(&self, scope: &Self) -> Vec<String> {
+        scope
+            .pairs()
+            .filter(|(name, value)| self.get(name) != Some(value))
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    }
+
+    /// Both contexts in one.
+    pub(crate) fn and(&self, other: &Self) -> Result<Self> {
+        let mut pairs: Vec<(&str, &str)> = self.pairs().collect();
+        for (name, value) in other.pairs() {
+            match self.get(name) {
+                None => pairs.push((name, value)),
+                Some(same) if same == value => {}
+                Some(_) => {
+                    return Err(Error::new(ErrorKind::ContextMismatch)
+                        .message(format!("the scope already has another value for `{name}`")));
+                }
+            }
+        }
+        Self::new(pairs)
+    }
+}
+
+impl fmt::Debug for EncryptionContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EncryptionContext({})", self.names())
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidContext).message(message)
+}
+
+/// A value that may stand in an encryption context: text, integers, UUIDs and references to them.
+///
+/// Newtypes get it by `#[derive(ContextValue)]`. `Option` has none: a context value must exist.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a value of an encryption context",
+    label = "needs a `String`, `&str`, integer, `Uuid`, or a newtype with `#[derive(ContextValue)]`",
+    note = "an encryption context value must always exist: `Option` is not accepted"
+)]
+pub trait ContextValue {
+    /// Writes the value as text.
+    fn write_context(&self, out: &mut ContextText<'_>);
+}
+
+/// Where a [`ContextValue`] writes its text.
+pub struct ContextText<'a>(&'a mut String);
+
+impl ContextText<'_> {
+    /// Appends text.
+    pub fn push(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+}
+
+impl ContextValue for str {
+    fn write_context(&self, out: &mut ContextText<'_>) {
+        out.push(self);
+    }
+}
+
+impl ContextValue for String {
+    fn write_context(&self, out: &mut ContextText<'_>) {
+        out.push(self);
+    }
+}
+
+macro_rules! delegate {
+    ($($pointer:ty),*) => {$(
+        impl<T: ContextValue + ?Sized> ContextValue for $pointer {
+            fn write_context(&self, out: &mut ContextText<'_>) { (**self).write_context(out); }
+        }
+    )*};
+}
+delegate!(&T, Box<T>, Arc<T>, Rc<T>);
+
+impl<T: ContextValue + ToOwned + ?Sized> ContextValue for Cow<'_, T> {
+    fn write_context(&self, out: &mut ContextText<'_>) {
+        (**self).write_context(out);
+    }
+}
+
+macro_rules! by_display {
+    ($($ty:ty),*) => {$(
+        impl ContextValue for $ty {
+            fn write_context(&self, out: &mut ContextText<'_>) {
+                // writing to a String cannot fail
+                let _ = write!(out.0, "{self}");
+            }
+        }
+    )*};
+}
+by_display!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, bool);
+#[cfg(feature = "uuid")]
+by_display!(uuid::Uuid);
+
+/// Collects the context of one row; the derive calls it, one pair after the other.
+#[derive(Default)]
+pub struct ContextWriter {
+    pairs: Vec<(&'static str, usize)>,
+    text: String,
+}
+
+impl ContextWriter {
+    /// Adds a pair.
+    pub fn pair<V: ContextValue + ?Sized>(&mut self, name: &'static str, value: &V) {
+        value.write_context(&mut ContextText(&mut self.text));
+        self.pairs.push((name, self.text.len()));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.pairs.clear();
+        self.text.clear();
+    }
+
+    /// Equal to that of another row exactly if the rows have the same context.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.text == other.text && self.pairs == other.pairs
+    }
+
+    pub(crate) fn finish(&self) -> Result<EncryptionContext> {
+        let mut start = 0;
+        EncryptionContext::new(self.pairs.iter().map(|&(name, end)| {
+            let value = self.text.get(start..end).unwrap_or_default();
+            start = end;
+            (name, value)
+        }))
+    }
+}
+
+/// Builds an [`EncryptionContext`]: `ctx!(app = "billing", tenant = session.tenant)?`.
+///
+/// # Errors
+/// As [`EncryptionContext::new`].
+#[macro_export]
+macro_rules! ctx {
+    ($($name:ident = $value:expr),* $(,)?) => {{
+        #[allow(unused_mut)]
+        let mut pairs: ::std::vec::Vec<(&str, ::std::string::String)> = ::std::vec::Vec::new();
+        $(pairs.push((stringify!($name), $crate::context_text(&$value)));)*
+        $crate::EncryptionContext::new(pairs)
+    }};
+}
+
+/// The text of a context value; used by [`ctx!`].
+#[doc(hidden)]
+pub fn context_text<V: ContextValue + ?Sized>(value: &V) -> String {
+    let mut text = String::new();
+    value.write_context(&mut ContextText(&mut text));
+    text
+}
+
+/// What [`Cryptor::scoped`](crate::Cryptor::scoped) takes: a context, or the result of [`ctx!`].
+pub trait IntoContext {
+    /// The context, or why it is not one.
+    ///
+    /// # Errors
+    /// As [`EncryptionContext::new`].
+    fn into_context(self) -> Result<EncryptionContext>;
+}
+
+impl IntoContext for EncryptionContext {
+    fn into_context(self) -> Result<EncryptionContext> {
+        Ok(self)
+    }
+}
+
+impl IntoContext for Result<EncryptionContext> {
+    fn into_context(self) -> Result<EncryptionContext> {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(pairs: &[(&str, &str)]) -> ErrorKind {
+        EncryptionContext::new(pairs.iter().copied()).unwrap_err().kind()
+    }
+
+    #[test]
+    fn pairs_are_sorted_and_encoded_without_ambiguity() {
+        let context = ctx!(tenant = "acme", app = "billing").unwrap();
+        assert_eq!(context.pairs().collect::<Vec<_>>(), [("app", "billing"), ("tenant", "acme")]);
+        assert_eq!(
+            context.canonical_bytes(),
+            b"\0\x02\0\0\0\x03app\0\0\0\x07billing\0\0\0\x06tenant\0\0\0\x04acme"
+        );
+        let a = EncryptionContext::new([("a", "b"), ("c", "d")]).unwrap();
+        let b = EncryptionContext::new([("a", "bcd")]).unwrap();
+        assert_ne!(a.canonical_bytes(), b.canonical_bytes());
+    }
+
+    #[test]
+    fn what_cannot_be_a_context_is_refused() {
+        let nine: Vec<String> = (0..9).map(|n| format!("k{n}")).collect();
+        assert_eq!(kind(&[("", "x")]), ErrorKind::InvalidContext);
+        assert_eq!(kind(&[("a", "")]), ErrorKind::InvalidContext);
+        assert_eq!(kind(&[("a", "1"), ("a", "1")]), ErrorKind::InvalidContext);
+        assert_eq!(kind(&[("pii:purpose", "seal")]), ErrorKind::InvalidContext);
+        assert_eq!(kind(&nine.iter().map(|k| (k.as_str(), "v")).collect::<Vec<_>>()), ErrorKind::InvalidContext);
+        assert_eq!(kind(&[("a", &"x".repeat(1024))]), ErrorKind::InvalidContext);
+        assert!(EncryptionContext::new([("a", "x".repeat(1023))]).is_ok());
+    }
+
+    #[test]
+    fn errors_and_debug_name_keys_only() {
+        let error = EncryptionContext::new([("tenant", "secret-tenant"), ("tenant", "secret-tenant")]).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret-tenant"));
+    }
+}

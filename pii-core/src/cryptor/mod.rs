@@ -1,0 +1,157 @@
+//! The cryptor: a cheap handle that seals and opens models.
+
+mod backend;
+pub(crate) mod envelope;
+mod open;
+mod place;
+mod seal;
+
+use std::{fmt, sync::Arc};
+
+pub use backend::{CryptorBackend, CryptorStats, OpenBatch, OpenItem, SealBatch, SealItem};
+pub use envelope::{CacheLimits, EnvelopeBuilder};
+pub use open::{FieldSelection, Opening};
+pub use place::ValuePlace;
+pub use seal::{SealedTexts, StoredText};
+
+use crate::{
+    audit::{Access, AuditEvent, AuditFailure, AuditSink},
+    context::{EncryptionContext, IntoContext},
+    error::{Error, ErrorKind, Result},
+    model::Mode,
+};
+
+/// Seals and opens the values of models. Cloning it is cheap; all clones share keys and counters.
+///
+/// ```
+/// use pii_core::{Cryptor, TestKeyring};
+///
+/// let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).build()?;
+/// # Ok::<(), pii_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Cryptor {
+    backend: Arc<dyn CryptorBackend>,
+    scope: Option<Arc<EncryptionContext>>,
+    /// why the scope is not one: reported by every call
+    broken_scope: Option<Error>,
+    access: Option<Arc<Access>>,
+    mode: Mode,
+    audit: Option<Arc<dyn AuditSink>>,
+    audit_failure: AuditFailure,
+}
+
+impl Cryptor {
+    /// Starts building a cryptor that seals under data keys which keyrings wrap.
+    #[must_use]
+    pub fn envelope() -> EnvelopeBuilder {
+        EnvelopeBuilder::default()
+    }
+
+    /// A cryptor over an implementation of your own.
+    #[must_use]
+    pub fn from_backend(backend: impl CryptorBackend) -> Self {
+        Self {
+            backend: Arc::new(backend),
+            scope: None,
+            broken_scope: None,
+            access: None,
+            mode: Mode::ReadWrite,
+            audit: None,
+            audit_failure: AuditFailure::Refuse,
+        }
+    }
+
+    /// The same cryptor for rows of this context only: a row whose context lacks a pair, or has
+    /// another value for it, is refused. Scopes add up.
+    ///
+    /// A tenant in a row is only a claim; a cryptor scoped to the tenant of the session makes it a
+    /// condition. Takes the result of [`ctx!`](crate::ctx) as it is: an invalid context is reported
+    /// by the first call.
+    ///
+    /// ```
+    /// # fn handle(cryptor: &pii_core::Cryptor, tenant: &str) {
+    /// let cryptor = cryptor.scoped(pii_core::ctx!(tenant = tenant));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn scoped(&self, scope: impl IntoContext) -> Self {
+        let scope = scope.into_context().and_then(|scope| match &self.scope {
+            Some(outer) => outer.and(&scope),
+            None => Ok(scope),
+        });
+        let mut scoped = self.clone();
+        match scope {
+            Ok(scope) => scoped.scope = Some(Arc::new(scope)),
+            Err(error) => scoped.broken_scope = Some(error),
+        }
+        scoped
+    }
+
+    /// The same cryptor for this actor and reason, which every audit event names.
+    #[must_use]
+    pub fn acting_as(&self, access: Access) -> Self {
+        Self { access: Some(Arc::new(access)), ..self.clone() }
+    }
+
+    /// The same cryptor limited to a mode: write-only refuses every open, read-only every seal.
+    /// A limit can't be lifted again.
+    #[must_use]
+    pub fn limited_to(&self, mode: Mode) -> Self {
+        let mut limited = self.clone();
+        limited.mode = match (self.mode, mode) {
+            (Mode::ReadWrite, other) | (other, Mode::ReadWrite) => other,
+            (a, b) if a == b => a,
+            _ => {
+                limited.broken_scope =
+                    Some(Error::new(ErrorKind::Mode).message("limited both to writing and to reading"));
+                self.mode
+            }
+        };
+        limited
+    }
+
+    /// The same cryptor with a sink for audit events.
+    #[must_use]
+    pub fn audited(&self, sink: Arc<dyn AuditSink>, failure: AuditFailure) -> Self {
+        Self { audit: Some(sink), audit_failure: failure, ..self.clone() }
+    }
+
+    /// Counters of all clones together.
+    #[must_use]
+    pub fn stats(&self) -> CryptorStats {
+        self.backend.stats()
+    }
+
+    fn usable_scope(&self) -> Result<Option<&EncryptionContext>> {
+        match &self.broken_scope {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.scope.as_deref()),
+        }
+    }
+
+    fn is_audited(&self) -> bool {
+        self.audit.is_some()
+    }
+
+    /// Records events, if there is a sink.
+    async fn record(&self, events: Vec<AuditEvent>) -> Result<()> {
+        let Some(sink) = self.audit.as_ref().filter(|_| !events.is_empty()) else { return Ok(()) };
+        match (sink.record(&events).await, self.audit_failure) {
+            (Ok(()), _) => Ok(()),
+            (Err(error), AuditFailure::GoOn) => {
+                tracing::error!(events = events.len(), %error, "audit events could not be recorded");
+                Ok(())
+            }
+            (Err(error), AuditFailure::Refuse) => Err(Error::new(ErrorKind::Audit)
+                .help("the operation was stopped; make the audit sink work and try again")
+                .source(error)),
+        }
+    }
+}
+
+impl fmt::Debug for Cryptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cryptor").field("mode", &self.mode).field("scope", &self.scope).finish_non_exhaustive()
+    }
+}

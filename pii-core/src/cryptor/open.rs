@@ -1,0 +1,235 @@
+//! From loaded models to opened ones.
+
+use std::ops::Range;
+
+use super::{
+    Cryptor,
+    backend::{OpenBatch, place_of},
+    place::{RowPlaces, ValuePlace},
+    seal::not_encrypted,
+};
+use crate::{
+    audit::{AuditEvent, Operation},
+    error::{Error, ErrorKind, Result},
+    model::{Holds, ModelSpec, PathStep, PiiModel, PlaintextPolicy, Walk, WalkMut},
+    secret::SecretBytes,
+    value::{Cell, Place, wrong_type},
+    wire::Ciphertext,
+};
+
+/// Which fields to open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum FieldSelection {
+    /// None: loaded values are only given their place, and legacy text meets its policy.
+    Nothing,
+    /// Every field whose mode allows it.
+    #[default]
+    All,
+    /// These fields, by their stable names; a field that can't be opened is an error.
+    Only(Vec<String>),
+}
+
+impl FieldSelection {
+    /// These fields.
+    pub fn only<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
+        Self::Only(names.into_iter().map(Into::into).collect())
+    }
+
+    fn check(&self, model: &ModelSpec) -> Result<()> {
+        let Self::Only(names) = self else { return Ok(()) };
+        for name in names {
+            let unknown = || {
+                Error::new(ErrorKind::Configuration)
+                    .field(model.name(), name)
+                    .message("there is no sealed field of this name")
+                    .help("use the field's stable name, as `pii_fields()` lists it")
+            };
+            let field = model.field(name).filter(|field| field.is_sealed()).ok_or_else(unknown)?;
+            let forbidden = matches!(field.holds(), Holds::Value(_) | Holds::Values(_)) && !field.mode().can_open();
+            if forbidden {
+                return Err(cannot_decrypt().field(model.name(), name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What became of each row: `Ok`, or why it could not be opened. Values of a row that failed stay
+/// sealed.
+pub type Opening = Vec<Result<()>>;
+
+/// What is to be done with one cell.
+enum Change {
+    Keep,
+    Stamp(Place),
+    Open(Place, SecretBytes),
+    Accept,
+}
+
+impl Cryptor {
+    /// Opens the values of models in place. If one value can't be opened, that is the result, and
+    /// rows that could be opened are.
+    ///
+    /// # Errors
+    /// The first error of [`Cryptor::open_each`].
+    pub async fn open<M: PiiModel>(&self, models: &mut [M]) -> Result<()> {
+        self.open_each(models, &FieldSelection::All).await?.into_iter().collect()
+    }
+
+    /// Opens chosen fields of models in place, and says for each model what became of it.
+    ///
+    /// # Errors
+    /// The outer error is for what has nothing to do with single rows: an unknown field name, a
+    /// field or cryptor in WriteOnly mode, an audit sink that fails. Then nothing was changed.
+    pub async fn open_each<M: PiiModel>(&self, models: &mut [M], fields: &FieldSelection) -> Result<Opening> {
+        let scope = self.usable_scope()?;
+        fields.check(M::MODEL)?;
+        if *fields != FieldSelection::Nothing && !self.mode.can_open() {
+            return Err(cannot_decrypt().model(M::MODEL.name()).help("this cryptor was limited to writing"));
+        }
+        let mut places = RowPlaces::default();
+        let mut rows = Vec::with_capacity(models.len());
+        let mut walk = Walk::default();
+        for model in models.iter() {
+            let start = walk.slots().len();
+            let row = match places.add(model, scope) {
+                Ok(place) => {
+                    model.visit(&mut walk);
+                    Row { place, slots: start..walk.slots().len(), failed: None }
+                }
+                Err(error) => Row { place: 0, slots: start..start, failed: Some(error) },
+            };
+            rows.push(row);
+        }
+        let mut events = Vec::new();
+        let mut changes = Vec::with_capacity(walk.slots().len());
+        let mut to_open: Vec<(usize, usize, &Ciphertext)> = Vec::with_capacity(walk.slots().len());
+        for row in &mut rows {
+            for slot in row.slots.clone() {
+                let change = match (place_of(&places, &walk, row.place, slot), walk.slots().get(slot)) {
+                    (Some(place), Some(found)) => match found.cell {
+                        Cell::Plain(_) | Cell::Opened { .. } => Change::Keep,
+                        Cell::Sealed { text, .. } => {
+                            if wants(fields, walk.path(found)) && place.field().mode().can_open() {
+                                to_open.push((row.place, slot, text));
+                            }
+                            Change::Stamp(place.stamp())
+                        }
+                        Cell::Legacy(_) if place.field().plaintext() != PlaintextPolicy::Reject => {
+                            self.note_event(&mut events, Operation::AcceptPlaintext, &place, None, None);
+                            Change::Accept
+                        }
+                        Cell::Legacy(_) => {
+                            self.note_event(&mut events, Operation::Open, &place, None, Some(ErrorKind::NotEncrypted));
+                            row.fail(place.locate(not_encrypted()));
+                            Change::Keep
+                        }
+                        Cell::Malformed(error) => {
+                            let error = Error::from(*error);
+                            self.note_event(&mut events, Operation::Open, &place, None, Some(error.kind()));
+                            row.fail(place.locate(error));
+                            Change::Keep
+                        }
+                    },
+                    _ => Change::Keep,
+                };
+                changes.push(change);
+            }
+        }
+        if !to_open.is_empty() {
+            let batch = OpenBatch { places: &places, walk: &walk, items: &to_open };
+            let results = self.backend.open(&batch).await?;
+            if results.len() != to_open.len() {
+                return Err(Error::new(ErrorKind::Configuration).message("the cryptor opened too few values"));
+            }
+            for ((result, item), &(_, slot, text)) in results.into_iter().zip(batch.items()).zip(&to_open) {
+                let ops = walk.slots().get(slot).map(|found| found.ops);
+                let result = result.and_then(|plain| match ops {
+                    Some(ops) if !(ops.check)(plain.expose()) => Err(wrong_type(ops.code)),
+                    _ => Ok(plain),
+                });
+                let refused = result.as_ref().err().map(Error::kind);
+                self.note_event(&mut events, Operation::Open, &item.place, Some(text), refused);
+                match (result, changes.get_mut(slot)) {
+                    (Ok(plain), Some(change)) => change.open(plain),
+                    (Ok(_), None) => {}
+                    (Err(error), _) => {
+                        let row = rows.partition_point(|row| row.slots.end <= slot);
+                        if let Some(row) = rows.get_mut(row) {
+                            row.fail(item.place.locate(error));
+                        }
+                    }
+                }
+            }
+        }
+        self.record(events).await?;
+        let mut changes = changes.into_iter();
+        for (model, row) in models.iter_mut().zip(&rows) {
+            if row.slots.is_empty() {
+                continue;
+            }
+            let mut walk = WalkMut::default();
+            model.visit_mut(&mut walk);
+            for (cell, change) in walk.cells.into_iter().zip(changes.by_ref()) {
+                change.apply(cell, row.failed.is_none());
+            }
+        }
+        Ok(rows.into_iter().map(|row| row.failed.map_or(Ok(()), Err)).collect())
+    }
+
+    fn note_event(
+        &self,
+        events: &mut Vec<AuditEvent>,
+        operation: Operation,
+        place: &ValuePlace<'_>,
+        text: Option<&Ciphertext>,
+        refused: Option<ErrorKind>,
+    ) {
+        if self.is_audited() {
+            events.push(self.event(operation, place, text.map(Ciphertext::key_id), refused));
+        }
+    }
+}
+
+/// A row of the batch: where it belongs, which slots are its, and what went wrong first.
+struct Row {
+    place: usize,
+    slots: Range<usize>,
+    failed: Option<Error>,
+}
+
+impl Row {
+    fn fail(&mut self, error: Error) {
+        self.failed.get_or_insert(error);
+    }
+}
+
+fn wants(fields: &FieldSelection, path: &[PathStep<'_>]) -> bool {
+    match (fields, path.first()) {
+        (FieldSelection::All, _) => true,
+        (FieldSelection::Only(names), Some(PathStep::Field(field))) => names.iter().any(|name| name == field.name()),
+        _ => false,
+    }
+}
+
+impl Change {
+    fn open(&mut self, plain: SecretBytes) {
+        if let Self::Stamp(place) = self {
+            *self = Self::Open(*place, plain);
+        }
+    }
+
+    /// Values of a row that failed get their place, so that they can be saved unchanged, and no plaintext.
+    fn apply(self, cell: &mut Cell, row_is_good: bool) {
+        match self {
+            Self::Open(place, plain) if row_is_good => cell.open(place, plain),
+            Self::Stamp(place) | Self::Open(place, _) => cell.stamp(place),
+            Self::Accept if row_is_good => cell.accept_legacy(),
+            Self::Accept | Self::Keep => {}
+        }
+    }
+}
+
+fn cannot_decrypt() -> Error {
+    Error::new(ErrorKind::Mode).message("Cannot decrypt in WriteOnly mode")
+}

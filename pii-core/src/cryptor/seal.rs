@@ -1,0 +1,311 @@
+//! From models to the texts that are stored.
+
+use std::{fmt, sync::Arc, time::SystemTime, vec};
+
+use super::{
+    Cryptor,
+    backend::{OpenBatch, SealBatch, place_of},
+    place::{RowPlaces, ValuePlace},
+};
+use crate::{
+    audit::{AuditEvent, Operation},
+    error::{Error, ErrorKind, Result},
+    model::{PiiModel, PlaintextPolicy, Walk, WalkMut},
+    secret::SecretBytes,
+    value::{Cell, Sealed, wrong_type},
+    wire::{Ciphertext, KeyId, MAX_PLAINTEXT_BYTES, PREFIX},
+};
+
+/// The text that is stored for one value.
+#[derive(Clone)]
+pub enum StoredText {
+    /// The sealed text.
+    Sealed(Ciphertext),
+    /// Plaintext, for a field whose policy is `prepare`.
+    Plaintext(SecretBytes),
+}
+
+impl StoredText {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Sealed(text) => text.as_str(),
+            // only texts that were checked to be UTF-8 come here
+            Self::Plaintext(text) => std::str::from_utf8(text.expose()).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<StoredText> for String {
+    fn from(text: StoredText) -> Self {
+        match text {
+            StoredText::Sealed(text) => text.into(),
+            StoredText::Plaintext(_) => text.as_str().to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for StoredText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sealed(text) => write!(f, "{text:?}"),
+            Self::Plaintext(_) => f.write_str("Plaintext(***)"),
+        }
+    }
+}
+
+/// The texts of one row's values, in the order in which the model visits them.
+#[derive(Debug)]
+pub struct SealedTexts(vec::IntoIter<StoredText>);
+
+impl Iterator for SealedTexts {
+    type Item = StoredText;
+
+    fn next(&mut self) -> Option<StoredText> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for SealedTexts {}
+
+/// What is to be done with one slot before it can be stored.
+enum Plan<'a> {
+    WriteBack(&'a Ciphertext),
+    Seal(&'a SecretBytes),
+    Plaintext(&'a SecretBytes),
+}
+
+impl Cryptor {
+    /// The texts under which the values of these models will be stored, one list per model. The
+    /// models stay as they are. All or nothing: one refused value refuses the batch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mode`], [`ErrorKind::WrongPlace`], [`ErrorKind::ContextMismatch`],
+    /// [`ErrorKind::InvalidContext`], [`ErrorKind::TooLarge`], [`ErrorKind::NotEncrypted`],
+    /// [`ErrorKind::Malformed`], [`ErrorKind::Integrity`] and all key errors.
+    pub async fn seal_texts<'a, M, I>(&self, models: I) -> Result<Vec<SealedTexts>>
+    where
+        M: PiiModel + 'a,
+        I: IntoIterator<Item = &'a M>,
+    {
+        let scope = self.usable_scope()?;
+        let mut places = RowPlaces::default();
+        let mut walk = Walk::default();
+        let mut rows = Vec::new();
+        for model in models {
+            let place = places.add(model, scope)?;
+            let start = walk.slots().len();
+            model.visit(&mut walk);
+            rows.push((place, start..walk.slots().len()));
+        }
+        let mut plans = Vec::with_capacity(walk.slots().len());
+        let mut to_seal = Vec::with_capacity(walk.slots().len());
+        let mut to_verify = Vec::new();
+        let mut accepted = Vec::new();
+        for (row, slot) in rows.iter().flat_map(|(row, slots)| slots.clone().map(move |slot| (*row, slot))) {
+            let (Some(place), Some(found)) = (place_of(&places, &walk, row, slot), walk.slots().get(slot)) else {
+                return Err(too_few());
+            };
+            let plan = self.plan(&place, found.cell).map_err(|error| place.locate(error))?;
+            match (&plan, found.cell) {
+                (Plan::Seal(plain), _) => to_seal.push((row, slot, plain.expose())),
+                (Plan::WriteBack(text), cell) if !cell.is_stamped() => to_verify.push((row, slot, *text)),
+                _ => {}
+            }
+            if self.is_audited() && matches!(found.cell, Cell::Legacy(_)) {
+                accepted.push(self.event(Operation::AcceptPlaintext, &place, None, None));
+            }
+            plans.push(plan);
+        }
+        if !to_verify.is_empty() {
+            let batch = OpenBatch { places: &places, walk: &walk, items: &to_verify };
+            let opened = self.backend.open(&batch).await?;
+            if opened.len() != to_verify.len() {
+                return Err(too_few());
+            }
+            for (result, item) in opened.into_iter().zip(batch.items()) {
+                result.map_err(|error| item.place.locate(error))?;
+            }
+        }
+        let sealed = if to_seal.is_empty() {
+            self.record(accepted).await?;
+            Vec::new()
+        } else {
+            let batch = SealBatch { places: &places, walk: &walk, items: &to_seal };
+            let sealed = self.backend.seal(&batch).await;
+            self.audit_sealed(&batch, &sealed, accepted).await?;
+            sealed?
+        };
+        if sealed.len() != to_seal.len() {
+            return Err(too_few());
+        }
+        let mut sealed = sealed.into_iter();
+        let mut texts = plans.into_iter().map(|plan| {
+            Some(match plan {
+                Plan::WriteBack(text) => StoredText::Sealed(text.clone()),
+                Plan::Seal(_) => StoredText::Sealed(sealed.next()?),
+                Plan::Plaintext(text) => StoredText::Plaintext(text.clone()),
+            })
+        });
+        rows.into_iter()
+            .map(|(_, slots)| {
+                let row: Option<Vec<StoredText>> = texts.by_ref().take(slots.len()).collect();
+                row.map(|row| SealedTexts(row.into_iter())).ok_or_else(too_few)
+            })
+            .collect()
+    }
+
+    /// A view of the model that serialises as it will be stored.
+    ///
+    /// # Errors
+    /// As [`Cryptor::seal_texts`].
+    pub async fn sealed<'a, M: PiiModel>(&self, model: &'a M) -> Result<Sealed<'a, M>> {
+        let texts = self.seal_texts([model]).await?.pop();
+        let texts = texts.unwrap_or_else(|| SealedTexts(Vec::new().into_iter()));
+        Ok(Sealed::new(model, texts))
+    }
+
+    /// Seals the values of models in place: for databases that this library has no adapter for.
+    /// Afterwards every value is sealed; plaintext that was known stays known.
+    ///
+    /// A field whose policy is `prepare` can't be sealed in place: it is refused.
+    ///
+    /// # Errors
+    /// As [`Cryptor::seal_texts`]; the models are unchanged then.
+    pub async fn seal<M: PiiModel>(&self, models: &mut [M]) -> Result<()> {
+        let rows = self.seal_texts(models.iter()).await?;
+        if rows.iter().any(|row| row.0.as_slice().iter().any(|text| matches!(text, StoredText::Plaintext(_)))) {
+            return Err(Error::new(ErrorKind::State)
+                .model(M::MODEL.name())
+                .message("a field with the policy `prepare` is stored as plaintext, which `seal` cannot express")
+                .help("use a table of this library, or the policy `accept_and_seal`"));
+        }
+        let mut places = RowPlaces::default();
+        let scope = self.usable_scope()?;
+        for (model, texts) in models.iter_mut().zip(rows) {
+            let row = places.add(model, scope)?;
+            let stamps: Vec<_> = {
+                let mut walk = Walk::default();
+                model.visit(&mut walk);
+                (0..walk.slots().len())
+                    .map(|slot| place_of(&places, &walk, row, slot).map(|place| place.stamp()))
+                    .collect()
+            };
+            let mut walk = WalkMut::default();
+            model.visit_mut(&mut walk);
+            for ((cell, text), stamp) in walk.cells.into_iter().zip(texts).zip(stamps) {
+                if let StoredText::Sealed(text) = text {
+                    cell.seal(stamp, text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what to do with a value; whatever is refused is refused before any key is asked for.
+    fn plan<'a>(&self, place: &ValuePlace<'_>, cell: &'a Cell) -> Result<Plan<'a>> {
+        let field = place.field();
+        match cell {
+            Cell::Plain(plain) => self.plan_plain(place, plain),
+            Cell::Legacy(text) if field.plaintext() != PlaintextPolicy::Reject => self.plan_plain(place, text),
+            Cell::Legacy(_) => Err(not_encrypted()),
+            Cell::Sealed { text, place: Some(from) } | Cell::Opened { text, place: Some(from), .. } => {
+                if *from == place.stamp() { Ok(Plan::WriteBack(text)) } else { Err(wrong_place()) }
+            }
+            Cell::Sealed { text, place: None } | Cell::Opened { text, place: None, .. } => {
+                if field.mode().can_open() && self.mode.can_open() {
+                    Ok(Plan::WriteBack(text))
+                } else {
+                    Err(Error::new(ErrorKind::Mode)
+                        .message("a sealed value of unknown origin cannot be verified in WriteOnly mode")
+                        .help("load the row through a table or `.decrypt_pii()`, which note where values come from"))
+                }
+            }
+            Cell::Malformed(error) => Err((*error).into()),
+        }
+    }
+
+    fn plan_plain<'a>(&self, place: &ValuePlace<'_>, plain: &'a SecretBytes) -> Result<Plan<'a>> {
+        if !place.field().mode().can_seal() || !self.mode.can_seal() {
+            return Err(Error::new(ErrorKind::Mode).message("Cannot encrypt in ReadOnly mode"));
+        }
+        if plain.expose().len() > MAX_PLAINTEXT_BYTES {
+            return Err(
+                Error::new(ErrorKind::TooLarge).message(format!("at most {MAX_PLAINTEXT_BYTES} bytes can be sealed"))
+            );
+        }
+        if place.field().plaintext() != PlaintextPolicy::Prepare {
+            return Ok(Plan::Seal(plain));
+        }
+        // an ENC: text in a plaintext column would be taken for a sealed value by every reader
+        if plain.expose().starts_with(PREFIX.as_bytes()) {
+            return Err(Error::new(ErrorKind::State)
+                .message("text that begins with `ENC:` cannot be stored as plaintext under the policy `prepare`"));
+        }
+        if std::str::from_utf8(plain.expose()).is_err() {
+            return Err(wrong_type(place.type_code()));
+        }
+        Ok(Plan::Plaintext(plain))
+    }
+
+    async fn audit_sealed(
+        &self,
+        batch: &SealBatch<'_>,
+        sealed: &Result<Vec<Ciphertext>>,
+        mut events: Vec<AuditEvent>,
+    ) -> Result<()> {
+        if !self.is_audited() {
+            return Ok(());
+        }
+        for (index, item) in batch.items().enumerate() {
+            let (key, refused) = match sealed {
+                Ok(texts) => (texts.get(index).map(Ciphertext::key_id), None),
+                Err(error) => (None, Some(error.kind())),
+            };
+            events.push(self.event(Operation::Seal, &item.place, key, refused));
+        }
+        self.record(events).await
+    }
+
+    pub(super) fn event(
+        &self,
+        operation: Operation,
+        place: &ValuePlace<'_>,
+        key_id: Option<KeyId>,
+        refused: Option<ErrorKind>,
+    ) -> AuditEvent {
+        AuditEvent {
+            at: SystemTime::now(),
+            access: self.access.as_ref().map(Arc::clone),
+            operation,
+            model: place.model().name(),
+            field: place.field_path(),
+            row: place.row(),
+            level: place.field().level().number(),
+            key_id,
+            refused,
+        }
+    }
+}
+
+pub(super) fn not_encrypted() -> Error {
+    Error::new(ErrorKind::NotEncrypted).help(
+        "if plaintext is expected while a table is being moved, write `#[pii(plaintext = \"accept_and_seal\")]` on \
+         the field; otherwise someone wrote to the table without this library",
+    )
+}
+
+fn wrong_place() -> Error {
+    Error::new(ErrorKind::WrongPlace)
+        .message("the row's id, the model or the encryption context changed since the value was loaded")
+        .help("open the value with `.decrypt_pii()`, call `reseal()` on it and save again")
+}
+
+fn too_few() -> Error {
+    Error::new(ErrorKind::Configuration).message("the cryptor's backend gave too few results")
+}

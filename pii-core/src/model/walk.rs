@@ -1,0 +1,79 @@
+//! Collecting the sealed values of models, with the way to each of them.
+
+use std::ops::Range;
+
+use super::FieldSpec;
+use crate::value::{Cell, TypeOps};
+
+/// One step of the way from a model to a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PathStep<'a> {
+    Field(&'static FieldSpec),
+    Key(&'a str),
+    Element,
+}
+
+/// A place of a model that holds a value.
+pub(crate) struct Slot<'a> {
+    pub(crate) cell: &'a Cell,
+    pub(crate) ops: &'static TypeOps,
+    /// the innermost field: mode, level and policy are its
+    pub(crate) field: &'static FieldSpec,
+    path: Range<usize>,
+}
+
+/// Collects the values of one or many models.
+#[derive(Default)]
+pub struct Walk<'a> {
+    stack: Vec<PathStep<'a>>,
+    fields: Vec<&'static FieldSpec>,
+    steps: Vec<PathStep<'a>>,
+    slots: Vec<Slot<'a>>,
+}
+
+impl<'a> Walk<'a> {
+    /// Goes into a field.
+    pub fn field(&mut self, spec: &'static FieldSpec, visit: impl FnOnce(&mut Self)) {
+        self.fields.push(spec);
+        self.within(PathStep::Field(spec), visit);
+        self.fields.pop();
+    }
+
+    /// Goes into the entry of a map.
+    pub fn key(&mut self, key: &'a str, visit: impl FnOnce(&mut Self)) {
+        self.within(PathStep::Key(key), visit);
+    }
+
+    /// Goes into an element of a list.
+    pub fn element(&mut self, visit: impl FnOnce(&mut Self)) {
+        self.within(PathStep::Element, visit);
+    }
+
+    fn within(&mut self, step: PathStep<'a>, visit: impl FnOnce(&mut Self)) {
+        self.stack.push(step);
+        visit(self);
+        self.stack.pop();
+    }
+
+    pub(crate) fn value(&mut self, cell: &'a Cell, ops: &'static TypeOps) {
+        // outside any field there is nothing to bind a value to
+        let Some(&field) = self.fields.last() else { return };
+        let start = self.steps.len();
+        self.steps.extend_from_slice(&self.stack);
+        self.slots.push(Slot { cell, ops, field, path: start..self.steps.len() });
+    }
+
+    pub(crate) fn slots(&self) -> &[Slot<'a>] {
+        &self.slots
+    }
+
+    pub(crate) fn path(&self, slot: &Slot<'a>) -> &[PathStep<'a>] {
+        self.steps.get(slot.path.clone()).unwrap_or_default()
+    }
+}
+
+/// Collects the values of models to change them, in the order of [`Walk`].
+#[derive(Default)]
+pub struct WalkMut<'a> {
+    pub(crate) cells: Vec<&'a mut Cell>,
+}

@@ -1,0 +1,105 @@
+//! The state of a value, apart from its type.
+
+use crate::{
+    secret::SecretBytes,
+    wire::{Ciphertext, FormatError},
+};
+
+/// A hash of the place that a value was loaded from: model, path, row, context, type and level.
+/// It is keyed anew in each process and never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place(pub(crate) u64);
+
+#[derive(Clone)]
+pub(crate) enum Cell {
+    /// Set by the program.
+    Plain(SecretBytes),
+    /// Came from storage.
+    Sealed { text: Ciphertext, place: Option<Place> },
+    /// Came from storage and was decrypted; the text is kept for saving it unchanged.
+    Opened { text: Ciphertext, place: Option<Place>, plain: SecretBytes },
+    /// Stored text without `ENC:`, until the policy of its field is applied.
+    Legacy(SecretBytes),
+    /// Stored text with `ENC:` that is no value; kept for its error.
+    Malformed(FormatError),
+}
+
+impl Cell {
+    /// What a text from storage is. A text of the program's never comes here.
+    pub(crate) fn from_stored(text: String) -> Self {
+        match Ciphertext::take(text) {
+            Ok(text) => Self::Sealed { text, place: None },
+            Err((text, FormatError::NotEncrypted)) => Self::Legacy(SecretBytes::from_vec(text.into_bytes())),
+            Err((_, error)) => Self::Malformed(error),
+        }
+    }
+
+    pub(crate) fn sealed_text(&self) -> Option<&Ciphertext> {
+        match self {
+            Self::Sealed { text, .. } | Self::Opened { text, .. } => Some(text),
+            Self::Plain(_) | Self::Legacy(_) | Self::Malformed(_) => None,
+        }
+    }
+
+    pub(crate) fn plain(&self) -> Option<&SecretBytes> {
+        match self {
+            Self::Plain(plain) | Self::Opened { plain, .. } => Some(plain),
+            Self::Sealed { .. } | Self::Legacy(_) | Self::Malformed(_) => None,
+        }
+    }
+
+    /// Notes where the value was loaded from.
+    pub(crate) fn stamp(&mut self, at: Place) {
+        if let Self::Sealed { place, .. } | Self::Opened { place, .. } = self {
+            *place = Some(at);
+        }
+    }
+
+    pub(crate) fn is_stamped(&self) -> bool {
+        matches!(self, Self::Sealed { place: Some(_), .. } | Self::Opened { place: Some(_), .. })
+    }
+
+    /// Adds the plaintext to a sealed value.
+    pub(crate) fn open(&mut self, at: Place, plain: SecretBytes) {
+        *self = match self.take() {
+            Self::Sealed { text, .. } | Self::Opened { text, .. } => Self::Opened { text, place: Some(at), plain },
+            other => other,
+        };
+    }
+
+    /// Adds the sealed text to a plain value.
+    pub(crate) fn seal(&mut self, at: Option<Place>, text: Ciphertext) {
+        *self = match self.take() {
+            Self::Plain(plain) | Self::Legacy(plain) => Self::Opened { text, place: at, plain },
+            other => other,
+        };
+    }
+
+    /// Makes accepted legacy text a plain value.
+    pub(crate) fn accept_legacy(&mut self) {
+        *self = match self.take() {
+            Self::Legacy(plain) => Self::Plain(plain),
+            other => other,
+        };
+    }
+
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Malformed(FormatError::Malformed))
+    }
+}
+
+impl PartialEq for Cell {
+    /// Plaintext against plaintext in constant time, stored text against stored text; a value
+    /// whose plaintext is known and one whose is not are unequal.
+    fn eq(&self, other: &Self) -> bool {
+        match (self.plain(), other.plain()) {
+            (Some(a), Some(b)) => a.constant_time_eq(b),
+            (None, None) => match (self, other) {
+                (Self::Sealed { text: a, .. }, Self::Sealed { text: b, .. }) => a == b,
+                (Self::Legacy(a), Self::Legacy(b)) => a.constant_time_eq(b),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}

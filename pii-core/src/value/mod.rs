@@ -1,0 +1,14 @@
+//! Values that protect themselves: plain, sealed, opened, or legacy text not yet accepted.
+
+mod cell;
+mod encrypted;
+mod pii_value;
+mod serde_impls;
+#[cfg(feature = "sqlx")]
+mod sqlx_codecs;
+
+pub(crate) use cell::{Cell, Place};
+pub use encrypted::{Encrypted, EncryptedStr, ValueState};
+pub use pii_value::{Json, PiiValue};
+pub(crate) use pii_value::{TypeOps, wrong_type};
+pub use serde_impls::Sealed;

@@ -1,0 +1,116 @@
+//! Types that can be sealed, and their bytes inside the envelope: see FORMAT.md, "Types".
+
+use std::fmt;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    model::TypeCode,
+    secret::{SecretBytes, WipingBuffer},
+};
+
+/// A type whose values can be sealed as [`Encrypted<T>`](crate::Encrypted).
+///
+/// Only wiped memory ever holds the encoded plaintext.
+pub trait PiiValue: Sized + 'static {
+    /// The type, as it is authenticated with the value.
+    const TYPE: TypeCode;
+
+    /// What exposing gives: `&str` for text, an owned value for JSON.
+    type Exposed<'a>;
+
+    /// The bytes to seal.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] if the value can't be expressed.
+    fn encode(self) -> Result<SecretBytes>;
+
+    /// The value of opened bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] if the bytes are no value of this type.
+    fn decode(bytes: &[u8]) -> Result<Self::Exposed<'_>>;
+
+    /// Whether opened bytes are a value of this type, as far as can be told cheaply.
+    fn check(bytes: &[u8]) -> bool;
+}
+
+/// What the state of a value needs to know of its type.
+pub(crate) struct TypeOps {
+    pub(crate) code: TypeCode,
+    pub(crate) check: fn(&[u8]) -> bool,
+}
+
+pub(crate) trait HasTypeOps {
+    const OPS: &'static TypeOps;
+}
+
+impl<T: PiiValue> HasTypeOps for T {
+    const OPS: &'static TypeOps = &TypeOps { code: T::TYPE, check: T::check };
+}
+
+pub(crate) fn wrong_type(code: TypeCode) -> Error {
+    Error::new(ErrorKind::Malformed).message(format!("the plaintext is not a valid {}", code.name()))
+}
+
+impl PiiValue for String {
+    const TYPE: TypeCode = TypeCode::UTF8;
+    type Exposed<'a> = &'a str;
+
+    fn encode(self) -> Result<SecretBytes> {
+        Ok(SecretBytes::from_vec(self.into_bytes()))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<&str> {
+        std::str::from_utf8(bytes).map_err(|_| wrong_type(Self::TYPE))
+    }
+
+    fn check(bytes: &[u8]) -> bool {
+        std::str::from_utf8(bytes).is_ok()
+    }
+}
+
+/// Any serde value, sealed as one JSON text: `Encrypted<Json<Address>>`.
+///
+/// Exposing gives an owned value, which is not wiped when it is dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Json<T>(pub T);
+
+impl<T> fmt::Debug for Json<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Json(***)")
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + 'static> PiiValue for Json<T> {
+    const TYPE: TypeCode = TypeCode::JSON;
+    type Exposed<'a> = T;
+
+    fn encode(self) -> Result<SecretBytes> {
+        encode_json(&self.0)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<T> {
+        // serde's own messages quote the input: they are not passed on
+        serde_json::from_slice(bytes).map_err(|error| {
+            wrong_type(Self::TYPE).message(if error.is_data() {
+                "the JSON inside does not fit the Rust type"
+            } else {
+                "the plaintext is not valid JSON"
+            })
+        })
+    }
+
+    fn check(bytes: &[u8]) -> bool {
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+    }
+}
+
+pub(crate) fn encode_json<T: Serialize>(value: &T) -> Result<SecretBytes> {
+    let mut buffer = WipingBuffer::default();
+    // serde's messages may quote the value: they are not passed on
+    serde_json::to_writer(&mut buffer, value)
+        .map_err(|_| Error::new(ErrorKind::Malformed).message("the value cannot be written as JSON"))?;
+    Ok(buffer.into_secret())
+}

@@ -1,0 +1,176 @@
+//! Validated wire text.
+
+use std::{borrow::Cow, fmt};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use super::{
+    PREFIX,
+    header::{KeyId, Layout, Parts},
+};
+use crate::error::{Error, ErrorKind};
+
+/// The largest plaintext of one value: 1 MiB.
+pub const MAX_PLAINTEXT_BYTES: usize = 1024 * 1024;
+
+/// No text of a value can be longer: the largest plaintext and the largest header, in base64.
+const MAX_TEXT_BYTES: usize = PREFIX.len() + (MAX_PLAINTEXT_BYTES + 256 * 1024) / 3 * 4;
+
+/// Why a text is not a sealed value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// It does not begin with `ENC:`.
+    #[error("the text does not begin with `ENC:`")]
+    NotEncrypted,
+    /// It is of a version or layout that this release does not know.
+    #[error("the text is of a version or layout that this release does not know")]
+    UnknownVersion,
+    /// It begins with `ENC:` and is damaged.
+    #[error("the text begins with `ENC:` but is not well formed")]
+    Malformed,
+}
+
+impl From<FormatError> for Error {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::NotEncrypted => Self::new(ErrorKind::NotEncrypted),
+            FormatError::UnknownVersion => Self::new(ErrorKind::UnknownVersion)
+                .help("it was written by a newer release of this library, or by another one"),
+            FormatError::Malformed => Self::new(ErrorKind::Malformed)
+                .help("look for a column that cuts long text, or for a value that was edited by hand"),
+        }
+    }
+}
+
+/// The text `ENC:...` of a sealed value, checked to be well formed.
+///
+/// It is always safe to print, to bind to a statement and to serialise. Being well formed says
+/// nothing about being genuine: that shows when it is opened.
+///
+/// ```
+/// use pii_core::{Ciphertext, FormatError};
+///
+/// assert_eq!(Ciphertext::parse("ada@example.com").unwrap_err(), FormatError::NotEncrypted);
+/// assert_eq!(Ciphertext::parse("ENC:AAAA").unwrap_err(), FormatError::UnknownVersion);
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ciphertext(Box<str>);
+
+impl Ciphertext {
+    /// Takes a text over if it is a well-formed value of a known version and layout.
+    ///
+    /// # Errors
+    /// [`FormatError`].
+    pub fn parse(text: impl Into<String>) -> Result<Self, FormatError> {
+        Self::take(text.into()).map_err(|(_, error)| error)
+    }
+
+    /// As [`Ciphertext::parse`], and gives the text back when it is not one.
+    pub(crate) fn take(text: String) -> Result<Self, (String, FormatError)> {
+        let checked = decode(&text, &mut Vec::new()).and_then(|decoded| Parts::parse(decoded).map(drop));
+        match checked {
+            Ok(()) => Ok(Self(text.into_boxed_str())),
+            Err(error) => Err((text, error)),
+        }
+    }
+
+    /// What the sealing code has just encoded.
+    pub(crate) fn from_sealed(text: String) -> Self {
+        Self(text.into_boxed_str())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id of the data key that the value was sealed with.
+    ///
+    /// ```
+    /// # use pii_core::{Ciphertext, KeyId};
+    /// # fn show(value: &Ciphertext) {
+    /// println!("sealed with data key {:?}", value.key_id());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn key_id(&self) -> KeyId {
+        self.with_parts(|parts| parts.key_id).unwrap_or(KeyId([0; 16]))
+    }
+
+    /// Whether the wrapped data key stands in a key store or in the value.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.with_parts(|parts| parts.layout).unwrap_or(Layout::KeyStore)
+    }
+
+    /// The first 28 characters: `ENC:` and what all values under one data key and layout share.
+    /// Stale values are found by it (`LIKE 'ENC:...%'`) without opening any.
+    #[must_use]
+    pub fn key_prefix(&self) -> &str {
+        self.0.get(..PREFIX.len() + 24).unwrap_or(&self.0)
+    }
+
+    fn with_parts<T>(&self, f: impl FnOnce(Parts<'_>) -> T) -> Option<T> {
+        let mut buffer = Vec::new();
+        let decoded = decode(&self.0, &mut buffer).ok()?;
+        Parts::parse(decoded).ok().map(f)
+    }
+}
+
+/// Decodes the base64 after the prefix into `buffer`, canonical text only.
+pub(crate) fn decode<'b>(text: &str, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], FormatError> {
+    let base64 = text.strip_prefix(PREFIX).ok_or(FormatError::NotEncrypted)?;
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(FormatError::Malformed);
+    }
+    buffer.clear();
+    STANDARD.decode_vec(base64, buffer).map_err(|_| FormatError::Malformed)?;
+    Ok(buffer)
+}
+
+/// `ENC:` and the base64 of `bytes`, in one allocation of the exact size.
+pub(crate) fn encode(bytes: &[u8]) -> Ciphertext {
+    let mut text = String::with_capacity(PREFIX.len() + bytes.len().div_ceil(3) * 4);
+    text.push_str(PREFIX);
+    STANDARD.encode_string(bytes, &mut text);
+    Ciphertext::from_sealed(text)
+}
+
+impl fmt::Debug for Ciphertext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ciphertext({self})")
+    }
+}
+
+impl fmt::Display for Ciphertext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for Ciphertext {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Ciphertext> for String {
+    fn from(ciphertext: Ciphertext) -> Self {
+        ciphertext.0.into()
+    }
+}
+
+impl serde::Serialize for Ciphertext {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Ciphertext {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        Self::parse(text).map_err(serde::de::Error::custom)
+    }
+}
