@@ -1,16 +1,38 @@
 //! Types, wire format, cryptor and keyrings of pii.
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+pub mod __private;
+mod audit;
 mod context;
 mod crypto;
+mod cryptor;
 mod error;
+mod key_store;
+mod keyring;
+mod mask;
+mod model;
 mod row;
 mod secret;
+mod value;
 mod wire;
 
+pub use audit::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
 pub use context::{ContextText, ContextValue, ContextWriter, EncryptionContext, IntoContext, context_text};
 pub use crypto::DataKey;
+pub use cryptor::{
+    CacheLimits, Cryptor, CryptorBackend, CryptorStats, EnvelopeBuilder, FieldSelection, OpenBatch, OpenItem,
+    Opening, SealBatch, SealItem, SealedTexts, StoredText, ValuePlace,
+};
 pub use error::{Error, ErrorKind, Result};
+pub use key_store::{FileKeyStore, KeyRecord, KeySlot, KeyState, KeyStore};
+pub use keyring::{GeneratedKey, KeyBinding, Keyring, LocalKeyring, TestKeyring};
+pub use mask::Mask;
+pub use model::{
+    ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiField, PiiFieldInfo, PiiModel,
+    PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
+};
 pub use row::{RowId, RowWriter};
 pub use secret::SecretBytes;
+pub use value::{Encrypted, EncryptedStr, Json, PiiValue, Sealed, ValueState};
 pub use wire::{Ciphertext, FormatError, KeyId, Layout, Provider, Purpose, WrappedKey};

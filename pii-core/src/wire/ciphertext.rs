@@ -6,15 +6,15 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     PREFIX,
-    header::{KeyId, Layout, Parts},
+    header::{FIXED_BYTES, KeyId, Layout, Parts},
 };
 use crate::error::{Error, ErrorKind};
 
 /// The largest plaintext of one value: 1 MiB.
-pub const MAX_PLAINTEXT_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_PLAINTEXT_BYTES: usize = 1024 * 1024;
 
-/// No text of a value can be longer: the largest plaintext and the largest header, in base64.
-const MAX_TEXT_BYTES: usize = PREFIX.len() + (MAX_PLAINTEXT_BYTES + 256 * 1024) / 3 * 4;
+/// No text of a value can be longer: there is room for the largest plaintext and the largest header.
+const MAX_TEXT_BYTES: usize = 2 * 1024 * 1024;
 
 /// Why a text is not a sealed value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +110,26 @@ impl Ciphertext {
     #[must_use]
     pub fn key_prefix(&self) -> &str {
         self.0.get(..PREFIX.len() + 24).unwrap_or(&self.0)
+    }
+
+    /// The part of the text that says where the data key is: the same for all values under one
+    /// data key and layout, give or take the leading bytes of the nonce.
+    pub(crate) fn head(&self) -> &str {
+        let base64 = self.0.get(PREFIX.len()..).unwrap_or_default();
+        // the third character begins with the low half of the layout byte
+        if matches!(base64.as_bytes().get(2), Some(b'E'..=b'H')) {
+            return self.key_prefix();
+        }
+        let mut front = [0; 21];
+        let decoded = base64.get(..28).map(|front_text| STANDARD.decode_slice(front_text, &mut front));
+        let [.., high, low, _] = front;
+        match decoded {
+            Some(Ok(_)) => {
+                let end = FIXED_BYTES + 2 + usize::from(u16::from_be_bytes([high, low]));
+                base64.get(..end.div_ceil(3) * 4).unwrap_or(base64)
+            }
+            _ => base64,
+        }
     }
 
     fn with_parts<T>(&self, f: impl FnOnce(Parts<'_>) -> T) -> Option<T> {

@@ -134,7 +134,7 @@ impl CopiesBlock {
 
     fn walk(block: &[u8], mut each: impl FnMut(Provider, &str, &[u8]) -> Option<()>) -> Option<(Purpose, u32)> {
         let mut reader = Reader(block);
-        let purpose = Purpose::from_byte(reader.u8()?)?;
+        let purpose = Purpose::from_byte(reader.u8()?).filter(|purpose| *purpose != Purpose::Index)?;
         let epoch = reader.u32()?;
         let count = reader.u8()?;
         if count == 0 || usize::from(count) > MAX_COPIES {
@@ -144,6 +144,9 @@ impl CopiesBlock {
             let provider = Provider(reader.u8()?);
             let key_name = std::str::from_utf8(reader.lp16()?).ok()?;
             let blob = reader.lp16()?;
+            if provider.0 == 0 || key_name.is_empty() || blob.is_empty() {
+                return None;
+            }
             each(provider, key_name, blob)?;
         }
         reader.0.is_empty().then_some((purpose, epoch))

@@ -108,12 +108,12 @@ impl<'a> Parts<'a> {
         };
         let nonce = reader.array().ok_or(FormatError::Malformed)?;
         let body = reader.0;
-        if body.len() < TAG_BYTES || body.len() > super::MAX_PLAINTEXT_BYTES + PADDING_BYTES + TAG_BYTES {
+        if body.len() < TAG_BYTES || body.len() > MAX_BODY_BYTES {
             return Err(FormatError::Malformed);
         }
         Ok(Self { layout, key_id, copies, nonce, body })
     }
 }
 
-/// Room that padding and the inner layer of level 3 may take beyond the plaintext.
-const PADDING_BYTES: usize = 64 * 1024;
+/// The largest plaintext, with room for padding and for the inner layer of level 3.
+const MAX_BODY_BYTES: usize = super::MAX_PLAINTEXT_BYTES + 128 * 1024;

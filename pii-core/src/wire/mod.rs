@@ -9,12 +9,14 @@ pub(crate) mod copies;
 pub(crate) mod encode;
 pub(crate) mod header;
 
-pub use ciphertext::{Ciphertext, FormatError, MAX_PLAINTEXT_BYTES};
+pub(crate) use ciphertext::{MAX_PLAINTEXT_BYTES, decode as decode_text, encode as encode_text};
+pub use ciphertext::{Ciphertext, FormatError};
 pub use copies::{Provider, Purpose, WrappedKey};
+pub(crate) use header::Parts;
 pub use header::{KeyId, Layout};
 
 /// What every sealed text begins with.
-pub const PREFIX: &str = "ENC:";
+pub(crate) const PREFIX: &str = "ENC:";
 /// The version byte of this format.
 pub(crate) const VERSION: u8 = 0x02;
 pub(crate) const NONCE_BYTES: usize = 24;

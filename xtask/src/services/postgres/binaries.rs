@@ -58,9 +58,9 @@ impl Binaries {
 
 pub(crate) fn missing() -> Error {
     Error::new(format!(
-        "no Postgres server to start: {} are neither in PATH nor under /usr/lib/postgresql. \
-         Install it (Debian, Ubuntu: `apt-get install postgresql`; macOS: `brew install \
-         postgresql`), or set PII_TEST_POSTGRES_URL to a database made for tests",
+        "no Postgres server to start: no folder under /usr/lib/postgresql or in PATH holds {}. Install it \
+         (Debian, Ubuntu: `apt-get install postgresql`; macOS: `brew install postgresql`), or set \
+         PII_TEST_POSTGRES_URL to a database made for tests",
         NEEDED.join(", ")
     ))
 }

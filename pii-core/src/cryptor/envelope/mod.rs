@@ -1,0 +1,72 @@
+//! Envelope encryption: values under data keys, data keys under keyrings.
+
+mod builder;
+mod cache;
+mod keys;
+mod open;
+mod seal;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+pub use builder::EnvelopeBuilder;
+pub use cache::CacheLimits;
+use futures_core::future::BoxFuture;
+pub(crate) use keys::KeyService;
+
+use super::backend::{CryptorBackend, CryptorStats, OpenBatch, SealBatch};
+use crate::{error::Result, secret::SecretBytes, wire::Ciphertext};
+
+/// The envelope implementation of the joint.
+pub(crate) struct EnvelopeCryptor {
+    keys: Arc<KeyService>,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    sealed: AtomicU64,
+    opened: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl EnvelopeCryptor {
+    pub(crate) fn new(keys: KeyService) -> Self {
+        Self { keys: Arc::new(keys), counters: Counters::default() }
+    }
+}
+
+impl CryptorBackend for EnvelopeCryptor {
+    fn seal<'a>(&'a self, batch: &'a SealBatch<'a>) -> BoxFuture<'a, Result<Vec<Ciphertext>>> {
+        Box::pin(async move {
+            let sealed = seal::seal(&self.keys, batch).await?;
+            count(&self.counters.sealed, sealed.len());
+            Ok(sealed)
+        })
+    }
+
+    fn open<'a>(&'a self, batch: &'a OpenBatch<'a>) -> BoxFuture<'a, Result<Vec<Result<SecretBytes>>>> {
+        Box::pin(async move {
+            let opened = open::open(&self.keys, batch).await?;
+            let good = opened.iter().filter(|result| result.is_ok()).count();
+            count(&self.counters.opened, good);
+            count(&self.counters.refused, opened.len() - good);
+            Ok(opened)
+        })
+    }
+
+    fn stats(&self) -> CryptorStats {
+        CryptorStats {
+            sealed: self.counters.sealed.load(Ordering::Relaxed),
+            opened: self.counters.opened.load(Ordering::Relaxed),
+            refused: self.counters.refused.load(Ordering::Relaxed),
+            ..self.keys.stats()
+        }
+    }
+}
+
+fn count(counter: &AtomicU64, by: usize) {
+    counter.fetch_add(u64::try_from(by).unwrap_or(u64::MAX), Ordering::Relaxed);
+}

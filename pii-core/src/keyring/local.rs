@@ -1,0 +1,151 @@
+//! Data keys wrapped by key-encryption keys from a local file.
+
+use std::{fmt, path::Path};
+
+use futures_core::future::BoxFuture;
+
+use super::{
+    GeneratedKey, KeyBinding, Keyring,
+    key_file::{self, KeyEncryptionKey},
+    refuse_test_copies,
+};
+use crate::{
+    crypto::DataKey,
+    error::{Error, ErrorKind, Result},
+    wire::{KeyId, Provider, WrappedKey},
+};
+
+/// A keyring whose key-encryption keys are in a file that only its owner may read.
+///
+/// The file holds one or several keys, one of which is primary: it wraps new data keys, the others
+/// only unwrap. The cipher is the same as for values. Whoever can read the file can open every
+/// value: keep it apart from the database and its backups.
+///
+/// ```no_run
+/// use pii_core::{Cryptor, LocalKeyring};
+///
+/// let keyring = LocalKeyring::open("pii.key")?;
+/// let cryptor = Cryptor::envelope().keyring(keyring).build()?;
+/// # Ok::<(), pii_core::Error>(())
+/// ```
+pub struct LocalKeyring {
+    keys: Vec<KeyEncryptionKey>,
+    primary: usize,
+}
+
+impl LocalKeyring {
+    /// Reads a key file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::KeyMissing`] if there is no such file, [`ErrorKind::KeyUnavailable`] if it
+    /// can't be read, [`ErrorKind::Configuration`] if others may read it, or if it is damaged.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        key_file::read(path.as_ref()).map(|(keys, primary)| Self { keys, primary })
+    }
+
+    /// Makes a key file with one new key, readable by its owner only. An existing file is left
+    /// alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] if the file exists, [`ErrorKind::KeyUnavailable`] if it can't
+    /// be written.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let key = KeyEncryptionKey::generate()?;
+        key_file::create(path.as_ref(), std::slice::from_ref(&key), 0)?;
+        Ok(Self { keys: vec![key], primary: 0 })
+    }
+
+    /// Reads the key file, or makes it if there is none: for development and examples. In
+    /// production a missing file should be an error: use [`LocalKeyring::open`].
+    ///
+    /// # Errors
+    /// Those of [`LocalKeyring::open`] and [`LocalKeyring::create`].
+    pub fn open_or_create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        match Self::open(path) {
+            Err(error) if error.kind() == ErrorKind::KeyMissing => match Self::create(path) {
+                // another process was faster
+                Err(error) if path.exists() => Self::open(path).map_err(|_| error),
+                created => created,
+            },
+            opened => opened,
+        }
+    }
+
+    /// The ids of the keys, the primary first.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<KeyId> {
+        let mut ids: Vec<KeyId> = self.keys.iter().map(KeyEncryptionKey::id).collect();
+        let primary = self.primary.min(ids.len().saturating_sub(1));
+        if let Some(front) = ids.get_mut(..=primary) {
+            front.rotate_right(1);
+        }
+        ids
+    }
+}
+
+impl fmt::Debug for LocalKeyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalKeyring({:?})", self.key_ids())
+    }
+}
+
+impl Keyring for LocalKeyring {
+    fn generate<'a>(&'a self, binding: &'a KeyBinding) -> BoxFuture<'a, Result<GeneratedKey>> {
+        let primary = self.keys.get(self.primary);
+        let generated = primary
+            .ok_or_else(|| Error::new(ErrorKind::KeyMissing).message("the keyring is empty"))
+            .and_then(|key| generate_under(key, Provider::LOCAL, binding));
+        Box::pin(std::future::ready(generated))
+    }
+
+    fn unwrap<'a>(
+        &'a self,
+        copies: &'a [WrappedKey],
+        binding: &'a KeyBinding,
+        is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<DataKey>> {
+        let unwrapped = refuse_test_copies(copies)
+            .and_then(|()| unwrap_with(&self.keys, Provider::LOCAL, copies, binding, is_wanted));
+        Box::pin(std::future::ready(unwrapped))
+    }
+}
+
+pub(super) fn generate_under(
+    key: &KeyEncryptionKey,
+    provider: Provider,
+    binding: &KeyBinding,
+) -> Result<GeneratedKey> {
+    let data_key = DataKey::generate()?;
+    let blob = key.wrap(&data_key, binding)?;
+    Ok(GeneratedKey { data_key, copies: vec![WrappedKey { provider, key_name: key.id().to_string(), blob }] })
+}
+
+pub(super) fn unwrap_with(
+    keys: &[KeyEncryptionKey],
+    provider: Provider,
+    copies: &[WrappedKey],
+    binding: &KeyBinding,
+    is_wanted: &dyn Fn(&DataKey) -> bool,
+) -> Result<DataKey> {
+    let mut tried = false;
+    for copy in copies.iter().filter(|copy| copy.provider == provider) {
+        let named = |key: &&KeyEncryptionKey| KeyId::parse(&copy.key_name) == Some(key.id());
+        let Some(key) = keys.iter().find(named) else { continue };
+        tried = true;
+        if let Some(data_key) = key.unwrap(&copy.blob, binding).filter(is_wanted) {
+            return Ok(data_key);
+        }
+    }
+    if tried {
+        return Err(Error::new(ErrorKind::ContextMismatch).message(format!(
+            "the wrapped data key does not open under the expected context ({}), or was altered",
+            binding.context.names()
+        )));
+    }
+    let names: Vec<&str> = copies.iter().map(|copy| copy.key_name.as_str()).collect();
+    Err(Error::new(ErrorKind::KeyMissing)
+        .key(names.join(", "))
+        .message("the key-encryption key is not in the key file")
+        .help("use the key file with which the value was written, or add that key to this one"))
+}

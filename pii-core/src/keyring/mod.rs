@@ -1,0 +1,82 @@
+//! Keyrings: what wraps data keys.
+
+mod key_file;
+mod local;
+mod test;
+
+use std::{fmt, sync::Arc};
+
+use futures_core::future::BoxFuture;
+
+pub(crate) use key_file::sync_folder_of;
+pub use local::LocalKeyring;
+pub use test::TestKeyring;
+
+use crate::{
+    context::EncryptionContext,
+    crypto::DataKey,
+    error::{Error, ErrorKind, Result},
+    wire::{Provider, Purpose, WrappedKey},
+};
+
+/// What every wrap of a data key binds. A blob wrapped for one binding must not unwrap for another.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct KeyBinding {
+    /// The encryption context of the values. When unwrapping, it is the expected one, never one
+    /// that was read from a record.
+    pub context: Arc<EncryptionContext>,
+    /// What the data key is for.
+    pub purpose: Purpose,
+    /// The generation of the data key within its context and purpose.
+    pub epoch: u32,
+}
+
+impl fmt::Debug for KeyBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyBinding({:?}, {}, epoch {})", self.context, self.purpose.name(), self.epoch)
+    }
+}
+
+/// A new data key with its wrapped copies.
+#[derive(Debug, Clone)]
+pub struct GeneratedKey {
+    /// The key itself.
+    pub data_key: DataKey,
+    /// The copies to store, 1 to 8.
+    pub copies: Vec<WrappedKey>,
+}
+
+/// Key-encryption keys that wrap data keys: a key service, a local file, or your own.
+///
+/// An implementation must bind the whole [`KeyBinding`] to each copy, and must refuse copies of
+/// [`Provider::TEST`] unless it is the test keyring.
+pub trait Keyring: Send + Sync + 'static {
+    /// Makes a data key and wraps it under every key-encryption key of this keyring.
+    ///
+    /// # Errors
+    /// Key errors, such as [`ErrorKind::KeyDenied`] or [`ErrorKind::KeyUnavailable`].
+    fn generate<'a>(&'a self, binding: &'a KeyBinding) -> BoxFuture<'a, Result<GeneratedKey>>;
+
+    /// Opens the first of the copies that it can. The caller checks that the key is the one that
+    /// was asked for: [`Keyring::unwrap`] should go on with the next copy if `is_wanted` says no.
+    ///
+    /// # Errors
+    /// [`ErrorKind::KeyMissing`] if no copy is for this keyring, [`ErrorKind::ContextMismatch`] if
+    /// a copy does not open under this binding, and key errors.
+    fn unwrap<'a>(
+        &'a self,
+        copies: &'a [WrappedKey],
+        binding: &'a KeyBinding,
+        is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<DataKey>>;
+}
+
+/// Refuses copies that a test keyring made.
+pub(crate) fn refuse_test_copies(copies: &[WrappedKey]) -> Result<()> {
+    if copies.iter().any(|copy| copy.provider == Provider::TEST) {
+        return Err(Error::new(ErrorKind::KeyMissing)
+            .message("the value was sealed with a test keyring, whose key everybody knows")
+            .help("such values have no place outside tests: seal the data anew with a real keyring"));
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! A keyring for tests, which no other keyring takes for real.
+
+use std::sync::Once;
+
+use futures_core::future::BoxFuture;
+
+use super::{
+    GeneratedKey, KeyBinding, Keyring,
+    key_file::KeyEncryptionKey,
+    local::{generate_under, unwrap_with},
+};
+use crate::{
+    crypto::DataKey,
+    error::{Error, ErrorKind, Result},
+    wire::{Provider, WrappedKey},
+};
+
+/// Everybody knows it: it stands in FORMAT.md.
+const KNOWN_KEY: &[u8; 32] = b"pii test key - never real data!!";
+
+/// A keyring without files or services, for tests: real cryptography under a key that everybody
+/// knows. What it wraps is marked; every other keyring refuses it. The first one of a process logs
+/// a warning.
+#[derive(Debug)]
+pub struct TestKeyring {
+    key: KeyEncryptionKey,
+}
+
+impl TestKeyring {
+    /// The test keyring; all of them have the same key.
+    #[must_use]
+    pub fn new() -> Self {
+        static WARNING: Once = Once::new();
+        WARNING.call_once(|| {
+            tracing::warn!("TEST KEYRING IN USE: values are sealed under a key that everybody knows");
+        });
+        Self { key: KeyEncryptionKey::from_key(DataKey::take(&mut KNOWN_KEY.to_owned())) }
+    }
+}
+
+impl Default for TestKeyring {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Keyring for TestKeyring {
+    fn generate<'a>(&'a self, binding: &'a KeyBinding) -> BoxFuture<'a, Result<GeneratedKey>> {
+        Box::pin(std::future::ready(generate_under(&self.key, Provider::TEST, binding)))
+    }
+
+    fn unwrap<'a>(
+        &'a self,
+        copies: &'a [WrappedKey],
+        binding: &'a KeyBinding,
+        is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<DataKey>> {
+        let keys = std::slice::from_ref(&self.key);
+        let unwrapped = unwrap_with(keys, Provider::TEST, copies, binding, is_wanted).map_err(|error| {
+            match error.kind() {
+                ErrorKind::KeyMissing => Error::new(ErrorKind::KeyMissing)
+                    .message("the value was sealed with a real keyring, and this is the test keyring"),
+                _ => error,
+            }
+        });
+        Box::pin(std::future::ready(unwrapped))
+    }
+}
