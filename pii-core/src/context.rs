@@ -8,9 +8,9 @@ use crate::{
 };
 
 /// At most this many pairs.
-pub const MAX_CONTEXT_PAIRS: usize = 8;
+const MAX_CONTEXT_PAIRS: usize = 8;
 /// At most this many bytes in all keys and values together.
-pub const MAX_CONTEXT_BYTES: usize = 1024;
+const MAX_CONTEXT_BYTES: usize = 1024;
 
 /// Name/value pairs, such as `app` and `tenant`, under which values are sealed.
 ///

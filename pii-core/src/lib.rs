@@ -4,6 +4,8 @@
 #[doc(hidden)]
 pub mod __private;
 mod audit;
+#[cfg(test)]
+mod conformance;
 mod context;
 mod crypto;
 mod cryptor;
@@ -34,5 +36,5 @@ pub use model::{
 };
 pub use row::{RowId, RowWriter};
 pub use secret::SecretBytes;
-pub use value::{Encrypted, EncryptedStr, Json, PiiValue, Sealed, ValueState};
+pub use value::{Encrypted, EncryptedStr, Json, PiiValue, Sealed, SealedField, ValueState};
 pub use wire::{Ciphertext, FormatError, KeyId, Layout, Provider, Purpose, WrappedKey};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 /// What every full mask shows, whatever the length of the value.
 pub(crate) const FULL: &str = "*****";
 
@@ -47,10 +49,8 @@ impl Mask {
             Self::Email => email(text).unwrap_or_else(full),
             Self::Name => name(text).unwrap_or_else(full),
             Self::Card => {
-                let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-                let shown = last(&digits, 4, 12).map_or_else(full, |shown| format!("**** **** **** {shown}"));
-                zeroize::Zeroize::zeroize(&mut { digits });
-                shown
+                let digits = Zeroizing::new(text.chars().filter(char::is_ascii_digit).collect::<String>());
+                last(&digits, 4, 12).map_or_else(full, |shown| format!("**** **** **** {shown}"))
             }
             Self::Custom(mask) => mask(text),
         }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, fmt::Write as _, rc::Rc, sync::Arc};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    wire::encode::put_lp,
+    wire::encode::{hex, put_lp},
 };
 
 /// A type that identifies a row: text, bytes, integers up to the range of `i128`, UUIDs,
@@ -24,8 +24,9 @@ pub trait RowId {
     fn write_row(&self, out: &mut RowWriter);
 }
 
-/// Where a [`RowId`] writes its parts.
-#[derive(Default)]
+/// Where a [`RowId`] writes its parts. Two are equal if the same id was written to both; shown, it is
+/// the id as a person reads it.
+#[derive(Default, PartialEq, Eq)]
 pub struct RowWriter {
     bytes: Vec<u8>,
     parts: u8,
@@ -102,7 +103,7 @@ pub(crate) fn display(row: &[u8]) -> Option<String> {
                 let (bytes, after) = after.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
                 match std::str::from_utf8(bytes) {
                     Ok(text) if kind == TEXT => out.push_str(text),
-                    _ => bytes.iter().for_each(|byte| drop(write!(out, "{byte:02x}"))),
+                    _ => out.push_str(&hex(bytes)),
                 }
                 after
             }
@@ -214,6 +215,14 @@ macro_rules! tuples {
     )*};
 }
 tuples! { (A) (A B) (A B C) (A B C D) }
+
+impl fmt::Display for RowWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = Vec::with_capacity(1 + self.bytes.len());
+        let _ = self.finish_into(&mut bytes);
+        f.write_str(&display(&bytes).unwrap_or_default())
+    }
+}
 
 impl fmt::Debug for RowWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,6 +11,8 @@ use std::{fmt, sync::Arc};
 pub use backend::{CryptorBackend, CryptorStats, OpenBatch, OpenItem, SealBatch, SealItem};
 pub use envelope::{CacheLimits, EnvelopeBuilder};
 pub use open::{FieldSelection, Opening};
+#[cfg(test)]
+pub(crate) use place::RowPlaces;
 pub use place::ValuePlace;
 pub use seal::{SealedTexts, StoredText};
 
@@ -128,6 +130,11 @@ impl Cryptor {
             Some(error) => Err(error.clone()),
             None => Ok(self.scope.as_deref()),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn backend(&self) -> &dyn CryptorBackend {
+        &*self.backend
     }
 
     fn is_audited(&self) -> bool {

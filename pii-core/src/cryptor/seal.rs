@@ -10,9 +10,9 @@ use super::{
 use crate::{
     audit::{AuditEvent, Operation},
     error::{Error, ErrorKind, Result},
-    model::{PiiModel, PlaintextPolicy, Walk, WalkMut},
+    model::{PiiField, PiiModel, PlaintextPolicy, Walk, WalkMut},
     secret::SecretBytes,
-    value::{Cell, Sealed, wrong_type},
+    value::{Cell, Sealed, SealedField, wrong_type},
     wire::{Ciphertext, KeyId, MAX_PLAINTEXT_BYTES, PREFIX},
 };
 
@@ -58,6 +58,20 @@ impl fmt::Debug for StoredText {
 /// The texts of one row's values, in the order in which the model visits them.
 #[derive(Debug)]
 pub struct SealedTexts(vec::IntoIter<StoredText>);
+
+/// For adapters, which take the texts of one field after the other in the order of the model.
+impl SealedTexts {
+    /// The text of a field that holds one value or none.
+    pub fn text<F: PiiField>(&mut self, field: &F) -> Option<StoredText> {
+        self.take(Walk::of(field).slots().len()).last()
+    }
+
+    /// A view of a field, such as a list or nested struct, that serialises as it will be stored.
+    pub fn field<'a, F: PiiField>(&mut self, field: &'a F) -> SealedField<'a, F> {
+        let walk = Walk::of(field);
+        SealedField::new(field, &walk, self.take(walk.slots().len()))
+    }
+}
 
 impl Iterator for SealedTexts {
     type Item = StoredText;

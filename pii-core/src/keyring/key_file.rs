@@ -28,7 +28,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 const KEY_BYTES: usize = 32;
 
 /// A key that wraps data keys; wiped when dropped.
-pub(super) struct KeyEncryptionKey {
+pub(crate) struct KeyEncryptionKey {
     id: KeyId,
     key: DataKey,
 }
@@ -38,11 +38,11 @@ impl KeyEncryptionKey {
         DataKey::generate().map(Self::from_key)
     }
 
-    pub(super) fn from_key(key: DataKey) -> Self {
+    pub(crate) fn from_key(key: DataKey) -> Self {
         Self { id: key.id(), key }
     }
 
-    pub(super) fn id(&self) -> KeyId {
+    pub(crate) fn id(&self) -> KeyId {
         self.id
     }
 
@@ -61,7 +61,7 @@ impl KeyEncryptionKey {
     }
 
     /// Nonce, wrapped key and tag: 72 bytes.
-    pub(super) fn wrap(&self, data_key: &DataKey, binding: &KeyBinding) -> Result<Vec<u8>> {
+    pub(crate) fn wrap(&self, data_key: &DataKey, binding: &KeyBinding) -> Result<Vec<u8>> {
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce)?;
         let (first, second) = halves(&nonce);

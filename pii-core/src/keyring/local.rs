@@ -121,7 +121,7 @@ pub(super) fn generate_under(
     Ok(GeneratedKey { data_key, copies: vec![WrappedKey { provider, key_name: key.id().to_string(), blob }] })
 }
 
-pub(super) fn unwrap_with(
+pub(crate) fn unwrap_with(
     keys: &[KeyEncryptionKey],
     provider: Provider,
     copies: &[WrappedKey],

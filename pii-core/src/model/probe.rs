@@ -1,44 +1,61 @@
 //! How the generated code tells sealed fields from plain ones by type, through aliases too.
 //!
-//! `<Probe<T>>::HOLDS` means the inherent constant where `T: PiiField`, and that of the trait
-//! [`PlainField`] for every other type.
+//! `Probe::<T>::kind()` means the function of `Probe` itself where `T: PiiField`, and that of
+//! [`AnyField`] for every other type.
 
-use std::{fmt, marker::PhantomData};
+use std::marker::PhantomData;
 
-use super::{FieldSpec, Holds, PiiField, Walk, WalkMut};
-use crate::mask::Mask;
+use super::PiiField;
 
-pub struct Probe<T: ?Sized>(PhantomData<T>);
+/// Asks about a type.
+pub struct Probe<T>(PhantomData<T>);
+
+/// A field of this type holds sealed values.
+pub struct HoldsSealed;
+
+/// A field of this type holds none.
+pub struct HoldsNone;
 
 impl<T: PiiField> Probe<T> {
-    pub const HOLDS: Holds = T::HOLDS;
-
-    pub fn visit<'a>(field: &'a T, spec: &'static FieldSpec, walk: &mut Walk<'a>) {
-        walk.field(spec, |walk| field.visit(walk));
-    }
-
-    pub fn visit_mut<'a>(field: &'a mut T, walk: &mut WalkMut<'a>) {
-        field.visit_mut(walk);
-    }
-
-    pub fn debug<'a>(field: &'a T, mask: Mask) -> impl fmt::Debug + 'a {
-        fmt::from_fn(move |f| field.fmt_masked(mask, f))
+    /// What a field of this type holds.
+    #[must_use]
+    pub const fn kind() -> HoldsSealed {
+        HoldsSealed
     }
 }
 
-pub trait PlainField<T> {
-    const HOLDS: Holds = Holds::Plain;
-
-    fn visit<'a>(_: &'a T, _: &'static FieldSpec, _: &mut Walk<'a>) {}
-
-    fn visit_mut<'a>(_: &'a mut T, _: &mut WalkMut<'a>) {}
-
-    fn debug<'a>(field: &'a T, _: Mask) -> &'a dyn fmt::Debug
-    where
-        T: fmt::Debug,
-    {
-        field
+/// Answers where [`Probe`] itself has no answer.
+pub trait AnyField {
+    /// What a field of this type holds.
+    #[must_use]
+    fn kind() -> HoldsNone {
+        HoldsNone
     }
 }
 
-impl<T> PlainField<T> for Probe<T> {}
+impl<T> AnyField for Probe<T> {}
+
+#[diagnostic::on_unimplemented(
+    message = "this field holds an encrypted value but is not marked `#[pii]`",
+    label = "add `#[pii]`, or `#[pii(skip)]` to leave it out of the model",
+    note = "an unmarked field is neither encrypted on save nor decrypted by `decrypt_pii()`"
+)]
+/// What an unmarked field must hold.
+pub trait Unmarked {}
+
+impl Unmarked for HoldsNone {}
+
+/// Compiles for an unmarked field of a plain type.
+pub fn unmarked(_: impl Unmarked) {}
+
+#[diagnostic::on_unimplemented(
+    message = "this field holds an encrypted value but is marked `level = 1`, which is stored plain",
+    label = "remove `level = 1` and write `#[pii]`, or make the type a plain one"
+)]
+/// What a level 1 field must hold.
+pub trait LevelOne {}
+
+impl LevelOne for HoldsNone {}
+
+/// Compiles for a level 1 field of a plain type.
+pub fn level_one(_: impl LevelOne) {}

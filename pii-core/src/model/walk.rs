@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::FieldSpec;
+use super::{FieldSpec, Holds, PiiField};
 use crate::value::{Cell, TypeOps};
 
 /// One step of the way from a model to a value.
@@ -32,6 +32,14 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
+    /// The values of one field; their way from the model stays unknown.
+    pub(crate) fn of<F: PiiField>(field: &'a F) -> Self {
+        static ANY: FieldSpec = FieldSpec::new("", "", Holds::Plain);
+        let mut walk = Self::default();
+        walk.field(&ANY, |walk| field.visit(walk));
+        walk
+    }
+
     /// Goes into a field.
     pub fn field(&mut self, spec: &'static FieldSpec, visit: impl FnOnce(&mut Self)) {
         self.fields.push(spec);

@@ -11,4 +11,4 @@ pub(crate) use cell::{Cell, Place};
 pub use encrypted::{Encrypted, EncryptedStr, ValueState};
 pub use pii_value::{Json, PiiValue};
 pub(crate) use pii_value::{TypeOps, wrong_type};
-pub use serde_impls::Sealed;
+pub use serde_impls::{Sealed, SealedField};

@@ -103,7 +103,7 @@ impl<T: Serialize + DeserializeOwned + 'static> PiiValue for Json<T> {
     }
 
     fn check(bytes: &[u8]) -> bool {
-        serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+        std::str::from_utf8(bytes).is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
     }
 }
 

@@ -5,7 +5,10 @@ use std::{borrow::Cow, cell::RefCell, collections::HashMap, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::{cell::Cell, encrypted::Encrypted};
-use crate::{cryptor::SealedTexts, model::PiiModel};
+use crate::{
+    cryptor::{SealedTexts, StoredText},
+    model::{PiiField, PiiModel, Walk},
+};
 
 thread_local! {
     /// The texts of the values that are being serialised, by the address of the value's state.
@@ -47,7 +50,9 @@ pub struct Sealed<'a, M> {
 
 impl<'a, M: PiiModel> Sealed<'a, M> {
     pub(crate) fn new(model: &'a M, texts: SealedTexts) -> Self {
-        Self { model, scope: SealedScope::new(model, texts) }
+        let mut walk = Walk::default();
+        model.visit(&mut walk);
+        Self { model, scope: SealedScope::new(&walk, texts) }
     }
 
     /// The model.
@@ -63,13 +68,32 @@ impl<M: Serialize> Serialize for Sealed<'_, M> {
     }
 }
 
-/// The texts of one model's values, by address.
+/// A field with the texts under which its values will be stored. It serialises like the field
+/// itself, with the texts in place of the values.
+///
+/// Made by [`SealedTexts::field`].
+pub struct SealedField<'a, F> {
+    field: &'a F,
+    scope: SealedScope,
+}
+
+impl<'a, F: PiiField> SealedField<'a, F> {
+    pub(crate) fn new(field: &'a F, walk: &Walk<'_>, texts: impl Iterator<Item = StoredText>) -> Self {
+        Self { field, scope: SealedScope::new(walk, texts) }
+    }
+}
+
+impl<F: Serialize> Serialize for SealedField<'_, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.scope.during(|| self.field.serialize(serializer))
+    }
+}
+
+/// The texts of the values of one model or field, by address.
 struct SealedScope(Arc<HashMap<usize, String>>);
 
 impl SealedScope {
-    fn new<M: PiiModel>(model: &M, texts: SealedTexts) -> Self {
-        let mut walk = crate::model::Walk::default();
-        model.visit(&mut walk);
+    fn new(walk: &Walk<'_>, texts: impl Iterator<Item = StoredText>) -> Self {
         Self(Arc::new(walk.slots().iter().map(|slot| address(slot.cell)).zip(texts.map(String::from)).collect()))
     }
 

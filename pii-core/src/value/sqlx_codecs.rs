@@ -1,6 +1,10 @@
 //! sqlx codecs: a sealed value is text for any driver; an unsealed one refuses to be encoded.
 
-use sqlx::{Database, Decode, Encode, Type, encode::IsNull, error::BoxDynError};
+use sqlx::{
+    Database, Decode, Encode, Type, ValueRef,
+    encode::IsNull,
+    error::{BoxDynError, UnexpectedNullError},
+};
 
 use super::encrypted::Encrypted;
 use crate::wire::Ciphertext;
@@ -54,7 +58,7 @@ where
     String: Decode<'r, DB>,
 {
     fn decode(value: <DB as Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
-        Ok(Self::parse(<String as Decode<'r, DB>>::decode(value)?)?)
+        Ok(Self::parse(text(value)?)?)
     }
 }
 
@@ -77,6 +81,17 @@ where
     String: Decode<'r, DB>,
 {
     fn decode(value: <DB as Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
-        Ok(Self::from_stored(<String as Decode<'r, DB>>::decode(value)?))
+        Ok(Self::from_stored(text(value)?))
     }
+}
+
+/// SQLite takes NULL for an empty text, which a policy could then accept as plaintext.
+fn text<'r, DB: Database>(value: DB::ValueRef<'r>) -> Result<String, BoxDynError>
+where
+    String: Decode<'r, DB>,
+{
+    if value.is_null() {
+        return Err(Box::new(UnexpectedNullError));
+    }
+    <String as Decode<'r, DB>>::decode(value)
 }

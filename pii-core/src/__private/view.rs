@@ -1,0 +1,184 @@
+//! Views: whether a struct with `view_of` fits its model. All of it runs at compile time.
+
+use crate::model::{ContextPart, FieldRole, FieldSpec, Holds, ModelSpec, RowBinding};
+
+/// How a field of a view relates to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewFit {
+    Fits,
+    /// The model has no such field.
+    Missing,
+    /// The model's is sealed, the view's is not.
+    IsSealed,
+    /// The model's is plain, the view's is not.
+    IsPlain,
+    OtherType,
+    OtherLevel,
+    OtherKeyring,
+    OtherWas,
+    OtherContext,
+}
+
+/// The specification of a view: its own fields and context, under the names of the model.
+#[must_use]
+pub const fn view_model(
+    model: &ModelSpec,
+    fields: &'static [FieldSpec],
+    context: &'static [ContextPart],
+) -> ModelSpec {
+    let view = ModelSpec::new(model.name(), fields, model.binding()).with_was(model.was()).with_context(context);
+    match model.table() {
+        Some(table) => view.with_table(table),
+        None => view,
+    }
+}
+
+/// Whether the field of the view is one of the model's, and alike.
+#[must_use]
+pub const fn fit(model: &ModelSpec, field: &FieldSpec) -> ViewFit {
+    match find(model.fields(), field.name()) {
+        Some(other) => fit_field(other, field),
+        None => ViewFit::Missing,
+    }
+}
+
+/// Whether the ids have the same names in the same order.
+#[must_use]
+pub const fn same_ids(model: &ModelSpec, view: &[FieldSpec]) -> bool {
+    let (mut a, mut b) = (0, 0);
+    loop {
+        a = next_id(model.fields(), a);
+        b = next_id(view, b);
+        match (get(model.fields(), a), get(view, b)) {
+            (None, None) => return true,
+            (Some(left), Some(right)) if same(left.name(), right.name()) => {}
+            _ => return false,
+        }
+        a += 1;
+        b += 1;
+    }
+}
+
+/// Whether values are bound alike.
+#[must_use]
+pub const fn same_binding(model: &ModelSpec, view: RowBinding) -> bool {
+    matches!(
+        (model.binding(), view),
+        (RowBinding::Row, RowBinding::Row) | (RowBinding::Field, RowBinding::Field)
+    )
+}
+
+/// Whether the contexts have the same names, and the same text where it is a literal.
+#[must_use]
+pub const fn same_context(model: &ModelSpec, view: &[ContextPart]) -> bool {
+    let (mut left, mut right) = (model.context(), view);
+    while let ([a, rest_of_left @ ..], [b, rest_of_right @ ..]) = (left, right) {
+        let same_value = match (a.literal, b.literal) {
+            (Some(a), Some(b)) => same(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same_value || !same(a.name, b.name) {
+            return false;
+        }
+        (left, right) = (rest_of_left, rest_of_right);
+    }
+    left.is_empty() && right.is_empty()
+}
+
+const fn fit_field(model: &FieldSpec, view: &FieldSpec) -> ViewFit {
+    match (model.is_sealed(), view.is_sealed()) {
+        (true, false) => return ViewFit::IsSealed,
+        (false, true) => return ViewFit::IsPlain,
+        _ => {}
+    }
+    if model.level().number() != view.level().number() || model.is_personal() != view.is_personal() {
+        return ViewFit::OtherLevel;
+    }
+    let same_keyring = match (model.keyring(), view.keyring()) {
+        (Some(a), Some(b)) => same(a, b),
+        (None, None) => true,
+        _ => false,
+    };
+    if !same_keyring {
+        return ViewFit::OtherKeyring;
+    }
+    if !same_list(model.was(), view.was()) {
+        return ViewFit::OtherWas;
+    }
+    if model.is_in_context() != view.is_in_context() {
+        return ViewFit::OtherContext;
+    }
+    match (model.holds(), view.holds()) {
+        (Holds::Plain, Holds::Plain) => ViewFit::Fits,
+        (Holds::Value(a), Holds::Value(b)) | (Holds::Values(a), Holds::Values(b)) if a.number() == b.number() => {
+            ViewFit::Fits
+        }
+        (Holds::Nested(a), Holds::Nested(b)) | (Holds::NestedMany(a), Holds::NestedMany(b)) => fit_nested(a, b),
+        _ => ViewFit::OtherType,
+    }
+}
+
+const fn fit_nested(model: &[FieldSpec], view: &[FieldSpec]) -> ViewFit {
+    let mut rest = view;
+    while let [field, others @ ..] = rest {
+        match find(model, field.name()) {
+            Some(other) if matches!(fit_field(other, field), ViewFit::Fits) => {}
+            _ => return ViewFit::OtherType,
+        }
+        rest = others;
+    }
+    ViewFit::Fits
+}
+
+const fn find<'a>(fields: &'a [FieldSpec], name: &str) -> Option<&'a FieldSpec> {
+    let mut rest = fields;
+    while let [field, others @ ..] = rest {
+        if same(field.name(), name) {
+            return Some(field);
+        }
+        rest = others;
+    }
+    None
+}
+
+/// The position of the first id from `start` on, or the length.
+const fn next_id(fields: &[FieldSpec], start: usize) -> usize {
+    let mut index = start;
+    while let Some(field) = get(fields, index) {
+        if matches!(field.role(), FieldRole::Id) {
+            break;
+        }
+        index += 1;
+    }
+    index
+}
+
+const fn get(fields: &[FieldSpec], index: usize) -> Option<&FieldSpec> {
+    match fields.split_at_checked(index) {
+        Some((_, [field, ..])) => Some(field),
+        _ => None,
+    }
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (mut left, mut right) = (a.as_bytes(), b.as_bytes());
+    while let ([x, rest_of_left @ ..], [y, rest_of_right @ ..]) = (left, right) {
+        if *x != *y {
+            return false;
+        }
+        (left, right) = (rest_of_left, rest_of_right);
+    }
+    left.is_empty() && right.is_empty()
+}
+
+const fn same_list(a: &[&str], b: &[&str]) -> bool {
+    let (mut left, mut right) = (a, b);
+    while let ([x, rest_of_left @ ..], [y, rest_of_right @ ..]) = (left, right) {
+        if !same(x, y) {
+            return false;
+        }
+        (left, right) = (rest_of_left, rest_of_right);
+    }
+    left.is_empty() && right.is_empty()
+}

@@ -1,0 +1,130 @@
+//! What may stand behind a key.
+
+use syn::{
+    Expr, ExprLit, ExprPath, Ident, Lit, LitInt, LitStr, Token, parenthesized,
+    parse::{Parse, ParseStream},
+    token::Paren,
+};
+
+use super::suggest::{list, nearest};
+
+/// One of a few words, and the Rust variant that it stands for.
+#[derive(Clone)]
+pub(crate) struct Choice {
+    pub(crate) literal: LitStr,
+    pub(crate) variant: &'static str,
+}
+
+/// Words of string literals with their Rust variants.
+pub(super) type Choices = [(&'static str, &'static str)];
+
+/// Nothing: the key says it all.
+pub(super) fn flag(key: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+    if input.peek(Token![=]) || input.peek(Paren) {
+        return Err(syn::Error::new_spanned(key, format!("`{key}` takes no value: write `{key}` alone")));
+    }
+    Ok(())
+}
+
+/// `= "..."`, not empty.
+pub(super) fn text(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
+    let expression = equals::<Expr>(key, input, "\"...\"")?;
+    match string(&expression) {
+        Some(literal) => not_empty(key, literal),
+        None => Err(syn::Error::new_spanned(
+            expression,
+            format!("`{key}` takes a string literal: `{key} = \"...\"`"),
+        )),
+    }
+}
+
+/// `= "..."` or `("...", "...")`.
+pub(super) fn texts(key: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<LitStr>> {
+    if !input.peek(Paren) {
+        return text(key, input).map(|one| vec![one]);
+    }
+    let content;
+    parenthesized!(content in input);
+    let names = content.parse_terminated(Expr::parse, Token![,])?;
+    if names.is_empty() {
+        return Err(syn::Error::new_spanned(key, format!("`{key}` needs at least one name: `{key}(\"...\")`")));
+    }
+    let one = |expression: Expr| match string(&expression) {
+        Some(literal) => not_empty(key, literal),
+        None => Err(syn::Error::new_spanned(expression, format!("`{key}` takes string literals: `{key}(\"...\")`"))),
+    };
+    names.into_iter().map(one).collect()
+}
+
+/// `= "word"`, one of a few.
+pub(super) fn choice(key: &Ident, input: ParseStream<'_>, choices: &Choices) -> syn::Result<Choice> {
+    let expression = equals::<Expr>(key, input, &format!("\"{}\"", choices.first().map_or("...", |first| first.0)))?;
+    choose(key, &expression, choices)
+}
+
+/// As [`choice`], of an expression.
+pub(super) fn choose(key: &Ident, expression: &Expr, choices: &Choices) -> syn::Result<Choice> {
+    let words: Vec<&str> = choices.iter().map(|choice| choice.0).collect();
+    let Some(literal) = string(expression) else {
+        let quoted = match expression {
+            Expr::Path(ExprPath { path, .. }) => path
+                .segments
+                .last()
+                .and_then(|last| words.iter().find(|word| last.ident == **word || word.eq_ignore_ascii_case(&last.ident.to_string()))),
+            _ => None,
+        };
+        return Err(syn::Error::new_spanned(
+            expression,
+            match quoted {
+                Some(word) => format!("`{key}` takes a string literal: write `{key} = \"{word}\"`"),
+                None => format!("`{key}` takes a string literal: {}", list(&words)),
+            },
+        ));
+    };
+    let word = literal.value();
+    if let Some((_, variant)) = choices.iter().find(|choice| choice.0 == word) {
+        return Ok(Choice { literal, variant });
+    }
+    let meant = nearest(&word, &words).map(|near| format!(" did you mean `{near}`?")).unwrap_or_default();
+    Err(syn::Error::new_spanned(&literal, format!("unknown {key} `{word}`;{meant} write {}", list(&words))))
+}
+
+/// `= 2`.
+pub(super) fn integer(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
+    let expression = equals::<Expr>(key, input, "2")?;
+    match literal(&expression) {
+        Some(Lit::Int(integer)) => Ok(integer.clone()),
+        _ => Err(syn::Error::new_spanned(expression, format!("`{key}` takes an integer: `{key} = 2`"))),
+    }
+}
+
+/// What follows the `=`.
+pub(super) fn equals<T: Parse>(key: &Ident, input: ParseStream<'_>, example: &str) -> syn::Result<T> {
+    if input.parse::<Option<Token![=]>>()?.is_none() {
+        return Err(syn::Error::new_spanned(key, format!("`{key}` needs a value: `{key} = {example}`")));
+    }
+    input.parse()
+}
+
+/// The string literal that the expression is.
+pub(super) fn string(expression: &Expr) -> Option<LitStr> {
+    match literal(expression) {
+        Some(Lit::Str(text)) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn literal(expression: &Expr) -> Option<&Lit> {
+    match expression {
+        Expr::Lit(ExprLit { lit, .. }) => Some(lit),
+        Expr::Group(group) => literal(&group.expr),
+        _ => None,
+    }
+}
+
+fn not_empty(key: &Ident, literal: LitStr) -> syn::Result<LitStr> {
+    if literal.value().is_empty() {
+        return Err(syn::Error::new_spanned(literal, format!("`{key}` must not be empty")));
+    }
+    Ok(literal)
+}

@@ -1,0 +1,127 @@
+//! Rules for the attributes of the struct.
+
+use syn::ext::IdentExt;
+
+use crate::{
+    ast::{Field, Kind, Model},
+    attr::ContextPair,
+    ctxt::Ctxt,
+};
+
+const MAX_CONTEXT_PAIRS: usize = 8;
+/// What a nested struct takes from the model it stands in.
+const NOT_ON_NESTED: &[&str] = &["name", "was", "table", "context", "bind", "view_of", "from_row"];
+/// What a view takes from its model.
+const NOT_ON_VIEWS: &[&str] = &["name", "was", "table"];
+
+pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
+    let keys = &model.attrs.keys;
+    if model.attrs.is_nested() {
+        for key in keys.iter().filter(|key| NOT_ON_NESTED.iter().any(|name| *key == name)) {
+            cx.error(
+                key,
+                format!("a nested struct has no `{key}`: it is part of the models whose fields it stands in"),
+            );
+        }
+        return;
+    }
+    if keys.has("view_of") {
+        for key in keys.iter().filter(|key| NOT_ON_VIEWS.iter().any(|name| *key == name)) {
+            cx.error(key, format!("a view takes `{key}` from the model it is a view of; remove it"));
+        }
+        if let Some(parameter) = model.generics.params.first() {
+            cx.error(parameter, "a view cannot have generic parameters");
+        }
+    } else {
+        name(cx, model);
+    }
+    binding(cx, model);
+    context(cx, model.attrs.context_pairs());
+    context_uses(cx, model);
+    if let (Some(from_row), Some(lifetime)) = (keys.find("from_row"), model.generics.lifetimes().next()) {
+        cx.error(lifetime, format!("a struct with `{from_row}` owns its fields: it cannot have lifetime parameters"));
+    }
+}
+
+fn name(cx: &Ctxt, model: &Model<'_>) {
+    if model.attrs.keys.has("name") || model.sealed().next().is_none() {
+        return;
+    }
+    let example = snake_case(&model.ident.unraw().to_string());
+    cx.error(
+        model.ident,
+        format!(
+            "a model with sealed fields needs a stable name, which is authenticated with every value: write \
+             `#[pii(name = \"{example}\")]` on the struct, and keep it when the struct is renamed"
+        ),
+    );
+}
+
+fn binding(cx: &Ctxt, model: &Model<'_>) {
+    let has_id = model.fields.iter().any(Field::is_id);
+    if let (Some(bind), true) = (&model.attrs.bind, has_id) {
+        cx.error(&bind.key, "this model has an id: write `#[pii(id, bind = \"field\")]` there instead");
+    }
+    if !has_id && !model.attrs.keys.has("bind") && model.sealed().next().is_some() {
+        cx.error(
+            model.ident,
+            "sealed values are bound to their row: mark the field that identifies it `#[pii(id)]`, or write \
+             `#[pii(bind = \"field\")]` on the struct to bind them to model and field only",
+        );
+    }
+}
+
+fn context(cx: &Ctxt, pairs: &[ContextPair]) {
+    for (index, pair) in pairs.iter().enumerate() {
+        let name = &pair.name;
+        if name.text.is_empty() {
+            cx.error_at(name.span, "a name of the encryption context must not be empty");
+        }
+        if name.text.starts_with("pii:") {
+            cx.error_at(name.span, "names that begin with `pii:` are reserved; choose another");
+        }
+        if pairs.iter().take(index).any(|earlier| earlier.name.text == name.text) {
+            cx.error_at(name.span, format!("`{}` is given twice", name.text));
+        }
+        if index == MAX_CONTEXT_PAIRS {
+            cx.error_at(name.span, format!("an encryption context has at most {MAX_CONTEXT_PAIRS} pairs; leave some out"));
+        }
+        if pair.literal().is_some_and(|literal| literal.value().is_empty()) {
+            cx.error(&pair.value, "a value of the encryption context must not be empty");
+        }
+    }
+}
+
+fn context_uses(cx: &Ctxt, model: &Model<'_>) {
+    for place in &model.whole_self {
+        cx.error_at(
+            *place,
+            "name the fields, such as `self.tenant` or `region_of(&self.address)`: this derive must know which \
+             fields are part of the encryption context, to keep them out of `Debug`",
+        );
+    }
+    for field in &model.fields {
+        let reason = match field.kind {
+            Kind::Sealed(_) => "a sealed field cannot be part of the encryption context, which chooses its key",
+            Kind::Personal => {
+                "a personal field cannot be part of the encryption context, which key services log in clear text"
+            }
+            Kind::Skipped => "a skipped field cannot be part of the encryption context: it is not loaded",
+            Kind::Plain => continue,
+        };
+        for place in &field.context_uses {
+            cx.error(place, reason);
+        }
+    }
+}
+
+fn snake_case(name: &str) -> String {
+    let mut out = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.extend(letter.to_lowercase());
+    }
+    out
+}

@@ -1,0 +1,140 @@
+//! Rules for the attributes of fields.
+
+use quote::ToTokens;
+
+use crate::{
+    ast::{Field, Kind, Model},
+    attr::Mask,
+    ctxt::Ctxt,
+    types,
+};
+
+/// What makes sense only where a value is sealed.
+const ONLY_SEALED: &[&str] = &["mode", "keyring", "plaintext"];
+/// What the fields of a nested struct say for themselves.
+const NOT_ON_NESTED_FIELDS: &[&str] = &["level", "mode", "mask", "keyring", "plaintext"];
+
+pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
+    for field in &model.fields {
+        match field.kind {
+            Kind::Skipped => skipped(cx, field),
+            Kind::Plain => plain(cx, model, field),
+            Kind::Personal => personal(cx, field),
+            Kind::Sealed(_) => sealed(cx, model, field),
+        }
+        if let (Some(bind), false) = (field.attrs.keys.find("bind"), field.is_id() || field.kind == Kind::Skipped) {
+            cx.error(bind, "`bind` goes beside `id`: `#[pii(id, bind = \"field\")]`");
+        }
+        if let (true, Some(column)) = (model.attrs.is_nested(), field.attrs.keys.find("column")) {
+            cx.error(column, "a nested struct is one column of the model it stands in; remove `column`");
+        }
+    }
+    let mut versions = model.columns().filter_map(|field| field.attrs.keys.find("version"));
+    if let (Some(_), Some(second)) = (versions.next(), versions.next()) {
+        cx.error(second, "a model has at most one version column");
+    }
+}
+
+fn skipped(cx: &Ctxt, field: &Field<'_>) {
+    for key in field.attrs.keys.iter().filter(|key| *key != "skip") {
+        cx.error(key, format!("`skip` leaves the field out of everything; remove `{key}`, or `skip`"));
+    }
+}
+
+fn plain(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
+    let keys = &field.attrs.keys;
+    if let Some(role) = keys.find("id").or_else(|| keys.find("version")) {
+        if types::mentions_sealed(field.ty) || keys.bare() {
+            cx.error(
+                whole(field),
+                format!("a sealed field cannot be the {}: its stored text changes with every save", role_name(role)),
+            );
+        }
+        for key in keys.iter().filter(|key| *key == "level" || ONLY_SEALED.iter().any(|name| *key == name)) {
+            cx.error(
+                key,
+                format!("the {} is stored plain and shown: it must not be personal; remove `{key}`", role_name(role)),
+            );
+        }
+        if model.attrs.is_nested() {
+            cx.error(role, format!("a nested struct has no `{role}`: it is part of a model's row"));
+        }
+    }
+    if let (Some(_), Some(version)) = (keys.find("id"), keys.find("version")) {
+        cx.error(version, "an id cannot be the version too");
+    }
+    if types::option_argument(field.ty).is_some() {
+        optional(cx, model, field);
+    }
+    if let Some(mask) = keys.find("mask") {
+        cx.error(
+            mask,
+            "a mask is for personal fields: add `level = 1` to store the field plain and show it masked, or make \
+             it an `EncryptedStr` (write `level = 2` if its type is an alias of one)",
+        );
+    }
+}
+
+/// An id or version that may be missing.
+fn optional(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
+    if field.is_version() {
+        cx.error(whole(field), "a version is always there: make it an integer");
+    }
+    if !field.is_id() {
+        return;
+    }
+    if !field.attrs.keys.has("bind") {
+        cx.error(
+            whole(field),
+            "an id that the database makes up is not known when the row is sealed: fetch the sequence value first \
+             and make this a plain value, or write `#[pii(id, bind = \"field\")]`",
+        );
+    } else if model.ids().count() > 1 {
+        cx.error(whole(field), "only the single id of a model can be an `Option`");
+    }
+}
+
+fn personal(cx: &Ctxt, field: &Field<'_>) {
+    let keys = &field.attrs.keys;
+    for key in keys.iter().filter(|key| ONLY_SEALED.iter().any(|name| *key == name)) {
+        cx.error(key, format!("`{key}` is for sealed fields, and level 1 is stored plain; remove one of them"));
+    }
+    if let (Some(mask), true) = (&field.attrs.mask, types::is_scalar(field.ty)) {
+        if !matches!(&mask.value, Mask::Named(choice) if choice.variant == "Full") {
+            cx.error(&mask.key, "this mask is for text; a number is masked in full: remove `mask`");
+        }
+    }
+}
+
+fn sealed(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
+    let attrs = &field.attrs;
+    if let Some(level) = attrs.level.as_ref().filter(|level| level.value.number == 1 && !field.is_nested()) {
+        cx.error(
+            &level.value.literal,
+            "level 1 is stored plain, but this type is sealed: remove `level`, or make the type a plain one",
+        );
+    }
+    if field.is_nested() {
+        for key in attrs.keys.iter().filter(|key| NOT_ON_NESTED_FIELDS.iter().any(|name| *key == name)) {
+            cx.error(key, format!("`{key}` goes on the fields of the nested struct"));
+        }
+        return;
+    }
+    let Some(mode) = attrs.mode.as_ref().filter(|mode| mode.value.variant == "WriteOnly") else { return };
+    let policy = attrs.plaintext.as_ref().or(model.attrs.plaintext.as_ref());
+    if policy.is_some_and(|policy| policy.value.variant == "Prepare") {
+        cx.error(
+            &mode.value.literal,
+            "`WriteOnly` fields are never readable, but the policy `prepare` stores them as plaintext; use \
+             `accept_and_seal`, or another mode",
+        );
+    }
+}
+
+fn role_name(key: &syn::Ident) -> &'static str {
+    if key == "id" { "id" } else { "version" }
+}
+
+fn whole(field: &Field<'_>) -> impl ToTokens {
+    field.ty
+}

@@ -1,0 +1,84 @@
+//! `sqlx::FromRow`, on request.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Type, WherePredicate, parse_quote};
+
+use super::generics::{bound, with};
+use crate::ast::{Kind, Model, Shape};
+
+pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let fields = model.fields.iter().map(|field| {
+        let (ident, ty, column) = (field.ident, field.ty, &field.column);
+        match field.kind {
+            Kind::Skipped => quote!(#ident: ::core::default::Default::default()),
+            Kind::Sealed(Shape::Json) => quote! {
+                #ident: {
+                    let text: ::core::option::Option<::std::string::String> =
+                        #private::sqlx::Row::try_get(row, #column)?;
+                    // a missing `Option` is JSON's null
+                    #private::from_json::<#ty>(text.as_deref().unwrap_or("null")).map_err(|error| {
+                        #private::sqlx::Error::ColumnDecode {
+                            index: ::std::string::String::from(#column),
+                            source: ::std::boxed::Box::new(error),
+                        }
+                    })?
+                }
+            },
+            _ => quote!(#ident: #private::sqlx::Row::try_get::<#ty, _>(row, #column)?),
+        }
+    });
+    let body = quote!(::core::result::Result::Ok(Self { #(#fields),* }));
+    wrap(model, predicates(model), &body)
+}
+
+/// The implementation around a body, which the fallback has too.
+pub(super) fn wrap(
+    model: &Model<'_>,
+    predicates: impl IntoIterator<Item = WherePredicate>,
+    body: &TokenStream,
+) -> TokenStream {
+    let private = model.private();
+    let ident = model.ident;
+    let (_, ty_generics, _) = model.generics.split_for_impl();
+    let mut generics = with(model, predicates);
+    generics.params.insert(0, parse_quote!('__r));
+    generics.params.push(parse_quote!(__R: #private::sqlx::Row));
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+    quote! {
+        #private::if_sqlx! {
+            #[automatically_derived]
+            impl #impl_generics #private::sqlx::FromRow<'__r, __R> for #ident #ty_generics #where_clause {
+                fn from_row(row: &'__r __R) -> ::core::result::Result<Self, #private::sqlx::Error> { #body }
+            }
+        }
+    }
+}
+
+fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
+    let private = model.private();
+    let column = |ty: &Type| {
+        [
+            bound(ty, &quote!(#private::sqlx::Type<<__R as #private::sqlx::Row>::Database>)),
+            bound(ty, &quote!(#private::sqlx::Decode<'__r, <__R as #private::sqlx::Row>::Database>)),
+        ]
+    };
+    let mut predicates = vec![parse_quote!(for<'__q> &'__q str: #private::sqlx::ColumnIndex<__R>)];
+    for field in &model.fields {
+        match field.kind {
+            Kind::Skipped if model.is_generic(field.ty) => {
+                predicates.push(bound(field.ty, &quote!(::core::default::Default)));
+            }
+            Kind::Skipped => {}
+            Kind::Sealed(Shape::Json) => {
+                predicates.extend(column(&parse_quote!(::core::option::Option<::std::string::String>)));
+                if model.is_generic(field.ty) {
+                    predicates.push(bound(field.ty, &quote!(#private::serde::de::DeserializeOwned)));
+                }
+            }
+            _ => predicates.extend(column(field.ty)),
+        }
+    }
+    predicates
+}

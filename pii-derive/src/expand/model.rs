@@ -1,0 +1,231 @@
+//! The facts of the fields, and `PiiModel`.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::LitStr;
+
+use super::{generics, view};
+use crate::{
+    ast::{Field, Kind, Model},
+    attr::{Mask, Was},
+    types,
+};
+
+/// A private trait of the generated block: where the facts of a generic struct can stand.
+pub(super) fn facts(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let ident = model.ident;
+    let generics = generics::with(model, generics::facts_predicates(model));
+    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+    let specs: Vec<_> = model.columns().map(|field| spec(model, field)).collect();
+    let count = specs.len();
+    let checks = shape_checks(model);
+    quote! {
+        trait __PiiFacts {
+            const FIELDS: &'static [#private::FieldSpec; #count];
+        }
+
+        #[automatically_derived]
+        impl #impl_generics __PiiFacts for #ident #ty_generics #where_clause {
+            const FIELDS: &'static [#private::FieldSpec; #count] = &[#(#specs),*];
+        }
+
+        #checks
+    }
+}
+
+pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let ident = model.ident;
+    let generics = generics::with(model, generics::model_predicates(model));
+    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+    let spec = view::model_spec(model).unwrap_or_else(|| model_spec(model));
+    // hygienic, because the expressions of the context are the user's
+    let out = Ident::new("out", Span::mixed_site());
+    let mut pairs: Vec<_> = model.attrs.context_pairs().iter().collect();
+    pairs.sort_by(|a, b| a.name.text.as_bytes().cmp(b.name.text.as_bytes()));
+    let pairs = pairs.into_iter().map(|pair| {
+        let (name, value) = (LitStr::new(&pair.name.text, pair.name.span), &pair.value);
+        let (start, _) = types::ends(value);
+        quote_spanned!(start=> #private::ContextWriter::pair(#out, #name, &(#value));)
+    });
+    let ids = model.ids().filter(|_| !model.binds_field_only()).map(|field| {
+        let call = at_type(field, &quote!(#private::RowId), "write_row");
+        let field = field.ident;
+        quote!(#call(&self.#field, out);)
+    });
+    let (visit, visit_mut) = visitors(model);
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics #private::PiiModel for #ident #ty_generics #where_clause {
+            const MODEL: &'static #private::ModelSpec = &#spec;
+
+            fn write_context(&self, #out: &mut #private::ContextWriter) { #(#pairs)* }
+
+            fn write_row(&self, out: &mut #private::RowWriter) { #(#ids)* }
+
+            #visit
+
+            #visit_mut
+        }
+    }
+}
+
+/// The two visitors, alike for models and nested structs.
+pub(super) fn visitors(model: &Model<'_>) -> (TokenStream, TokenStream) {
+    let private = model.private();
+    let visits = model.sealed().map(|(index, field)| {
+        let call = at_type(field, &quote!(#private::PiiField), "visit");
+        let ident = field.ident;
+        quote! {
+            walk.field(&<Self as __PiiFacts>::FIELDS[#index], |walk| #call(&self.#ident, walk));
+        }
+    });
+    let visits_mut = model.sealed().map(|(_, field)| {
+        let call = at_type(field, &quote!(#private::PiiField), "visit_mut");
+        let ident = field.ident;
+        quote!(#call(&mut self.#ident, walk);)
+    });
+    (
+        quote!(fn visit<'__pii>(&'__pii self, walk: &mut #private::Walk<'__pii>) { #(#visits)* }),
+        quote!(fn visit_mut<'__pii>(&'__pii mut self, walk: &mut #private::WalkMut<'__pii>) { #(#visits_mut)* }),
+    )
+}
+
+/// `<Type as Trait>::function`, with errors at the type.
+pub(super) fn at_type(field: &Field<'_>, of: &TokenStream, function: &str) -> TokenStream {
+    let ty = field.ty;
+    let (start, end) = types::ends(ty);
+    let function = Ident::new(function, end);
+    let path = quote_spanned!(start=> <#ty as #of>);
+    quote_spanned!(end=> #path::#function)
+}
+
+/// The pairs of the context, with those values that are literals.
+pub(super) fn context_parts(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let mut pairs: Vec<_> = model.attrs.context_pairs().iter().collect();
+    pairs.sort_by(|a, b| a.name.text.as_bytes().cmp(b.name.text.as_bytes()));
+    let parts = pairs.into_iter().map(|pair| {
+        let name = &pair.name.text;
+        let literal = match pair.literal() {
+            Some(literal) => quote!(::core::option::Option::Some(#literal)),
+            None => quote!(::core::option::Option::None),
+        };
+        quote!(#private::ContextPart { name: #name, literal: #literal })
+    });
+    quote!(&[#(#parts),*])
+}
+
+pub(super) fn binding(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    if model.binds_field_only() { quote!(#private::RowBinding::Field) } else { quote!(#private::RowBinding::Row) }
+}
+
+fn model_spec(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let name = match &model.attrs.name {
+        Some(name) => name.value.value(),
+        // only where nothing is sealed
+        None => model.ident.to_string(),
+    };
+    let binding = binding(model);
+    let was = was(model.attrs.was.as_ref());
+    let table = model.attrs.table.as_ref().map(|table| {
+        let table = &table.value;
+        quote!(.with_table(#table))
+    });
+    let context = (!model.attrs.context_pairs().is_empty()).then(|| {
+        let parts = context_parts(model);
+        quote!(.with_context(#parts))
+    });
+    quote!(#private::ModelSpec::new(#name, <Self as __PiiFacts>::FIELDS, #binding) #was #table #context)
+}
+
+fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {
+    let private = model.private();
+    let (name, column, attrs) = (&field.name, &field.column, &field.attrs);
+    let mut spec = match field.kind {
+        Kind::Sealed(_) => {
+            let holds = at_type(field, &quote!(#private::PiiField), "HOLDS");
+            quote!(#private::FieldSpec::new(#name, #column, #holds))
+        }
+        _ => quote!(#private::FieldSpec::new(#name, #column, #private::Holds::Plain)),
+    };
+    spec.extend(was(attrs.was.as_ref()));
+    if field.is_id() {
+        spec.extend(quote!(.with_role(#private::FieldRole::Id)));
+    }
+    if field.is_version() {
+        spec.extend(quote!(.with_role(#private::FieldRole::Version)));
+    }
+    if field.kind == Kind::Personal {
+        spec.extend(quote!(.with_level(#private::Level::One)));
+    }
+    if let Some(mode) = &attrs.mode {
+        let mode = format_ident!("{}", mode.value.variant);
+        spec.extend(quote!(.with_mode(#private::Mode::#mode)));
+    }
+    if let Some(mask) = &attrs.mask {
+        let mask = mask_value(&private, &mask.value);
+        spec.extend(quote!(.with_mask(#mask)));
+    }
+    if field.is_sealed() && !field.is_nested() {
+        if let Some(keyring) = attrs.keyring.as_ref().or(model.attrs.keyring.as_ref()) {
+            let keyring = &keyring.value;
+            spec.extend(quote!(.with_keyring(#keyring)));
+        }
+        if let Some(policy) = attrs.plaintext.as_ref().or(model.attrs.plaintext.as_ref()) {
+            let policy = format_ident!("{}", policy.value.variant);
+            spec.extend(quote!(.with_plaintext(#private::PlaintextPolicy::#policy)));
+        }
+    }
+    if field.is_in_context() {
+        spec.extend(quote!(.with_context()));
+    }
+    spec
+}
+
+fn mask_value(private: &TokenStream, mask: &Mask) -> TokenStream {
+    match mask {
+        Mask::Named(choice) => {
+            let variant = format_ident!("{}", choice.variant);
+            quote!(#private::Mask::#variant)
+        }
+        Mask::Function(path) => {
+            let (start, _) = types::ends(path);
+            quote_spanned!(start=> #private::Mask::Custom(#path))
+        }
+    }
+}
+
+fn was(was: Option<&Was>) -> Option<TokenStream> {
+    was.map(|was| {
+        let names = &was.value;
+        quote!(.with_was(&[#(#names),*]))
+    })
+}
+
+/// What tokens cannot tell: whether a field holds one value, several, or a nested struct.
+fn shape_checks(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    // the constants of generic types have no value yet
+    let fields = model.sealed().map(|(_, field)| field).filter(|field| {
+        let names_struct = types::mentions_self(field.ty) && !model.generics.params.is_empty();
+        !model.is_generic(field.ty) && !names_struct && model.generics.lifetimes().next().is_none()
+    });
+    let checks = fields.map(|field| {
+        let holds = at_type(field, &quote!(#private::PiiField), "HOLDS");
+        let (start, _) = types::ends(field.ty);
+        let function = Ident::new(
+            match (field.is_nested(), field.kind) {
+                (true, _) => "nested_struct",
+                (_, Kind::Sealed(crate::ast::Shape::Json)) => "many_values",
+                _ => "one_value",
+            },
+            start,
+        );
+        quote_spanned!(start=> const _: () = #private::#function(#holds);)
+    });
+    quote!(#(#checks)*)
+}

@@ -1,0 +1,151 @@
+//! `SqlModel`, for every database of sqlx. It stands inside `if_sqlx!`, which is empty unless the
+//! library was built with a driver.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Generics, Type, WherePredicate, parse_quote};
+
+use super::generics::{bound, id_type, lazy_bound, model_predicates, with};
+use crate::{
+    ast::{Field, Kind, Model, Shape},
+    types,
+};
+
+pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let ids: Vec<_> = model.ids().collect();
+    let columns = model.columns().map(|field| {
+        let (column, kind) = (&field.column, Ident::new(column_kind(field), field.ident.span()));
+        quote!(#private::SqlColumn::new(#column, #private::ColumnKind::#kind))
+    });
+    let binds = model.columns().map(|field| {
+        let (start, _) = types::ends(field.ty);
+        let (ident, method) = (field.ident, Ident::new(bind_method(field), start));
+        // spelt out, because the bounds on one column's type must not decide another's
+        let ty = if is_generated(field) { id_type(field) } else { field.ty };
+        quote_spanned!(start=> out.#method::<#ty>(&self.#ident);)
+    });
+    let bind_own_id = ids.iter().map(|field| {
+        let (ident, ty) = (field.ident, id_type(field));
+        let method = format_ident!("{}", if is_generated(field) { "bind_optional_id" } else { "bind" });
+        quote!(out.#method::<#ty>(&self.#ident);)
+    });
+    let write_own_id = ids.iter().map(|field| {
+        let ident = field.ident;
+        if is_generated(field) {
+            quote! {
+                if let ::core::option::Option::Some(id) = &self.#ident { #private::RowId::write_row(id, out); }
+            }
+        } else {
+            quote!(#private::RowId::write_row(&self.#ident, out);)
+        }
+    });
+    let parts = id_parts(&ids);
+    let types = ids.iter().map(|field| id_type(field));
+    let body = quote! {
+        const COLUMNS: &'static [#private::SqlColumn] = &[#(#columns),*];
+
+        fn bind_columns(&self, out: &mut #private::Binder<'_, __DB>) { #(#binds)* }
+
+        fn bind_id(id: &Self::Id, out: &mut #private::Binder<'_, __DB>) { #(out.bind::<#types>(#parts);)* }
+
+        fn bind_own_id(&self, out: &mut #private::Binder<'_, __DB>) { #(#bind_own_id)* }
+
+        fn write_id(id: &Self::Id, out: &mut #private::RowWriter) { #(#private::RowId::write_row(#parts, out);)* }
+
+        fn write_own_id(&self, out: &mut #private::RowWriter) { #(#write_own_id)* }
+    };
+    wrap(model, predicates(model), &body)
+}
+
+/// The implementation around a body, which the fallback has too.
+pub(super) fn wrap(
+    model: &Model<'_>,
+    predicates: impl IntoIterator<Item = WherePredicate>,
+    body: &TokenStream,
+) -> TokenStream {
+    let private = model.private();
+    let ident = model.ident;
+    let ids: Vec<&Type> = model.ids().map(id_type).collect();
+    let id = match ids.as_slice() {
+        [one] => quote!(#one),
+        many => quote!((#(#many),*)),
+    };
+    let (_, ty_generics, _) = model.generics.split_for_impl();
+    let mut generics: Generics = with(model, predicates);
+    generics.params.push(parse_quote!(__DB: #private::sqlx::Database));
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+    quote! {
+        #private::if_sqlx! {
+            #[automatically_derived]
+            impl #impl_generics #private::SqlModel<__DB> for #ident #ty_generics #where_clause {
+                type Id = #id;
+                #body
+            }
+        }
+    }
+}
+
+/// None of these is a bound without parameters, so that a model with a type that no database knows
+/// still compiles; only its tables do not.
+fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
+    let private = model.private();
+    let text: Type = parse_quote!(::std::string::String);
+    let column = |ty: &Type| {
+        [
+            bound(ty, &quote!(#private::sqlx::Type<__DB>)),
+            lazy_bound(ty, &quote!(#private::sqlx::Encode<'__q, __DB>)),
+        ]
+    };
+    let mut predicates: Vec<WherePredicate> = model_predicates(model);
+    predicates.extend(column(&text));
+    for field in model.columns() {
+        match field.kind {
+            Kind::Sealed(Shape::Json) => predicates.push(lazy_bound(field.ty, &quote!(#private::serde::Serialize))),
+            Kind::Sealed(Shape::Text) => {}
+            _ => predicates.extend(column(field.ty)),
+        }
+        if field.is_id() {
+            let id = id_type(field);
+            predicates.extend(column(id));
+            predicates.push(lazy_bound(id, &quote!(#private::RowId)));
+            if model.is_generic(id) {
+                predicates.push(bound(id, &quote!(::core::marker::Send + ::core::marker::Sync)));
+            }
+        }
+    }
+    predicates
+}
+
+/// References to the parts of `id`, which is a tuple where there are several.
+fn id_parts(ids: &[&Field<'_>]) -> Vec<TokenStream> {
+    if ids.len() == 1 {
+        return vec![quote!(id)];
+    }
+    (0..ids.len()).map(syn::Index::from).map(|index| quote!(&id.#index)).collect()
+}
+
+fn is_generated(field: &Field<'_>) -> bool {
+    field.is_id() && types::option_argument(field.ty).is_some()
+}
+
+fn column_kind(field: &Field<'_>) -> &'static str {
+    match field.kind {
+        Kind::Sealed(Shape::Text) => "Sealed",
+        Kind::Sealed(Shape::Json) => "SealedJson",
+        _ if is_generated(field) => "GeneratedId",
+        _ if field.is_id() => "Id",
+        _ if field.is_version() => "Version",
+        _ => "Plain",
+    }
+}
+
+fn bind_method(field: &Field<'_>) -> &'static str {
+    match column_kind(field) {
+        "Sealed" => "sealed",
+        "SealedJson" => "sealed_json",
+        "GeneratedId" => "generated_id",
+        "Version" => "version",
+        _ => "bind",
+    }
+}

@@ -1,0 +1,216 @@
+//! From a model's fields to placeholders and arguments of a statement.
+
+use std::slice;
+
+use pii_core::{Error, ErrorKind, Holds, ModelSpec, PiiField, Result, SealedTexts};
+use sqlx::{Database, Encode, Type, error::BoxDynError};
+
+use crate::{
+    error,
+    json::to_json,
+    model::{ColumnKind, SqlColumn},
+    statement::Statement,
+};
+
+/// Where a model binds its columns: into the part of a statement that is being written.
+///
+/// Generated code calls one method for each column. A sealed column is bound as the text that the
+/// cryptor made for it; there is no way to bind its plaintext.
+pub struct Binder<'a, DB: Database> {
+    statement: &'a mut Statement<DB>,
+    model: &'static ModelSpec,
+    columns: slice::Iter<'static, SqlColumn>,
+    part: Part,
+    texts: Option<&'a mut SealedTexts>,
+    omitted: Vec<&'static str>,
+    /// whether something stands there already, so that a separator is due
+    is_begun: bool,
+    failed: Option<Error>,
+}
+
+/// The part of a statement that is being written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// nothing: only [`Binder::omitted`] is of interest
+    Nothing,
+    /// `$1, $2, $3`, without ids that the database makes up
+    Values,
+    /// `"a" = $1, "b" = $2`, for what an update sets
+    Assignments,
+    /// `"a" = $1 AND "b" = $2`, for the id columns alone
+    Id,
+    /// `"version" = $1`
+    Version,
+}
+
+impl Part {
+    fn wants(self, kind: ColumnKind) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Values => true,
+            Self::Assignments => kind.is_data(),
+            Self::Id => kind.is_id(),
+            Self::Version => kind.is_version(),
+        }
+    }
+
+    /// Whether the model is asked to bind this column at all.
+    fn is_asked_for(self, kind: ColumnKind) -> bool {
+        self != Self::Id || kind.is_id()
+    }
+}
+
+impl<'a, DB: Database> Binder<'a, DB> {
+    pub(crate) fn new(
+        statement: &'a mut Statement<DB>,
+        model: &'static ModelSpec,
+        columns: &'static [SqlColumn],
+        part: Part,
+        texts: Option<&'a mut SealedTexts>,
+    ) -> Self {
+        Self { statement, model, columns: columns.iter(), part, texts, omitted: Vec::new(), is_begun: false, failed: None }
+    }
+
+    /// Binds a column that is not sealed.
+    pub fn bind<T>(&mut self, value: &T)
+    where
+        T: for<'q> Encode<'q, DB> + Type<DB>,
+    {
+        if let Next::Wanted(column) = self.next() {
+            self.value(column, |statement| statement.bind(value));
+        }
+    }
+
+    /// Binds the version column.
+    pub fn version<T>(&mut self, value: &T)
+    where
+        T: for<'q> Encode<'q, DB> + Type<DB>,
+    {
+        self.bind(value);
+    }
+
+    /// Binds an id that the database makes up, unless the program knows it already.
+    pub fn generated_id<T>(&mut self, id: &Option<T>)
+    where
+        T: for<'q> Encode<'q, DB> + Type<DB>,
+    {
+        match (self.next(), id) {
+            (Next::Wanted(column), Some(id)) => self.value(column, |statement| statement.bind(id)),
+            (Next::Wanted(column) | Next::Unwanted(column), None) => self.omitted.push(column.name),
+            _ => {}
+        }
+    }
+
+    /// Binds an id that must be known by now.
+    pub fn bind_optional_id<T>(&mut self, id: &Option<T>)
+    where
+        T: for<'q> Encode<'q, DB> + Type<DB>,
+    {
+        match (self.next(), id) {
+            (Next::Wanted(column), Some(id)) => self.value(column, |statement| statement.bind(id)),
+            (Next::Wanted(column), None) => self.fail(
+                error::at_column(Error::new(ErrorKind::State), self.model, column.name)
+                    .message("the row's id is not known yet")
+                    .help("insert the row with `.returning_id()`, or load it"),
+            ),
+            _ => {}
+        }
+    }
+
+    /// Binds the sealed text of a field with one value, or NULL if it holds none.
+    pub fn sealed<F: PiiField>(&mut self, field: &F) {
+        const {
+            assert!(
+                matches!(F::HOLDS, Holds::Value(_)),
+                "the field holds several sealed values behind a type alias: write its type out, such as \
+                 `Vec<EncryptedStr>`, or mark a nested struct with `#[pii(nested)]`"
+            );
+        }
+        let Next::Wanted(column) = self.next() else { return };
+        match self.texts.as_deref_mut().map(|texts| texts.text(field).map(String::from)) {
+            Some(text) => self.value(column, |statement| statement.bind_text(text)),
+            None => self.fail(unsealed(self.model, column)),
+        }
+    }
+
+    /// Binds a field with several values as JSON text with the sealed texts in it, or NULL if it is
+    /// JSON's null.
+    pub fn sealed_json<F: PiiField + serde::Serialize>(&mut self, field: &F) {
+        let Next::Wanted(column) = self.next() else { return };
+        match self.texts.as_deref_mut().map(|texts| to_json(&texts.field(field))) {
+            Some(Ok(text)) => self.value(column, |statement| statement.bind_text(text)),
+            Some(Err(error)) => self.fail(error::at_column(error, self.model, column.name)),
+            None => self.fail(unsealed(self.model, column)),
+        }
+    }
+
+    fn next(&mut self) -> Next {
+        match self.columns.find(|column| self.part.is_asked_for(column.kind)) {
+            Some(column) if self.part.wants(column.kind) => Next::Wanted(column),
+            Some(column) => Next::Unwanted(column),
+            None => {
+                self.fail(miscounted(self.model, "more"));
+                Next::Missing
+            }
+        }
+    }
+
+    fn value(&mut self, column: &SqlColumn, bind: impl FnOnce(&mut Statement<DB>) -> Result<(), BoxDynError>) {
+        if self.is_begun {
+            self.statement.push(match self.part {
+                Part::Id | Part::Version => " AND ",
+                Part::Nothing | Part::Values | Part::Assignments => ", ",
+            });
+        }
+        self.is_begun = true;
+        if self.part != Part::Values {
+            self.statement.push_name(column.name);
+            self.statement.push(" = ");
+        }
+        if let Err(source) = bind(self.statement) {
+            self.fail(error::at_column(error::not_encoded(source), self.model, column.name));
+        }
+    }
+
+    /// The first error counts; the statement is not sent.
+    fn fail(&mut self, error: Error) {
+        self.failed.get_or_insert(error);
+    }
+
+    /// What was written, if nothing went wrong.
+    pub(crate) fn finish(mut self) -> Result<Bound> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if self.columns.any(|column| self.part.is_asked_for(column.kind)) {
+            return Err(miscounted(self.model, "fewer"));
+        }
+        Ok(Bound { anything: self.is_begun, omitted: self.omitted })
+    }
+}
+
+/// What a model bound.
+pub(crate) struct Bound {
+    /// whether there was anything to bind
+    pub(crate) anything: bool,
+    /// the columns of ids that the database makes up
+    pub(crate) omitted: Vec<&'static str>,
+}
+
+/// The column that a model binds next.
+enum Next {
+    Wanted(&'static SqlColumn),
+    /// not in this part of the statement
+    Unwanted(&'static SqlColumn),
+    Missing,
+}
+
+fn miscounted(model: &ModelSpec, how: &str) -> Error {
+    Error::new(ErrorKind::Configuration)
+        .model(model.name())
+        .message(format!("`SqlModel` binds {how} columns than it lists"))
+}
+
+fn unsealed(model: &ModelSpec, column: &SqlColumn) -> Error {
+    error::at_column(Error::new(ErrorKind::State).message("the value was not sealed"), model, column.name)
+}
