@@ -1,20 +1,13 @@
 //! A statement in the making: its text and its arguments. All SQL text of this crate is written
 //! through it.
 
-use std::fmt::Write as _;
-
 use pii_core::{Error, ErrorKind, Result};
-use sqlx::{
-    Arguments as _, AssertSqlSafe, Database, Encode, IntoArguments, Type,
-    database::HasStatementCache,
-    error::BoxDynError,
-    query::{Query, QueryAs},
-};
+use sqlx::{Arguments as _, AssertSqlSafe, Database, Encode, Type, error::BoxDynError, query::Query};
 
 use crate::dialect::Dialect;
 
 /// SQL text with the values for its placeholders.
-pub struct Statement<DB: Database> {
+pub(crate) struct Statement<DB: Database> {
     sql: String,
     arguments: DB::Arguments,
     bind_text: fn(&mut DB::Arguments, Option<String>) -> Result<(), BoxDynError>,
@@ -30,6 +23,12 @@ impl<DB: Dialect> Statement<DB> {
             is_reused: true,
         }
     }
+
+    /// Ready to be sent.
+    pub(crate) fn into_query(self) -> Query<'static, DB, DB::Arguments> {
+        // every part of the text was written by this crate; names are quoted, values are arguments
+        sqlx::query_with(AssertSqlSafe(self.sql), self.arguments).persistent(self.is_reused)
+    }
 }
 
 impl<DB: Database> Statement<DB> {
@@ -39,7 +38,7 @@ impl<DB: Database> Statement<DB> {
         self
     }
 
-    /// Appends SQL, which never holds anything from outside.
+    /// Appends SQL that holds nothing from outside.
     pub(crate) fn push(&mut self, sql: &str) {
         self.sql.push_str(sql);
     }
@@ -51,11 +50,20 @@ impl<DB: Database> Statement<DB> {
 
     /// Appends names of columns, quoted and separated by commas.
     pub(crate) fn push_names<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
+        self.push_each(names, |statement, name| statement.push_name(name));
+    }
+
+    /// Appends something for each name, separated by commas.
+    pub(crate) fn push_each<'n>(
+        &mut self,
+        names: impl IntoIterator<Item = &'n str>,
+        mut push: impl FnMut(&mut Self, &'n str),
+    ) {
         for (index, name) in names.into_iter().enumerate() {
             if index > 0 {
-                self.sql.push_str(", ");
+                self.push(", ");
             }
-            self.push_name(name);
+            push(self, name);
         }
     }
 
@@ -65,16 +73,62 @@ impl<DB: Database> Statement<DB> {
         T: Encode<'t, DB> + Type<DB>,
     {
         self.arguments.add(value)?;
-        self.placeholder()
+        self.push_placeholder()
     }
 
     /// Appends a placeholder for this text or NULL.
     pub(crate) fn bind_text(&mut self, text: Option<String>) -> Result<(), BoxDynError> {
         (self.bind_text)(&mut self.arguments, text)?;
-        self.placeholder()
+        self.push_placeholder()
     }
 
-    fn placeholder(&mut self) -> Result<(), BoxDynError> {
-        self.arguments.format_placeholder(&mut self.sql).map_err(Into::into)
+    fn push_placeholder(&mut self) -> Result<(), BoxDynError> {
+        Ok(self.arguments.format_placeholder(&mut self.sql)?)
+    }
+}
+
+/// The quoted form of a table's name. A dot separates a schema from the table.
+pub(crate) fn quoted_table(name: &str) -> Result<String> {
+    let mut quoted = String::with_capacity(name.len() + 5);
+    for (index, part) in name.split('.').enumerate() {
+        if part.is_empty() || part.contains('\0') {
+            return Err(Error::new(ErrorKind::Configuration).message("the name of a table is empty or has an empty part"));
+        }
+        if index > 0 {
+            quoted.push('.');
+        }
+        quote(part, &mut quoted);
+    }
+    Ok(quoted)
+}
+
+/// The one form of quoting that SQLite and Postgres share.
+fn quote(name: &str, out: &mut String) {
+    out.push('"');
+    for character in name.chars() {
+        if character == '"' {
+            out.push('"');
+        }
+        out.push(character);
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_end_their_quotes() {
+        assert_eq!(quoted_table("customers").unwrap(), r#""customers""#);
+        assert_eq!(quoted_table("crm.customers").unwrap(), r#""crm"."customers""#);
+        assert_eq!(quoted_table(r#"a"; drop table b; --"#).unwrap(), r#""a""; drop table b; --""#);
+    }
+
+    #[test]
+    fn names_that_are_none_are_refused() {
+        for name in ["", ".", "a.", ".a", "a..b", "a\0"] {
+            assert_eq!(quoted_table(name).unwrap_err().kind(), ErrorKind::Configuration, "{name:?}");
+        }
     }
 }

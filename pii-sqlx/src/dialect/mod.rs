@@ -1,0 +1,56 @@
+//! What differs between databases: one file each.
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use futures_core::future::BoxFuture;
+use sqlx::{
+    Database, Decode, IntoArguments, Type, database::HasStatementCache, error::BoxDynError, query::Query,
+};
+
+/// A database that [`SqlTable`](crate::SqlTable) knows: SQLite with the feature `sqlite`, Postgres
+/// with `postgres`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a database that tables work with",
+    note = "tables work with `sqlx::Sqlite` (feature `sqlite`) and `sqlx::Postgres` (feature `postgres`)"
+)]
+pub trait Dialect: Database<Arguments: IntoArguments<Self>> + HasStatementCache + sealed::Sealed {
+    /// How many placeholders a statement may have.
+    #[doc(hidden)]
+    const MAX_PARAMETERS: usize;
+
+    /// Adds a text or NULL.
+    #[doc(hidden)]
+    fn bind_text(arguments: &mut Self::Arguments, text: Option<String>) -> Result<(), BoxDynError>;
+
+    /// Runs a statement and says how many rows it touched.
+    #[doc(hidden)]
+    fn execute<'c>(connection: &'c mut Self::Connection, query: Finished<Self>) -> BoxFuture<'c, sqlx::Result<u64>>;
+
+    /// Runs a statement and collects its rows.
+    #[doc(hidden)]
+    fn fetch<'c>(
+        connection: &'c mut Self::Connection,
+        query: Finished<Self>,
+    ) -> BoxFuture<'c, sqlx::Result<Vec<Self::Row>>>;
+
+    /// The first column of a row.
+    #[doc(hidden)]
+    fn first_column<'r, T>(row: &'r Self::Row) -> sqlx::Result<T>
+    where
+        T: Decode<'r, Self> + Type<Self>;
+}
+
+/// A statement that is ready to be sent.
+pub type Finished<DB> = Query<'static, DB, <DB as Database>::Arguments>;
+
+mod sealed {
+    pub trait Sealed {}
+
+    #[cfg(feature = "postgres")]
+    impl Sealed for sqlx::Postgres {}
+    #[cfg(feature = "sqlite")]
+    impl Sealed for sqlx::Sqlite {}
+}

@@ -1,0 +1,33 @@
+//! Postgres.
+
+use futures_core::future::BoxFuture;
+use sqlx::{Arguments as _, Decode, Row as _, Postgres, PgConnection, Type, error::BoxDynError, postgres};
+
+use super::{Dialect, Finished};
+
+impl Dialect for Postgres {
+    /// The wire protocol counts them in 16 bits.
+    const MAX_PARAMETERS: usize = 65_535;
+
+    fn bind_text(arguments: &mut postgres::PgArguments, text: Option<String>) -> Result<(), BoxDynError> {
+        arguments.add(text)
+    }
+
+    fn execute<'c>(connection: &'c mut PgConnection, query: Finished<Self>) -> BoxFuture<'c, sqlx::Result<u64>> {
+        Box::pin(async move { Ok(query.execute(connection).await?.rows_affected()) })
+    }
+
+    fn fetch<'c>(
+        connection: &'c mut PgConnection,
+        query: Finished<Self>,
+    ) -> BoxFuture<'c, sqlx::Result<Vec<postgres::PgRow>>> {
+        Box::pin(query.fetch_all(connection))
+    }
+
+    fn first_column<'r, T>(row: &'r postgres::PgRow) -> sqlx::Result<T>
+    where
+        T: Decode<'r, Self> + Type<Self>,
+    {
+        row.try_get(0)
+    }
+}
