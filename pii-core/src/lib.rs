@@ -15,7 +15,10 @@ mod keyring;
 mod mask;
 mod model;
 mod row;
+mod schema;
 mod secret;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod value;
 mod wire;
 
@@ -35,6 +38,7 @@ pub use model::{
     PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
 };
 pub use row::{RowId, RowWriter};
+pub use schema::{UPDATE_VARIABLE as SCHEMA_UPDATE_VARIABLE, check_schema, schema_of};
 pub use secret::SecretBytes;
 pub use value::{Encrypted, EncryptedStr, Json, PiiValue, Sealed, SealedField, ValueState};
 pub use wire::{Ciphertext, FormatError, KeyId, Layout, Provider, Purpose, WrappedKey};

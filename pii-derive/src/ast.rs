@@ -81,6 +81,15 @@ impl<'a> Model<'a> {
         quote!(#krate::__private)
     }
 
+    /// The same, with errors at this place.
+    pub(crate) fn private_at(&self, span: Span) -> TokenStream {
+        let at_span = |mut token: TokenTree| {
+            token.set_span(span);
+            token
+        };
+        self.private().into_iter().map(at_span).collect()
+    }
+
     /// The fields that are not skipped, in their order: those of the model's specification.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &Field<'a>> {
         self.fields.iter().filter(|field| field.kind != Kind::Skipped)

@@ -68,7 +68,16 @@ impl<'a, DB: Database> Binder<'a, DB> {
         part: Part,
         texts: Option<&'a mut SealedTexts>,
     ) -> Self {
-        Self { statement, model, columns: columns.iter(), part, texts, omitted: Vec::new(), is_begun: false, failed: None }
+        Self {
+            statement,
+            model,
+            columns: columns.iter(),
+            part,
+            texts,
+            omitted: Vec::new(),
+            is_begun: false,
+            failed: None,
+        }
     }
 
     /// Binds a column that is not sealed.
@@ -155,7 +164,11 @@ impl<'a, DB: Database> Binder<'a, DB> {
         }
     }
 
-    fn value(&mut self, column: &SqlColumn, bind: impl FnOnce(&mut Statement<DB>) -> Result<(), BoxDynError>) {
+    fn value(
+        &mut self,
+        column: &SqlColumn,
+        bind: impl FnOnce(&mut Statement<DB>) -> Result<(), BoxDynError>,
+    ) {
         if self.is_begun {
             self.statement.push(match self.part {
                 Part::Id | Part::Version => " AND ",

@@ -16,10 +16,12 @@ pub(crate) fn to_json(field: &impl Serialize) -> Result<Option<String>> {
 /// A field of the text of its column, for generated code; NULL comes as `null`.
 ///
 /// # Errors
-/// [`ErrorKind::Malformed`] if the text is no JSON of this type.
+/// [`ErrorKind::Malformed`] if the text is no JSON of this type, [`ErrorKind::Database`] if it is null and
+/// the type has none.
 pub fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
-        Error::new(ErrorKind::Malformed).message(match (text, error.is_data()) {
+        let kind = if text == NULL { ErrorKind::Database } else { ErrorKind::Malformed };
+        Error::new(kind).message(match (text, error.is_data()) {
             (NULL, _) => "the column is NULL, but the field is not optional",
             (_, true) => "the JSON in the column does not fit the field",
             (_, false) => "the column does not hold valid JSON",
@@ -40,12 +42,13 @@ mod tests {
 
     #[test]
     fn errors_do_not_quote_the_column() {
-        for text in [r#""ada@example.com""#, "ada@example.com", "null"] {
+        for text in [r#""ada@example.com""#, "ada@example.com"] {
             let error = from_json::<Vec<u32>>(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Malformed);
             assert!(!format!("{error} {error:?}").contains("ada"), "{error}");
         }
         let error = from_json::<Vec<u32>>("null").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Database);
         assert!(error.to_string().contains("not optional"), "{error}");
     }
 }

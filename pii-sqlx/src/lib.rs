@@ -1,0 +1,86 @@
+//! Sealed fields in SQLite and Postgres through [sqlx].
+//!
+//! Two things are here. [`SqlTable`] reads and writes the rows of one table with statements that it
+//! makes itself. [`DecryptPii`] adds `.decrypt_pii(&cryptor)` to the queries that you write, so that
+//! existing sqlx code stays as it is. Both need a model with `#[derive(PiiModel)]`; the columns of
+//! its sealed fields are text.
+//!
+//! ```no_run
+//! use pii::{Cryptor, DecryptPii, EncryptedStr, LocalKeyring, PiiModel, SqlTable};
+//! use sqlx::SqlitePool;
+//!
+//! #[derive(PiiModel)]
+//! #[pii(name = "customer", table = "customers", from_row)]
+//! struct Customer {
+//!     #[pii(id)]
+//!     id: i64,
+//!     city: String,
+//!     email: EncryptedStr,
+//! }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let cryptor = Cryptor::envelope().keyring(LocalKeyring::open("pii.key")?).build()?;
+//! let pool = SqlitePool::connect("sqlite:shop.db").await?;
+//! let customers = SqlTable::<Customer, _>::new(&pool, &cryptor);
+//!
+//! let ada = Customer { id: 1, city: "London".into(), email: EncryptedStr::new("ada@example.com") };
+//! customers.insert(&ada).await?;                             // the row gets `ENC:...`
+//!
+//! let sealed = customers.get(1).await?;                      // no key was asked for
+//! let opened = customers.get(1).decrypt_pii().await?;
+//! assert_eq!(opened.email.expose()?, "ada@example.com");
+//!
+//! let in_london = sqlx::query_as::<_, Customer>("SELECT * FROM customers WHERE city = $1")
+//!     .bind("London")
+//!     .decrypt_pii(&cryptor)
+//!     .fetch_all(&pool)
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds for all of it
+//! - A statement is sent only after every value in it was sealed. A mode, a scope, a missing key or a
+//!   value in the wrong place is an error before anything is written.
+//! - A connection of a pool is not held while keys are asked for, except by streams, which hold theirs
+//!   for as long as they run. A pool of one connection is enough, also for a key store that uses it.
+//! - Values that were loaded remember their place: saved unchanged they are written back byte by byte
+//!   without a key, and saved in another row, or under another tenant, they are refused.
+//! - Binding a value by hand, `query.bind(&model.email)`, works for sealed values; a value that is not
+//!   sealed refuses to be encoded. With [`sqlx::QueryBuilder::push_bind`], which cannot return an error,
+//!   that refusal is a panic.
+//! - Errors name the model and the field. [`sqlx_error`] gives the error of sqlx that lies below.
+//!
+//! # Features
+//! `sqlite` compiles SQLite in, `postgres` adds the driver for Postgres, `uuid` lets UUIDs be columns
+//! and ids. This crate names no runtime and no TLS library: choose them on your own dependency on sqlx.
+#![forbid(unsafe_code)]
+
+mod binder;
+mod decrypt;
+mod dialect;
+mod error;
+mod json;
+mod model;
+mod statement;
+mod table;
+
+pub use decrypt::{DecryptPii, Decrypting, EachRow, RowSource};
+pub use dialect::Dialect;
+pub use error::sqlx_error;
+pub use model::SqlModel;
+pub use table::{
+    Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, SqlTable, Update, Upsert,
+};
+
+/// What generated code uses; no part of the public interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use sqlx;
+
+    pub use crate::{
+        binder::Binder,
+        json::from_json,
+        model::{ColumnKind, SqlColumn, SqlModel},
+    };
+}

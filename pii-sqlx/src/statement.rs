@@ -6,6 +6,9 @@ use sqlx::{Arguments as _, AssertSqlSafe, Database, Encode, Type, error::BoxDynE
 
 use crate::dialect::Dialect;
 
+/// About as long as a placeholder is with its comma.
+const PLACEHOLDER_BYTES: usize = 6;
+
 /// SQL text with the values for its placeholders.
 pub(crate) struct Statement<DB: Database> {
     sql: String,
@@ -67,6 +70,13 @@ impl<DB: Database> Statement<DB> {
         }
     }
 
+    /// Makes room for this many rows of this many arguments.
+    pub(crate) fn reserve(&mut self, rows: usize, columns: usize) {
+        let arguments = rows.saturating_mul(columns);
+        self.arguments.reserve(arguments, 0);
+        self.sql.reserve(arguments.saturating_mul(PLACEHOLDER_BYTES));
+    }
+
     /// Appends a placeholder for this value.
     pub(crate) fn bind<'t, T>(&mut self, value: T) -> Result<(), BoxDynError>
     where
@@ -92,7 +102,8 @@ pub(crate) fn quoted_table(name: &str) -> Result<String> {
     let mut quoted = String::with_capacity(name.len() + 5);
     for (index, part) in name.split('.').enumerate() {
         if part.is_empty() || part.contains('\0') {
-            return Err(Error::new(ErrorKind::Configuration).message("the name of a table is empty or has an empty part"));
+            return Err(Error::new(ErrorKind::Configuration)
+                .message("the name of a table is empty or has an empty part"));
         }
         if index > 0 {
             quoted.push('.');

@@ -2,18 +2,10 @@
 
 use std::fmt;
 
-use crate::{
-    mask::{FULL, Mask},
-    model::PiiField,
-};
+use crate::mask::{FULL, Mask};
 
 /// What stands for a value of the encryption context.
 pub const IN_CONTEXT: fmt::Arguments<'static> = format_args!("<context>");
-
-/// A sealed field as its mask shows it.
-pub fn sealed_field<T: PiiField>(field: &T, mask: Mask) -> impl fmt::Debug {
-    fmt::from_fn(move |f| field.fmt_masked(mask, f))
-}
 
 /// A personal field that is stored plain.
 ///

@@ -37,6 +37,7 @@ pub const fn view_model(
 #[must_use]
 pub const fn fit(model: &ModelSpec, field: &FieldSpec) -> ViewFit {
     match find(model.fields(), field.name()) {
+        _ if is_erroneous(model) => ViewFit::Fits,
         Some(other) => fit_field(other, field),
         None => ViewFit::Missing,
     }
@@ -46,7 +47,7 @@ pub const fn fit(model: &ModelSpec, field: &FieldSpec) -> ViewFit {
 #[must_use]
 pub const fn same_ids(model: &ModelSpec, view: &[FieldSpec]) -> bool {
     let (mut a, mut b) = (0, 0);
-    loop {
+    while !is_erroneous(model) {
         a = next_id(model.fields(), a);
         b = next_id(view, b);
         match (get(model.fields(), a), get(view, b)) {
@@ -57,15 +58,13 @@ pub const fn same_ids(model: &ModelSpec, view: &[FieldSpec]) -> bool {
         a += 1;
         b += 1;
     }
+    true
 }
 
 /// Whether values are bound alike.
 #[must_use]
 pub const fn same_binding(model: &ModelSpec, view: RowBinding) -> bool {
-    matches!(
-        (model.binding(), view),
-        (RowBinding::Row, RowBinding::Row) | (RowBinding::Field, RowBinding::Field)
-    )
+    is_erroneous(model) || matches!(model.binding(), RowBinding::Row) == matches!(view, RowBinding::Row)
 }
 
 /// Whether the contexts have the same names, and the same text where it is a literal.
@@ -79,11 +78,16 @@ pub const fn same_context(model: &ModelSpec, view: &[ContextPart]) -> bool {
             _ => false,
         };
         if !same_value || !same(a.name, b.name) {
-            return false;
+            return is_erroneous(model);
         }
         (left, right) = (rest_of_left, rest_of_right);
     }
-    left.is_empty() && right.is_empty()
+    (left.is_empty() && right.is_empty()) || is_erroneous(model)
+}
+
+/// Whether the model's derive reported errors: then a view needs none of its own.
+const fn is_erroneous(model: &ModelSpec) -> bool {
+    model.name().is_empty()
 }
 
 const fn fit_field(model: &FieldSpec, view: &FieldSpec) -> ViewFit {

@@ -37,25 +37,27 @@ impl<T> AnyField for Probe<T> {}
 
 #[diagnostic::on_unimplemented(
     message = "this field holds an encrypted value but is not marked `#[pii]`",
-    label = "add `#[pii]`, or `#[pii(skip)]` to leave it out of the model",
+    label = "add `#[pii]`, for a nested struct `#[pii(nested)]`, or `#[pii(skip)]` to leave it out of the model",
     note = "an unmarked field is neither encrypted on save nor decrypted by `decrypt_pii()`"
 )]
 /// What an unmarked field must hold.
-pub trait Unmarked {}
+pub trait Unmarked: Sized {
+    /// Compiles for such a field.
+    fn check(self) {}
+}
 
+#[diagnostic::do_not_recommend]
 impl Unmarked for HoldsNone {}
-
-/// Compiles for an unmarked field of a plain type.
-pub fn unmarked(_: impl Unmarked) {}
 
 #[diagnostic::on_unimplemented(
     message = "this field holds an encrypted value but is marked `level = 1`, which is stored plain",
     label = "remove `level = 1` and write `#[pii]`, or make the type a plain one"
 )]
 /// What a level 1 field must hold.
-pub trait LevelOne {}
+pub trait LevelOne: Sized {
+    /// Compiles for such a field.
+    fn check(self) {}
+}
 
+#[diagnostic::do_not_recommend]
 impl LevelOne for HoldsNone {}
-
-/// Compiles for a level 1 field of a plain type.
-pub fn level_one(_: impl LevelOne) {}

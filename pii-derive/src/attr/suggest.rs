@@ -14,6 +14,8 @@ pub(super) fn unknown_key(key: &Ident, on_struct: bool) -> syn::Error {
     let name = key.unraw_name();
     let message = if elsewhere.contains(&name.as_str()) {
         format!("`{name}` goes on {there}, not on {here}")
+    } else if name == "rename" {
+        "unknown attribute `rename`; write `name` for the stable name, or `column` for the column".to_owned()
     } else {
         let meant = nearest(&name, known).map(|near| format!(" did you mean `{near}`?")).unwrap_or_default();
         format!("unknown attribute `{name}`;{meant} {here} takes {}", list(known))
@@ -34,11 +36,11 @@ impl Unraw for Ident {
 /// The word that differs from `word` by the fewest letters, if those are few.
 pub(super) fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     let near = words.iter().map(|known| (distance(&word.to_lowercase(), &known.to_lowercase()), *known)).min()?;
-    (near.0 <= near.1.len().min(word.len()) / 3).then_some(near.1)
+    (near.0 <= (near.1.len().min(word.len()) + 1) / 3).then_some(near.1)
 }
 
 /// `a`, `b` or `c`.
-pub(super) fn list(words: &[&str]) -> String {
+pub(super) fn list<W: AsRef<str>>(words: &[W]) -> String {
     let mut out = String::new();
     for (index, word) in words.iter().enumerate() {
         out.push_str(match index {
@@ -47,7 +49,7 @@ pub(super) fn list(words: &[&str]) -> String {
             _ => ", ",
         });
         out.push('`');
-        out.push_str(word);
+        out.push_str(word.as_ref());
         out.push('`');
     }
     out
@@ -80,6 +82,7 @@ mod tests {
         assert_eq!(nearest("colum", field::KEYS), Some("column"));
         assert_eq!(nearest("readonly", &["ReadWrite", "ReadOnly"]), Some("ReadOnly"));
         assert_eq!(nearest("viewof", container::KEYS), Some("view_of"));
+        assert_eq!(nearest("tabel", container::KEYS), Some("table"));
         assert_eq!(nearest("encrypt", field::KEYS), None);
     }
 

@@ -65,28 +65,28 @@ pub(super) fn choice(key: &Ident, input: ParseStream<'_>, choices: &Choices) -> 
 /// As [`choice`], of an expression.
 pub(super) fn choose(key: &Ident, expression: &Expr, choices: &Choices) -> syn::Result<Choice> {
     let words: Vec<&str> = choices.iter().map(|choice| choice.0).collect();
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    let takes = format!("`{key}` takes {}", list(&quoted));
     let Some(literal) = string(expression) else {
-        let quoted = match expression {
-            Expr::Path(ExprPath { path, .. }) => path
-                .segments
-                .last()
-                .and_then(|last| words.iter().find(|word| last.ident == **word || word.eq_ignore_ascii_case(&last.ident.to_string()))),
-            _ => None,
+        let message = match unquoted(expression, &words) {
+            Some(word) => format!("`{key}` takes a string literal: write `{key} = \"{word}\"`"),
+            None => takes,
         };
-        return Err(syn::Error::new_spanned(
-            expression,
-            match quoted {
-                Some(word) => format!("`{key}` takes a string literal: write `{key} = \"{word}\"`"),
-                None => format!("`{key}` takes a string literal: {}", list(&words)),
-            },
-        ));
+        return Err(syn::Error::new_spanned(expression, message));
     };
     let word = literal.value();
     if let Some((_, variant)) = choices.iter().find(|choice| choice.0 == word) {
         return Ok(Choice { literal, variant });
     }
-    let meant = nearest(&word, &words).map(|near| format!(" did you mean `{near}`?")).unwrap_or_default();
-    Err(syn::Error::new_spanned(&literal, format!("unknown {key} `{word}`;{meant} write {}", list(&words))))
+    let meant = nearest(&word, &words).map(|near| format!("; did you mean `\"{near}\"`?")).unwrap_or_default();
+    Err(syn::Error::new_spanned(&literal, format!("{takes}{meant}")))
+}
+
+/// The word that was written without its quotes.
+fn unquoted<'a>(expression: &Expr, words: &[&'a str]) -> Option<&'a str> {
+    let Expr::Path(ExprPath { path, .. }) = expression else { return None };
+    let last = path.segments.last()?.ident.to_string();
+    words.iter().find(|word| word.eq_ignore_ascii_case(&last)).copied()
 }
 
 /// `= 2`.

@@ -1,10 +1,10 @@
 //! `Debug` without personal data and without the values of the encryption context.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 
-use super::generics;
+use super::{generics, model::at_type};
 use crate::{
     ast::{Kind, Model},
     types,
@@ -36,10 +36,8 @@ pub(super) fn body(model: &Model<'_>) -> TokenStream {
         let spec = quote!(<Self as __PiiFacts>::FIELDS[#index]);
         let value = match field.kind {
             Kind::Sealed(_) => {
-                let function = Ident::new("sealed_field", start);
-                let ty = field.ty;
-                let call = quote_spanned!(start=> #private::#function::<#ty>);
-                quote_spanned!(end=> #call(&self.#ident, #spec.mask()))
+                let call = at_type(field, &quote!(#private::PiiField), "fmt_masked");
+                quote!(::core::fmt::from_fn(|f| #call(&self.#ident, #spec.mask(), f)))
             }
             _ if field.is_in_context() => quote!(#private::IN_CONTEXT),
             Kind::Personal => quote! {{
@@ -47,18 +45,19 @@ pub(super) fn body(model: &Model<'_>) -> TokenStream {
                 use #private::{MaskAny as _, MaskOptional as _, MaskText as _};
                 (&&&#private::Personal(&self.#ident, #spec.mask())).shown()
             }},
-            _ => quote_spanned!(start=> self.#ident),
+            _ => {
+                let mut ident = ident.clone();
+                ident.set_span(ident.span().located_at(end));
+                quote_spanned!(start=> self.#ident)
+            }
         };
-        quote_spanned!(start=> out.field(#label, &#value);)
+        let value = quote_spanned!(start=> &#value);
+        quote!(.field(#label, #value))
     });
     let finish = if model.fields.iter().any(|field| field.kind == Kind::Skipped) {
-        quote!(out.finish_non_exhaustive())
+        quote!(.finish_non_exhaustive())
     } else {
-        quote!(out.finish())
+        quote!(.finish())
     };
-    quote! {
-        let mut out = f.debug_struct(#name);
-        #(#fields)*
-        #finish
-    }
+    quote!(f.debug_struct(#name) #(#fields)* #finish)
 }

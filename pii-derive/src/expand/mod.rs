@@ -54,6 +54,8 @@ fn in_const(items: &TokenStream) -> TokenStream {
     quote! {
         #[doc(hidden)]
         #[allow(
+            single_use_lifetimes,
+            unused_lifetimes,
             unused_qualifications,
             unused_variables,
             clippy::absolute_paths,

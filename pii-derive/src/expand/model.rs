@@ -6,7 +6,7 @@ use syn::LitStr;
 
 use super::{generics, view};
 use crate::{
-    ast::{Field, Kind, Model},
+    ast::{Field, Kind, Model, Shape},
     attr::{Mask, Was},
     types,
 };
@@ -46,8 +46,10 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
     pairs.sort_by(|a, b| a.name.text.as_bytes().cmp(b.name.text.as_bytes()));
     let pairs = pairs.into_iter().map(|pair| {
         let (name, value) = (LitStr::new(&pair.name.text, pair.name.span), &pair.value);
-        let (start, _) = types::ends(value);
-        quote_spanned!(start=> #private::ContextWriter::pair(#out, #name, &(#value));)
+        let (start, end) = types::ends(value);
+        let value = quote_spanned!(end=> (#value));
+        let value = quote_spanned!(start=> &#value);
+        quote!(#private::ContextWriter::pair(#out, #name, #value);)
     });
     let ids = model.ids().filter(|_| !model.binds_field_only()).map(|field| {
         let call = at_type(field, &quote!(#private::RowId), "write_row");
@@ -216,16 +218,18 @@ fn shape_checks(model: &Model<'_>) -> TokenStream {
     });
     let checks = fields.map(|field| {
         let holds = at_type(field, &quote!(#private::PiiField), "HOLDS");
-        let (start, _) = types::ends(field.ty);
+        let (start, end) = types::ends(field.ty);
+        let private = model.private_at(start);
         let function = Ident::new(
             match (field.is_nested(), field.kind) {
                 (true, _) => "nested_struct",
-                (_, Kind::Sealed(crate::ast::Shape::Json)) => "many_values",
+                (_, Kind::Sealed(Shape::Json)) => "many_values",
                 _ => "one_value",
             },
             start,
         );
-        quote_spanned!(start=> const _: () = #private::#function(#holds);)
+        let call = quote_spanned!(start=> #private::#function);
+        quote_spanned!(end=> const _: () = #call(#holds);)
     });
     quote!(#(#checks)*)
 }

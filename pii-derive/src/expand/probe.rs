@@ -17,10 +17,11 @@ pub(super) fn probes(model: &Model<'_>) -> TokenStream {
     let probes = fields.map(|field| {
         let ty = field.ty;
         let (start, end) = types::ends(ty);
-        let check = Ident::new(if field.kind == Kind::Plain { "unmarked" } else { "level_one" }, start);
+        let private = model.private_at(start);
+        let wanted = Ident::new(if field.kind == Kind::Plain { "Unmarked" } else { "LevelOne" }, start);
         let probe = quote_spanned!(start=> #private::Probe::<#ty>);
         let kind = quote_spanned!(end=> #probe::kind());
-        quote_spanned!(start=> #private::#check(#kind);)
+        quote_spanned!(start=> #private::#wanted::check(#kind);)
     });
     quote! {
         trait __PiiProbes {

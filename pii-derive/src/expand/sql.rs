@@ -101,8 +101,12 @@ fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
     predicates.extend(column(&text));
     for field in model.columns() {
         match field.kind {
-            Kind::Sealed(Shape::Json) => predicates.push(lazy_bound(field.ty, &quote!(#private::serde::Serialize))),
-            Kind::Sealed(Shape::Text) => {}
+            Kind::Sealed(shape) => {
+                predicates.push(lazy_bound(field.ty, &quote!(#private::PiiField)));
+                if shape == Shape::Json {
+                    predicates.push(lazy_bound(field.ty, &quote!(#private::serde::Serialize)));
+                }
+            }
             _ => predicates.extend(column(field.ty)),
         }
         if field.is_id() {

@@ -27,7 +27,10 @@ pub trait Dialect: Database<Arguments: IntoArguments<Self>> + HasStatementCache 
 
     /// Runs a statement and says how many rows it touched.
     #[doc(hidden)]
-    fn execute<'c>(connection: &'c mut Self::Connection, query: Finished<Self>) -> BoxFuture<'c, sqlx::Result<u64>>;
+    fn execute<'c>(
+        connection: &'c mut Self::Connection,
+        query: Finished<Self>,
+    ) -> BoxFuture<'c, sqlx::Result<u64>>;
 
     /// Runs a statement and collects its rows.
     #[doc(hidden)]
@@ -44,7 +47,7 @@ pub trait Dialect: Database<Arguments: IntoArguments<Self>> + HasStatementCache 
 }
 
 /// A statement that is ready to be sent.
-pub type Finished<DB> = Query<'static, DB, <DB as Database>::Arguments>;
+pub(crate) type Finished<DB> = Query<'static, DB, <DB as Database>::Arguments>;
 
 mod sealed {
     pub trait Sealed {}

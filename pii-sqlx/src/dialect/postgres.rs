@@ -1,7 +1,7 @@
 //! Postgres.
 
 use futures_core::future::BoxFuture;
-use sqlx::{Arguments as _, Decode, Row as _, Postgres, PgConnection, Type, error::BoxDynError, postgres};
+use sqlx::{Arguments as _, Decode, PgConnection, Postgres, Row as _, Type, error::BoxDynError, postgres};
 
 use super::{Dialect, Finished};
 
@@ -13,7 +13,10 @@ impl Dialect for Postgres {
         arguments.add(text)
     }
 
-    fn execute<'c>(connection: &'c mut PgConnection, query: Finished<Self>) -> BoxFuture<'c, sqlx::Result<u64>> {
+    fn execute<'c>(
+        connection: &'c mut PgConnection,
+        query: Finished<Self>,
+    ) -> BoxFuture<'c, sqlx::Result<u64>> {
         Box::pin(async move { Ok(query.execute(connection).await?.rows_affected()) })
     }
 

@@ -13,7 +13,10 @@ impl Dialect for Sqlite {
         arguments.add(text)
     }
 
-    fn execute<'c>(connection: &'c mut SqliteConnection, query: Finished<Self>) -> BoxFuture<'c, sqlx::Result<u64>> {
+    fn execute<'c>(
+        connection: &'c mut SqliteConnection,
+        query: Finished<Self>,
+    ) -> BoxFuture<'c, sqlx::Result<u64>> {
         Box::pin(async move { Ok(query.execute(connection).await?.rows_affected()) })
     }
 

@@ -1,0 +1,152 @@
+//! Keyrings around another one, which wait or fail on request.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use futures_core::future::BoxFuture;
+
+use crate::{
+    DataKey, Error, ErrorKind, GeneratedKey, KeyBinding, Keyring, Result, WrappedKey,
+};
+
+/// A keyring that takes its time, like a key service over a network. It needs no runtime.
+#[derive(Debug)]
+pub struct DelayingKeyring<K> {
+    inner: K,
+    delay: Duration,
+}
+
+impl<K: Keyring> DelayingKeyring<K> {
+    /// Every call to `inner` takes `delay` longer.
+    pub fn new(inner: K, delay: Duration) -> Self {
+        Self { inner, delay }
+    }
+}
+
+impl<K: Keyring> Keyring for DelayingKeyring<K> {
+    fn generate<'a>(&'a self, binding: &'a KeyBinding) -> BoxFuture<'a, Result<GeneratedKey>> {
+        Box::pin(async move {
+            Sleep::new(self.delay).await;
+            self.inner.generate(binding).await
+        })
+    }
+
+    fn unwrap<'a>(
+        &'a self,
+        copies: &'a [WrappedKey],
+        binding: &'a KeyBinding,
+        is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<DataKey>> {
+        Box::pin(async move {
+            Sleep::new(self.delay).await;
+            self.inner.unwrap(copies, binding, is_wanted).await
+        })
+    }
+}
+
+/// A thread that wakes the future: for tests, whatever runtime they use.
+struct Sleep(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Sleep {
+    fn new(delay: Duration) -> Self {
+        let state = Arc::new(Mutex::new((false, None::<Waker>)));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            thread::sleep(delay);
+            let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            state.0 = true;
+            if let Some(waker) = state.1.take() {
+                waker.wake();
+            }
+        });
+        Self(state)
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 {
+            return Poll::Ready(());
+        }
+        state.1 = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// A keyring that fails when told to, and counts calls. Clones share the switch and the counters.
+#[derive(Debug)]
+pub struct FailingKeyring<K> {
+    inner: Arc<K>,
+    failure: Arc<Mutex<Option<ErrorKind>>>,
+    calls: Arc<AtomicU64>,
+}
+
+impl<K> Clone for FailingKeyring<K> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), failure: Arc::clone(&self.failure), calls: Arc::clone(&self.calls) }
+    }
+}
+
+impl<K: Keyring> FailingKeyring<K> {
+    /// Passes calls on to `inner` until told to fail.
+    pub fn new(inner: K) -> Self {
+        Self { inner: Arc::new(inner), failure: Arc::default(), calls: Arc::default() }
+    }
+
+    /// Every call from now on fails with an error of this kind.
+    pub fn fail_with(&self, kind: ErrorKind) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
+    }
+
+    /// Calls are passed on again.
+    pub fn recover(&self) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// How many calls there were, failed ones included.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        match *self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(kind) => Err(Error::new(kind).message("a failing keyring was told to fail")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<K: Keyring> Keyring for FailingKeyring<K> {
+    fn generate<'a>(&'a self, binding: &'a KeyBinding) -> BoxFuture<'a, Result<GeneratedKey>> {
+        match self.check() {
+            Ok(()) => self.inner.generate(binding),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn unwrap<'a>(
+        &'a self,
+        copies: &'a [WrappedKey],
+        binding: &'a KeyBinding,
+        is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<DataKey>> {
+        match self.check() {
+            Ok(()) => self.inner.unwrap(copies, binding, is_wanted),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}

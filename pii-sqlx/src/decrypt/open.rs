@@ -1,0 +1,116 @@
+//! From the rows of a query to opened models.
+
+use futures_core::stream::BoxStream;
+use futures_util::{
+    StreamExt as _,
+    stream::{self, ReadyChunks},
+};
+use pii_core::{Cryptor, Error, FieldSelection, PiiModel, Result};
+
+use crate::error::from_sqlx;
+
+/// Refuses what would be refused for every row, before the query is sent.
+pub(super) async fn check<M: PiiModel + Send>(cryptor: &Cryptor, fields: &FieldSelection) -> Result<()> {
+    cryptor.open_each::<M>(&mut [], fields).await.map(drop)
+}
+
+/// Opens these rows in one batch; one that fails, fails all.
+pub(super) async fn open_all<M: PiiModel + Send>(
+    cryptor: &Cryptor,
+    fields: &FieldSelection,
+    mut rows: Vec<M>,
+) -> Result<Vec<M>> {
+    let opening = cryptor.open_each(&mut rows, fields).await?;
+    opening.into_iter().collect::<Result<()>>()?;
+    Ok(rows)
+}
+
+/// Opens those rows that were decoded in one batch, and says for each what became of it, in order.
+pub(super) async fn open_each<M: PiiModel + Send>(
+    cryptor: &Cryptor,
+    fields: &FieldSelection,
+    rows: Vec<Result<M>>,
+) -> Result<Vec<Result<M>>> {
+    let mut decoded = Vec::with_capacity(rows.len());
+    let failed: Vec<Option<Error>> = rows
+        .into_iter()
+        .map(|row| match row {
+            Ok(row) => {
+                decoded.push(row);
+                None
+            }
+            Err(error) => Some(error),
+        })
+        .collect();
+    let opening = cryptor.open_each(&mut decoded, fields).await?;
+    let mut opened = decoded.into_iter().zip(opening).map(|(row, opening)| opening.map(|()| row));
+    Ok(failed.into_iter().filter_map(|failed| failed.map(Err).or_else(|| opened.next())).collect())
+}
+
+/// Opens the rows of a stream in batches of up to `chunk` rows. What makes opening impossible for all
+/// rows ends the stream.
+pub(super) fn open_stream<'e, M: PiiModel + Send + 'e>(
+    rows: BoxStream<'e, sqlx::Result<M>>,
+    cryptor: &'e Cryptor,
+    fields: FieldSelection,
+    chunk: usize,
+) -> BoxStream<'e, Result<M>> {
+    let opening = Opening { chunks: rows.ready_chunks(chunk), cryptor, fields, is_checked: false };
+    stream::unfold(Some(opening), |opening| async {
+        let mut opening = opening?;
+        match opening.next().await {
+            Ok(opened) => Some((opened?, Some(opening))),
+            Err(error) => Some((vec![Err(error)], None)),
+        }
+    })
+    .flat_map(stream::iter)
+    .boxed()
+}
+
+struct Opening<'e, M> {
+    chunks: ReadyChunks<BoxStream<'e, sqlx::Result<M>>>,
+    cryptor: &'e Cryptor,
+    fields: FieldSelection,
+    is_checked: bool,
+}
+
+impl<M: PiiModel + Send> Opening<'_, M> {
+    async fn next(&mut self) -> Result<Option<Vec<Result<M>>>> {
+        // the query is sent when the first chunk is asked for
+        if !self.is_checked {
+            check::<M>(self.cryptor, &self.fields).await?;
+            self.is_checked = true;
+        }
+        let Some(rows) = self.chunks.next().await else { return Ok(None) };
+        let rows = rows.into_iter().map(|row| row.map_err(failed::<M>)).collect();
+        open_each(self.cryptor, &self.fields, rows).await.map(Some)
+    }
+}
+
+pub(super) fn failed<M: PiiModel>(error: sqlx::Error) -> Error {
+    from_sqlx(error, M::MODEL)
+}
+
+/// Ends a stream after its first error.
+pub(super) fn until_error<'e, M: Send + 'e>(rows: BoxStream<'e, Result<M>>) -> BoxStream<'e, Result<M>> {
+    rows.scan(false, |is_over, row| {
+        let ended = std::mem::replace(is_over, row.is_err());
+        std::future::ready((!ended).then_some(row))
+    })
+    .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use pii_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_ends_after_its_first_error() {
+        let rows = vec![Ok(1), Err(Error::new(ErrorKind::Integrity)), Ok(3)];
+        let rows: Vec<_> =
+            futures_util::FutureExt::now_or_never(until_error(stream::iter(rows).boxed()).collect()).unwrap();
+        assert!(matches!(rows.as_slice(), [Ok(1), Err(_)]), "{rows:?}");
+    }
+}

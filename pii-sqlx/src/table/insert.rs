@@ -1,0 +1,123 @@
+//! One new row.
+
+use std::future::IntoFuture;
+
+use futures_core::future::BoxFuture;
+use pii_core::{Error, ErrorKind, Result};
+use sqlx::{Database, Decode, Type};
+
+use super::{SqlTable, failed};
+use crate::{dialect::Dialect, model::SqlModel};
+
+/// An INSERT of one row; made by [`SqlTable::insert`].
+#[must_use = "nothing is inserted before this is awaited"]
+pub struct Insert<'a, M, DB: Database> {
+    table: &'a SqlTable<M, DB>,
+    model: &'a M,
+    connection: Option<&'a mut DB::Connection>,
+}
+
+impl<'a, M: SqlModel<DB>, DB: Dialect> Insert<'a, M, DB> {
+    pub(super) fn new(table: &'a SqlTable<M, DB>, model: &'a M) -> Self {
+        Self { table, model, connection: None }
+    }
+
+    /// Runs on this transaction or connection.
+    pub fn on(mut self, connection: &'a mut DB::Connection) -> Self {
+        self.connection = Some(connection);
+        self
+    }
+
+    /// Gives the id of the new row, also if the database made it up. For models with one id field.
+    ///
+    /// ```no_run
+    /// # use pii::{Cryptor, EncryptedStr, PiiModel, SqlTable};
+    /// #[derive(PiiModel)]
+    /// #[pii(name = "note", table = "notes", from_row)]
+    /// struct Note {
+    ///     #[pii(id, bind = "field")]
+    ///     id: Option<i64>,
+    ///     text: EncryptedStr,
+    /// }
+    ///
+    /// # async fn run(pool: sqlx::SqlitePool, cryptor: Cryptor) -> pii::Result<()> {
+    /// let notes = SqlTable::<Note, _>::new(&pool, &cryptor);
+    /// let note = Note { id: None, text: EncryptedStr::new("call back") };
+    /// let id: i64 = notes.insert(&note).returning_id().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn returning_id(self) -> InsertReturningId<'a, M, DB>
+    where
+        M::Id: for<'r> Decode<'r, DB> + Type<DB>,
+    {
+        InsertReturningId(self)
+    }
+}
+
+impl<M: SqlModel<DB> + Sync, DB: Dialect> Insert<'_, M, DB> {
+    async fn run(self) -> Result<()> {
+        let mut rows = self.table.seal(vec![self.model]).await?;
+        let statement = self.table.insert_into("", &mut rows)?;
+        let mut connection = self.table.connection(self.connection).await?;
+        DB::execute(&mut connection, statement.into_query()).await.map_err(failed::<M>)?;
+        Ok(())
+    }
+}
+
+impl<'a, M: SqlModel<DB> + Sync, DB: Dialect> IntoFuture for Insert<'a, M, DB> {
+    type Output = Result<()>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// An INSERT of one row that gives its id; made by [`Insert::returning_id`].
+#[must_use = "nothing is inserted before this is awaited"]
+pub struct InsertReturningId<'a, M, DB: Database>(Insert<'a, M, DB>);
+
+impl<'a, M: SqlModel<DB>, DB: Dialect> InsertReturningId<'a, M, DB> {
+    /// Runs on this transaction or connection.
+    pub fn on(self, connection: &'a mut DB::Connection) -> Self {
+        Self(self.0.on(connection))
+    }
+}
+
+impl<M, DB> InsertReturningId<'_, M, DB>
+where
+    M: SqlModel<DB, Id: for<'r> Decode<'r, DB> + Type<DB>> + Sync,
+    DB: Dialect,
+{
+    async fn run(self) -> Result<M::Id> {
+        let Insert { table, model, connection } = self.0;
+        let mut rows = table.seal(vec![model]).await?;
+        let mut statement = table.insert_into("", &mut rows)?;
+        statement.push(" RETURNING ");
+        statement
+            .push_names(M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name));
+        let mut connection = table.connection(connection).await?;
+        let rows = DB::fetch(&mut connection, statement.into_query()).await.map_err(failed::<M>)?;
+        match rows.first() {
+            Some(row) => DB::first_column(row).map_err(failed::<M>),
+            None => Err(Error::new(ErrorKind::Database)
+                .model(M::MODEL.name())
+                .message("the database inserted no row")
+                .help("look for a trigger or rule that keeps it from doing so")),
+        }
+    }
+}
+
+impl<'a, M, DB> IntoFuture for InsertReturningId<'a, M, DB>
+where
+    M: SqlModel<DB, Id: for<'r> Decode<'r, DB> + Type<DB>> + Sync,
+    DB: Dialect,
+{
+    type Output = Result<M::Id>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}

@@ -1,0 +1,228 @@
+//! Tables: statements that this library makes itself.
+
+mod connection;
+mod delete;
+mod get;
+mod insert;
+mod insert_many;
+mod list;
+mod load;
+mod rows;
+mod update;
+mod upsert;
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result, RowWriter};
+use sqlx::{Database, Pool};
+
+pub use delete::Delete;
+pub use get::{Get, GetOptional};
+pub use insert::{Insert, InsertReturningId};
+pub use insert_many::InsertMany;
+pub use list::List;
+pub use update::Update;
+pub use upsert::Upsert;
+
+use crate::{
+    binder::{Binder, Part},
+    dialect::Dialect,
+    error::from_sqlx,
+    model::SqlModel,
+    statement::{Statement, quoted_table},
+};
+
+/// The rows of one table, as models.
+///
+/// Making one is cheap: make it where a request is handled, with a cryptor that is
+/// [scoped](Cryptor::scoped) to that request's tenant.
+///
+/// Each method gives a builder, which does nothing until it is awaited. By default it takes a
+/// connection from the pool for the time of its statement, and only after everything was sealed;
+/// `.on(&mut tx)` uses a transaction or connection of yours instead. The futures are `Send`.
+///
+/// ```no_run
+/// # use pii::{Cryptor, EncryptedStr, PiiModel, SqlTable};
+/// # #[derive(PiiModel)]
+/// # #[pii(name = "customer", table = "customers", from_row)]
+/// # struct Customer { #[pii(id)] id: i64, email: EncryptedStr }
+/// # async fn run(pool: sqlx::SqlitePool, cryptor: Cryptor, ada: Customer, bob: Customer) -> Result<(), Box<dyn std::error::Error>> {
+/// let customers = SqlTable::<Customer, _>::new(&pool, &cryptor);
+/// customers.insert(&ada).await?;
+///
+/// let mut tx = pool.begin().await?;
+/// customers.insert(&bob).on(&mut tx).await?;
+/// let mut loaded = customers.get(1).on(&mut tx).decrypt_pii().await?;
+/// loaded.email.set("ada@example.org");
+/// customers.update(&loaded).on(&mut tx).await?;
+/// tx.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Rows are made by [`sqlx::FromRow`]: derive it, or write `#[pii(from_row)]`, which also reads lists,
+/// maps and nested structs of sealed fields. Loaded values are checked and noted with their place even
+/// where they stay sealed, so that stored plaintext is refused, or accepted, as the field's policy says.
+///
+/// Two things are left to you. [`delete`](Self::delete) and [`update`](Self::update) do not read the row
+/// first, so that a scoped cryptor does not keep them from a row of another tenant: that is for the
+/// database's permissions or a condition of your own. And the model's id columns must be the table's
+/// primary key, or unique.
+pub struct SqlTable<M, DB: Database> {
+    pool: Pool<DB>,
+    cryptor: Cryptor,
+    /// quoted, or why there is none
+    name: Result<Arc<str>>,
+    model: PhantomData<fn() -> M>,
+}
+
+impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
+    /// The table that the model names: `#[pii(table = "customers")]`. If it names none, the first
+    /// statement says so.
+    ///
+    /// In the name a dot separates a schema from the table: `"crm.customers"`. Names are quoted as they
+    /// are written, so that Postgres does not fold them to lower case.
+    #[must_use]
+    pub fn new(pool: &Pool<DB>, cryptor: &Cryptor) -> Self {
+        let nameless = || {
+            Error::new(ErrorKind::Configuration)
+                .message("the model names no table")
+                .help("write `#[pii(table = \"...\")]` on the struct, or use `SqlTable::named`")
+        };
+        Self::of(pool, cryptor, M::MODEL.table().ok_or_else(nameless).and_then(quoted_table))
+    }
+
+    /// A table of this name, with models that name another one or none.
+    #[must_use]
+    pub fn named(pool: &Pool<DB>, cryptor: &Cryptor, name: &str) -> Self {
+        Self::of(pool, cryptor, quoted_table(name))
+    }
+
+    fn of(pool: &Pool<DB>, cryptor: &Cryptor, name: Result<String>) -> Self {
+        let name = name.map(Arc::from).map_err(|error| error.model(M::MODEL.name()));
+        Self { pool: pool.clone(), cryptor: cryptor.clone(), name, model: PhantomData }
+    }
+
+    /// Inserts a row. The model keeps its plaintext; the row gets the sealed texts.
+    ///
+    /// An id that the database makes up is left to it as long as the model has `None` there:
+    /// [`Insert::returning_id`] tells what it became.
+    pub fn insert<'a>(&'a self, model: &'a M) -> Insert<'a, M, DB> {
+        Insert::new(self, model)
+    }
+
+    /// Inserts many rows, all of them or none, and says how many.
+    ///
+    /// All values are sealed in one batch, with one key call for each encryption context whose data key
+    /// is not at hand. The rows go in statements as large as the database allows; if they need more
+    /// than one, these run in a transaction, or in a savepoint of the one given with `.on()`.
+    pub fn insert_many<'a>(&'a self, models: impl IntoIterator<Item = &'a M>) -> InsertMany<'a, M, DB> {
+        InsertMany::new(self, models.into_iter().collect())
+    }
+
+    /// The row of this id. That it does not exist is an error; see [`Get::optional`].
+    ///
+    /// The id of the row that comes back is compared with the one asked for.
+    pub fn get(&self, id: impl Into<M::Id>) -> Get<'_, M, DB> {
+        Get::new(self, id.into())
+    }
+
+    /// All rows, in the order of their ids. For a part of them write a query: [`DecryptPii`](crate::DecryptPii).
+    pub fn list(&self) -> List<'_, M, DB> {
+        List::new(self)
+    }
+
+    /// Writes every column of the row with the model's id. Values that were loaded and not changed are
+    /// written back as they are, without a key.
+    ///
+    /// With a version column, the row must still have the model's version, and gets the next one:
+    /// afterwards it is one more than in the model, which stays as it is. If someone else was faster,
+    /// that is [`ErrorKind::Conflict`].
+    pub fn update<'a>(&'a self, model: &'a M) -> Update<'a, M, DB> {
+        Update::new(self, model)
+    }
+
+    /// Inserts the row, or writes every column of the row that has its id already.
+    ///
+    /// A version column is not compared; the row's own is counted up.
+    pub fn upsert<'a>(&'a self, model: &'a M) -> Upsert<'a, M, DB> {
+        Upsert::new(self, model)
+    }
+
+    /// Deletes the row of this id. That it does not exist is [`ErrorKind::RowNotFound`].
+    pub fn delete(&self, id: impl Into<M::Id>) -> Delete<'_, M, DB> {
+        Delete::new(self, id.into())
+    }
+
+    /// The quoted name.
+    fn name(&self) -> Result<&str> {
+        self.name.as_deref().map_err(Clone::clone)
+    }
+
+    /// `SELECT "a", "b" FROM "t"`
+    fn select(&self) -> Result<Statement<DB>> {
+        let name = self.name()?;
+        let mut statement = Statement::new("SELECT ");
+        statement.push_names(M::COLUMNS.iter().map(|column| column.name));
+        statement.push(" FROM ");
+        statement.push(name);
+        Ok(statement)
+    }
+
+    /// Appends ` WHERE "id" = $1`.
+    fn push_where(
+        &self,
+        statement: &mut Statement<DB>,
+        bind: impl FnOnce(&mut Binder<'_, DB>),
+    ) -> Result<()> {
+        statement.push(" WHERE ");
+        let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Id, None);
+        bind(&mut binder);
+        if binder.finish()?.anything {
+            return Ok(());
+        }
+        Err(no_id::<M>())
+    }
+
+    fn not_found(&self, id: &RowWriter) -> Error {
+        Error::new(ErrorKind::RowNotFound).model(M::MODEL.name()).row(id)
+    }
+
+    /// An id in the form in which it is compared and shown.
+    fn written(&self, write: impl FnOnce(&mut RowWriter)) -> RowWriter {
+        let mut writer = RowWriter::default();
+        write(&mut writer);
+        writer
+    }
+}
+
+fn failed<M: PiiModel>(error: sqlx::Error) -> Error {
+    from_sqlx(error, M::MODEL)
+}
+
+fn no_id<M: PiiModel>() -> Error {
+    Error::new(ErrorKind::Configuration)
+        .model(M::MODEL.name())
+        .message("the model has no id")
+        .help("mark a field with `#[pii(id)]`")
+}
+
+impl<M, DB: Database> Clone for SqlTable<M, DB> {
+    fn clone(&self) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            cryptor: self.cryptor.clone(),
+            name: self.name.clone(),
+            model: PhantomData,
+        }
+    }
+}
+
+impl<M, DB: Database> fmt::Debug for SqlTable<M, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlTable")
+            .field("name", &self.name)
+            .field("cryptor", &self.cryptor)
+            .finish_non_exhaustive()
+    }
+}

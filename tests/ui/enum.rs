@@ -1,0 +1,9 @@
+use pii::{EncryptedStr, PiiModel};
+
+#[derive(PiiModel)]
+#[pii(name = "contact")]
+enum Contact {
+    Email(EncryptedStr),
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use pii::{EncryptedStr, PiiModel};
+
+#[derive(PiiModel)]
+struct CustomerAccount {
+    #[pii(id)]
+    id: i64,
+    email: EncryptedStr,
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use pii::{EncryptedStr, PiiModel};
+
+#[derive(PiiModel)]
+#[pii(name = "customer")]
+struct Customer {
+    #[pii(id)]
+    id: Option<i64>,
+    email: EncryptedStr,
+}
+
+fn main() {}
