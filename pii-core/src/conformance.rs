@@ -16,7 +16,7 @@ use crate::{
     SecretBytes, TestKeyring, TypeCode, WrappedKey,
     crypto::xaes::{XaesKey, halves},
     crypto::{KeyLabel, expand},
-    cryptor::{OpenBatch, RowPlaces},
+    cryptor::{OpenItem, RowPlaces, ValuePlace},
     keyring::{KeyEncryptionKey, refuse_test_copies, unwrap_with},
     model::Walk,
     value::{Cell, PiiValue, TypeOps},
@@ -205,6 +205,10 @@ impl BuiltPlace {
         walk_into(&mut walk, &place.path, level, keyring, ops, cell)?;
         Ok(Self { places: RowPlaces::of(model, context, row), walk, ops })
     }
+
+    fn place(&self) -> ValuePlace<'_> {
+        self.places.place(0, &self.walk, &self.walk.slots()[0]).unwrap()
+    }
 }
 
 fn walk_into(
@@ -247,8 +251,7 @@ fn cryptor(keys: &Keys, test: bool) -> Cryptor {
 async fn open(cryptor: &Cryptor, vector: &Vector) -> Result<SecretBytes> {
     let built = BuiltPlace::new(&vector.place)?;
     let text = Ciphertext::parse(vector.text.as_str())?;
-    let items = [(0, 0, &text)];
-    let batch = OpenBatch { places: &built.places, walk: &built.walk, items: &items };
+    let batch = [OpenItem { place: built.place(), text: &text }];
     let plain = cryptor.backend().open(&batch).await?.pop().unwrap()?;
     if (built.ops.check)(plain.expose()) { Ok(plain) } else { Err(Error::new(ErrorKind::Malformed)) }
 }
@@ -306,9 +309,8 @@ fn a_writer_gives_the_same_text_for_the_same_nonce() {
         if stored.data_key.is_empty() {
             continue;
         }
-        let place = built.places.place(0, built.walk.slots()[0].field, built.ops.code, built.walk.path(&built.walk.slots()[0])).unwrap();
         let mut associated_data = Vec::new();
-        place.write_associated_data(parts.key_id, &mut associated_data);
+        built.place().write_associated_data(parts.key_id, &mut associated_data);
         let mut body = bytes(&vector.plaintext).repeat(vector.plaintext_repeat.unwrap_or(1));
         let (first, second) = halves(&nonce);
         let key = XaesKey::new(&expand(data_key(&stored.data_key).expose_bytes(), KeyLabel::Seal));
@@ -365,8 +367,7 @@ async fn every_change_of_a_valid_vector_is_refused() {
         let parsed: Vec<Ciphertext> =
             changed.iter().filter_map(|text| Ciphertext::parse(text.as_str()).ok()).collect();
         assert!(parsed.iter().all(|text| text.as_str() != vector.text));
-        let items: Vec<_> = parsed.iter().map(|text| (0, 0, text)).collect();
-        let batch = OpenBatch { places: &built.places, walk: &built.walk, items: &items };
+        let batch: Vec<_> = parsed.iter().map(|text| OpenItem { place: built.place(), text }).collect();
         for (result, text) in cryptor.backend().open(&batch).await.unwrap().into_iter().zip(&parsed) {
             assert!(result.is_err(), "vector {} ({}) opens as {text}", vector.id, vector.name);
         }

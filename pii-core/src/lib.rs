@@ -26,8 +26,8 @@ pub use audit::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
 pub use context::{ContextText, ContextValue, ContextWriter, EncryptionContext, IntoContext, context_text};
 pub use crypto::DataKey;
 pub use cryptor::{
-    CacheLimits, Cryptor, CryptorBackend, CryptorStats, EnvelopeBuilder, FieldSelection, OpenBatch, OpenItem,
-    Opening, SealBatch, SealItem, SealedTexts, StoredText, ValuePlace,
+    CacheLimits, Cryptor, CryptorBackend, CryptorStats, EnvelopeBuilder, FieldSelection, OpenItem, Opening,
+    SealItem, SealedTexts, StoredText, ValuePlace,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use key_store::{FileKeyStore, KeyRecord, KeySlot, KeyState, KeyStore};

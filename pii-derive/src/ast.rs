@@ -59,8 +59,9 @@ impl<'a> Model<'a> {
     pub(crate) fn parse(cx: &Ctxt, input: &'a DeriveInput) -> Self {
         let attrs = Container::parse(cx, &input.attrs);
         let rename_all = RenameAll::of(&input.attrs);
-        let mut fields: Vec<_> =
-            named_fields(cx, input).map(|(ident, field)| Field::parse(cx, rename_all, ident, field)).collect();
+        let mut fields: Vec<_> = named_fields(cx, input)
+            .map(|(ident, field)| Field::parse(cx, rename_all, ident, field))
+            .collect();
         let mut whole_self = Vec::new();
         for pair in attrs.context_pairs() {
             let mut uses = Vec::new();
@@ -106,7 +107,9 @@ impl<'a> Model<'a> {
 
     /// Whether values are bound to model and field, not to the row.
     pub(crate) fn binds_field_only(&self) -> bool {
-        self.attrs.bind.is_some() || self.ids().any(|id| id.attrs.bind.is_some()) || self.ids().next().is_none()
+        self.attrs.bind.is_some()
+            || self.ids().any(|id| id.attrs.bind.is_some())
+            || self.ids().next().is_none()
     }
 
     /// Whether the type depends on a type or const parameter of the struct.
@@ -204,7 +207,8 @@ fn uses_of_self(tokens: TokenStream, fields: &mut Vec<Ident>, whole: &mut Vec<Sp
         match token {
             TokenTree::Group(group) => uses_of_self(group.stream(), fields, whole),
             TokenTree::Ident(ident) if ident == "self" => {
-                let dot = tokens.next_if(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == '.'));
+                let dot = tokens
+                    .next_if(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == '.'));
                 match dot.and_then(|_| tokens.next()) {
                     Some(TokenTree::Ident(field)) if !is_call(tokens.peek()) => fields.push(field),
                     Some(TokenTree::Group(group)) => {

@@ -41,11 +41,20 @@ pub(crate) fn option_argument(ty: &Type) -> Option<&Type> {
 /// Whether the type is one of the language's own that holds no text.
 pub(crate) fn is_scalar(ty: &Type) -> bool {
     const SCALARS: &[&str] = &[
-        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
-        "usize",
+        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64",
+        "u128", "usize",
     ];
     let ty = option_argument(ty).unwrap_or(ty);
     matches!(ty, Type::Path(ty) if ty.path.get_ident().is_some_and(|ident| SCALARS.iter().any(|name| ident == name)))
+}
+
+/// Whether the type is known not to be an integer.
+pub(crate) fn is_no_integer(ty: &Type) -> bool {
+    const OTHERS: &[&str] = &["Option", "String", "str", "bool", "char", "f32", "f64"];
+    match unwrapped(ty) {
+        Type::Path(_) => last_ident(ty).is_some_and(|ident| OTHERS.iter().any(|name| ident == name)),
+        _ => true,
+    }
 }
 
 /// The first and the last token: generated code that spans both makes errors point at the whole type.

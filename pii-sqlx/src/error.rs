@@ -1,7 +1,7 @@
 //! From sqlx's errors to ours. The messages name columns and constraints; values stay in sqlx's own
 //! error, which is kept as the source.
 
-use pii_core::{Error, ErrorKind, FormatError, ModelSpec};
+use pii_core::{Error, ErrorKind, FormatError, ModelSpec, PiiModel};
 use sqlx::error::{BoxDynError, DatabaseError, ErrorKind as Constraint, UnexpectedNullError};
 
 /// The error of sqlx inside an error of this library, if there is one.
@@ -9,7 +9,7 @@ use sqlx::error::{BoxDynError, DatabaseError, ErrorKind as Constraint, Unexpecte
 /// A duplicate key, for example, is an error of the kind [`Database`](ErrorKind::Database):
 ///
 /// ```no_run
-/// # use pii::prelude::*;
+/// # use pii::{EncryptedStr, PiiModel};
 /// # #[derive(PiiModel)]
 /// # #[pii(name = "customer", table = "customers", from_row)]
 /// # struct Customer { #[pii(id)] id: i64, email: EncryptedStr }
@@ -29,6 +29,11 @@ use sqlx::error::{BoxDynError, DatabaseError, ErrorKind as Constraint, Unexpecte
 #[must_use]
 pub fn sqlx_error(error: &Error) -> Option<&sqlx::Error> {
     std::error::Error::source(error)?.downcast_ref()
+}
+
+/// An error that names the model, if it did not before.
+pub(crate) fn of<M: PiiModel>(error: Error) -> Error {
+    error.model(M::MODEL.name())
 }
 
 /// The error of this model that an error of sqlx stands for.

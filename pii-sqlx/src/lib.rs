@@ -65,13 +65,19 @@ mod model;
 mod statement;
 mod table;
 
-pub use decrypt::{DecryptPii, Decrypting, EachRow, RowSource};
+pub use decrypt::DecryptPii;
 pub use dialect::Dialect;
 pub use error::sqlx_error;
 pub use model::SqlModel;
-pub use table::{
-    Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, SqlTable, Update, Upsert,
-};
+pub use table::SqlTable;
+
+/// What stands between a call and its `.await`: types that are rarely named.
+pub mod builder {
+    pub use crate::{
+        decrypt::{Decrypting, EachRow, RowSource},
+        table::{Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, Update, Upsert},
+    };
+}
 
 /// What generated code uses; no part of the public interface.
 #[doc(hidden)]

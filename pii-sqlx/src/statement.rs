@@ -14,6 +14,7 @@ pub(crate) struct Statement<DB: Database> {
     sql: String,
     arguments: DB::Arguments,
     bind_text: fn(&mut DB::Arguments, Option<String>) -> Result<(), BoxDynError>,
+    quote: char,
     is_reused: bool,
 }
 
@@ -23,6 +24,7 @@ impl<DB: Dialect> Statement<DB> {
             sql: sql.to_owned(),
             arguments: DB::Arguments::default(),
             bind_text: DB::bind_text,
+            quote: DB::QUOTE,
             is_reused: true,
         }
     }
@@ -48,7 +50,7 @@ impl<DB: Database> Statement<DB> {
 
     /// Appends the name of a column, quoted.
     pub(crate) fn push_name(&mut self, name: &str) {
-        quote(name, &mut self.sql);
+        quote(name, self.quote, &mut self.sql);
     }
 
     /// Appends names of columns, quoted and separated by commas.
@@ -98,7 +100,11 @@ impl<DB: Database> Statement<DB> {
 }
 
 /// The quoted form of a table's name. A dot separates a schema from the table.
-pub(crate) fn quoted_table(name: &str) -> Result<String> {
+pub(crate) fn quoted_table<DB: Dialect>(name: &str) -> Result<String> {
+    quoted_path(name, DB::QUOTE)
+}
+
+fn quoted_path(name: &str, mark: char) -> Result<String> {
     let mut quoted = String::with_capacity(name.len() + 5);
     for (index, part) in name.split('.').enumerate() {
         if part.is_empty() || part.contains('\0') {
@@ -108,21 +114,20 @@ pub(crate) fn quoted_table(name: &str) -> Result<String> {
         if index > 0 {
             quoted.push('.');
         }
-        quote(part, &mut quoted);
+        quote(part, mark, &mut quoted);
     }
     Ok(quoted)
 }
 
-/// The one form of quoting that SQLite and Postgres share.
-fn quote(name: &str, out: &mut String) {
-    out.push('"');
+fn quote(name: &str, mark: char, out: &mut String) {
+    out.push(mark);
     for character in name.chars() {
-        if character == '"' {
-            out.push('"');
+        if character == mark {
+            out.push(mark);
         }
         out.push(character);
     }
-    out.push('"');
+    out.push(mark);
 }
 
 #[cfg(test)]
@@ -131,15 +136,16 @@ mod tests {
 
     #[test]
     fn names_cannot_end_their_quotes() {
-        assert_eq!(quoted_table("customers").unwrap(), r#""customers""#);
-        assert_eq!(quoted_table("crm.customers").unwrap(), r#""crm"."customers""#);
-        assert_eq!(quoted_table(r#"a"; drop table b; --"#).unwrap(), r#""a""; drop table b; --""#);
+        assert_eq!(quoted_path("customers", '"').unwrap(), r#""customers""#);
+        assert_eq!(quoted_path("crm.customers", '"').unwrap(), r#""crm"."customers""#);
+        assert_eq!(quoted_path(r#"a"; drop table b; --"#, '"').unwrap(), r#""a""; drop table b; --""#);
+        assert_eq!(quoted_path("a`b", '`').unwrap(), "`a``b`");
     }
 
     #[test]
     fn names_that_are_none_are_refused() {
         for name in ["", ".", "a.", ".a", "a..b", "a\0"] {
-            assert_eq!(quoted_table(name).unwrap_err().kind(), ErrorKind::Configuration, "{name:?}");
+            assert_eq!(quoted_path(name, '"').unwrap_err().kind(), ErrorKind::Configuration, "{name:?}");
         }
     }
 }

@@ -10,7 +10,9 @@ pub const fn one_value(holds: Holds) {
     match holds {
         Holds::Value(_) | Holds::Plain => {}
         Holds::Values(_) | Holds::NestedMany(_) => {
-            panic!("an alias hides that this field holds several values: write its type out, such as `Vec<EncryptedStr>`")
+            panic!(
+                "an alias hides that this field holds several values: write its type out, such as `Vec<EncryptedStr>`"
+            )
         }
         Holds::Nested(_) => panic!("this field holds a nested struct: mark it `#[pii(nested)]`"),
     }

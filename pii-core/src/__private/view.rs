@@ -26,7 +26,8 @@ pub const fn view_model(
     fields: &'static [FieldSpec],
     context: &'static [ContextPart],
 ) -> ModelSpec {
-    let view = ModelSpec::new(model.name(), fields, model.binding()).with_was(model.was()).with_context(context);
+    let view =
+        ModelSpec::new(model.name(), fields, model.binding()).with_was(model.was()).with_context(context);
     match model.table() {
         Some(table) => view.with_table(table),
         None => view,
@@ -115,10 +116,14 @@ const fn fit_field(model: &FieldSpec, view: &FieldSpec) -> ViewFit {
     }
     match (model.holds(), view.holds()) {
         (Holds::Plain, Holds::Plain) => ViewFit::Fits,
-        (Holds::Value(a), Holds::Value(b)) | (Holds::Values(a), Holds::Values(b)) if a.number() == b.number() => {
+        (Holds::Value(a), Holds::Value(b)) | (Holds::Values(a), Holds::Values(b))
+            if a.number() == b.number() =>
+        {
             ViewFit::Fits
         }
-        (Holds::Nested(a), Holds::Nested(b)) | (Holds::NestedMany(a), Holds::NestedMany(b)) => fit_nested(a, b),
+        (Holds::Nested(a), Holds::Nested(b)) | (Holds::NestedMany(a), Holds::NestedMany(b)) => {
+            fit_nested(a, b)
+        }
         _ => ViewFit::OtherType,
     }
 }

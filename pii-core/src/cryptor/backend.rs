@@ -2,13 +2,8 @@
 
 use futures_core::future::BoxFuture;
 
-use super::place::{RowPlaces, ValuePlace};
-use crate::{
-    error::Result,
-    model::{Slot, Walk},
-    secret::SecretBytes,
-    wire::Ciphertext,
-};
+use super::place::ValuePlace;
+use crate::{error::Result, secret::SecretBytes, wire::Ciphertext};
 
 /// What seals and opens values: the envelope implementation of this crate, a client of a remote
 /// service, or an implementation of your own.
@@ -21,14 +16,14 @@ pub trait CryptorBackend: Send + Sync + 'static {
     ///
     /// # Errors
     /// Key and configuration errors; nothing of the batch is used then.
-    fn seal<'a>(&'a self, batch: &'a SealBatch<'a>) -> BoxFuture<'a, Result<Vec<Ciphertext>>>;
+    fn seal<'a>(&'a self, batch: &'a [SealItem<'a>]) -> BoxFuture<'a, Result<Vec<Ciphertext>>>;
 
     /// Opens every item that can be opened. The outer error is for what makes all of them
     /// impossible; whatever concerns one value or one key is the inner error of its items.
     ///
     /// # Errors
     /// As above.
-    fn open<'a>(&'a self, batch: &'a OpenBatch<'a>) -> BoxFuture<'a, Result<Vec<Result<SecretBytes>>>>;
+    fn open<'a>(&'a self, batch: &'a [OpenItem<'a>]) -> BoxFuture<'a, Result<Vec<Result<SecretBytes>>>>;
 
     /// Counters since the start, for people and tests.
     fn stats(&self) -> CryptorStats {
@@ -64,13 +59,6 @@ impl CryptorStats {
     }
 }
 
-/// Values to seal.
-pub struct SealBatch<'a> {
-    pub(crate) places: &'a RowPlaces,
-    pub(crate) walk: &'a Walk<'a>,
-    pub(crate) items: &'a [(usize, usize, &'a [u8])],
-}
-
 /// A value to seal.
 #[derive(Clone, Copy)]
 pub struct SealItem<'a> {
@@ -80,34 +68,6 @@ pub struct SealItem<'a> {
     pub plaintext: &'a [u8],
 }
 
-impl<'a> SealBatch<'a> {
-    /// The values, in order.
-    pub fn items(&'a self) -> impl Iterator<Item = SealItem<'a>> + Send {
-        self.items.iter().filter_map(|&(row, slot, plaintext)| {
-            Some(SealItem { place: place_of(self.places, self.walk, row, slot)?, plaintext })
-        })
-    }
-
-    /// How many values.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-}
-
-/// Values to open.
-pub struct OpenBatch<'a> {
-    pub(crate) places: &'a RowPlaces,
-    pub(crate) walk: &'a Walk<'a>,
-    pub(crate) items: &'a [(usize, usize, &'a Ciphertext)],
-}
-
 /// A value to open.
 #[derive(Clone, Copy)]
 pub struct OpenItem<'a> {
@@ -115,35 +75,4 @@ pub struct OpenItem<'a> {
     pub place: ValuePlace<'a>,
     /// Its text.
     pub text: &'a Ciphertext,
-}
-
-impl<'a> OpenBatch<'a> {
-    /// The values, in order.
-    pub fn items(&'a self) -> impl Iterator<Item = OpenItem<'a>> + Send {
-        self.items.iter().filter_map(|&(row, slot, text)| {
-            Some(OpenItem { place: place_of(self.places, self.walk, row, slot)?, text })
-        })
-    }
-
-    /// How many values.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-}
-
-pub(crate) fn place_of<'a>(
-    places: &'a RowPlaces,
-    walk: &'a Walk<'a>,
-    row: usize,
-    slot: usize,
-) -> Option<ValuePlace<'a>> {
-    let slot: &Slot<'_> = walk.slots().get(slot)?;
-    places.place(row, slot.field, slot.ops.code, walk.path(slot))
 }

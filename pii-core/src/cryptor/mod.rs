@@ -8,7 +8,7 @@ mod seal;
 
 use std::{fmt, sync::Arc};
 
-pub use backend::{CryptorBackend, CryptorStats, OpenBatch, OpenItem, SealBatch, SealItem};
+pub use backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
 pub use envelope::{CacheLimits, EnvelopeBuilder};
 pub use open::{FieldSelection, Opening};
 #[cfg(test)]

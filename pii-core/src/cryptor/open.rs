@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     Cryptor,
-    backend::{OpenBatch, place_of},
+    backend::OpenItem,
     place::{RowPlaces, ValuePlace},
     seal::not_encrypted,
 };
@@ -103,15 +103,19 @@ impl Cryptor {
         }
         let mut events = Vec::new();
         let mut changes = Vec::with_capacity(walk.slots().len());
-        let mut to_open: Vec<(usize, usize, &Ciphertext)> = Vec::with_capacity(walk.slots().len());
+        let mut to_open: Vec<OpenItem<'_>> = Vec::with_capacity(walk.slots().len());
+        let mut opened_slots = Vec::with_capacity(walk.slots().len());
         for row in &mut rows {
-            for slot in row.slots.clone() {
-                let change = match (place_of(&places, &walk, row.place, slot), walk.slots().get(slot)) {
+            for index in row.slots.clone() {
+                let found = walk.slots().get(index);
+                let place = found.and_then(|found| places.place(row.place, &walk, found));
+                let change = match (place, found) {
                     (Some(place), Some(found)) => match found.cell {
                         Cell::Plain(_) | Cell::Opened { .. } => Change::Keep,
                         Cell::Sealed { text, .. } => {
                             if wants(fields, walk.path(found)) && place.field().mode().can_open() {
-                                to_open.push((row.place, slot, text));
+                                to_open.push(OpenItem { place, text });
+                                opened_slots.push(index);
                             }
                             Change::Stamp(place.stamp())
                         }
@@ -137,19 +141,18 @@ impl Cryptor {
             }
         }
         if !to_open.is_empty() {
-            let batch = OpenBatch { places: &places, walk: &walk, items: &to_open };
-            let results = self.backend.open(&batch).await?;
+            let results = self.backend.open(&to_open).await?;
             if results.len() != to_open.len() {
                 return Err(Error::new(ErrorKind::Configuration).message("the cryptor opened too few values"));
             }
-            for ((result, item), &(_, slot, text)) in results.into_iter().zip(batch.items()).zip(&to_open) {
+            for ((result, item), &slot) in results.into_iter().zip(&to_open).zip(&opened_slots) {
                 let ops = walk.slots().get(slot).map(|found| found.ops);
                 let result = result.and_then(|plain| match ops {
                     Some(ops) if !(ops.check)(plain.expose()) => Err(wrong_type(ops.code)),
                     _ => Ok(plain),
                 });
                 let refused = result.as_ref().err().map(Error::kind);
-                self.note_event(&mut events, Operation::Open, &item.place, Some(text), refused);
+                self.note_event(&mut events, Operation::Open, &item.place, Some(item.text), refused);
                 match (result, changes.get_mut(slot)) {
                     (Ok(plain), Some(change)) => change.open(plain),
                     (Ok(_), None) => {}
@@ -163,16 +166,14 @@ impl Cryptor {
             }
         }
         self.record(events).await?;
-        let mut changes = changes.into_iter();
-        for (model, row) in models.iter_mut().zip(&rows) {
-            if row.slots.is_empty() {
-                continue;
-            }
-            let mut walk = WalkMut::default();
-            model.visit_mut(&mut walk);
-            for (cell, change) in walk.cells.into_iter().zip(changes.by_ref()) {
-                change.apply(cell, row.failed.is_none());
-            }
+        let mut cells = WalkMut { cells: Vec::with_capacity(changes.len()) };
+        for (model, row) in models.iter_mut().zip(&rows).filter(|(_, row)| !row.slots.is_empty()) {
+            debug_assert_eq!(cells.cells.len(), row.slots.start);
+            model.visit_mut(&mut cells);
+        }
+        let is_good = rows.iter().flat_map(|row| std::iter::repeat_n(row.failed.is_none(), row.slots.len()));
+        for ((cell, change), is_good) in cells.cells.into_iter().zip(changes).zip(is_good) {
+            change.apply(cell, is_good);
         }
         Ok(rows.into_iter().map(|row| row.failed.map_or(Ok(()), Err)).collect())
     }

@@ -1,15 +1,18 @@
 //! Where values belong: model, path, row and context, recomputed from the model for each batch.
 
 use std::{
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    collections::HashMap,
+    hash::{BuildHasher as _, Hash as _, Hasher as _},
     ops::Range,
     sync::{Arc, LazyLock},
 };
 
+use foldhash::quality::RandomState;
+
 use crate::{
     context::{ContextWriter, EncryptionContext},
     error::{Error, ErrorKind, Result},
-    model::{FieldSpec, ModelSpec, PathStep, PiiModel, TypeCode},
+    model::{FieldSpec, ModelSpec, PathStep, PiiModel, Slot, TypeCode, Walk},
     row::{self, RowWriter},
     value::Place,
     wire::{
@@ -22,16 +25,19 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct RowPlaces {
     rows: Vec<RowPlace>,
+    contexts: Vec<Arc<EncryptionContext>>,
+    known: HashMap<Arc<EncryptionContext>, usize>,
+    /// canonical bytes of all row ids
     bytes: Vec<u8>,
     writer: RowWriter,
     context: ContextWriter,
     last: ContextWriter,
 }
 
-#[derive(Clone)]
 struct RowPlace {
     model: &'static ModelSpec,
-    context: Arc<EncryptionContext>,
+    /// index in `contexts`
+    context: usize,
     bytes: Range<usize>,
 }
 
@@ -51,14 +57,21 @@ impl RowPlaces {
             None => error.model(spec.name()),
         };
         let context = match self.rows.last() {
-            Some(previous) if self.context.is_same(&self.last) => Arc::clone(&previous.context),
+            Some(previous) if self.context.is_same(&self.last) => previous.context,
             _ => {
                 let context = self.context.finish().map_err(row)?;
-                let known = self.rows.iter().rev().take(16).find(|known| *known.context == context);
-                known.map_or_else(|| Arc::new(context), |known| Arc::clone(&known.context))
+                match self.known.get(&context) {
+                    Some(&known) => known,
+                    None => {
+                        let context = Arc::new(context);
+                        self.contexts.push(Arc::clone(&context));
+                        self.known.insert(context, self.contexts.len() - 1);
+                        self.contexts.len() - 1
+                    }
+                }
             }
         };
-        if let Some(scope) = scope {
+        if let (Some(scope), Some(context)) = (scope, self.contexts.get(context)) {
             let differ = context.names_that_differ(scope);
             if !differ.is_empty() {
                 return Err(row(Error::new(ErrorKind::ContextMismatch).message(format!(
@@ -72,23 +85,24 @@ impl RowPlaces {
         Ok(self.rows.len() - 1)
     }
 
-    pub(crate) fn place<'a>(
-        &'a self,
-        row: usize,
-        field: &'static FieldSpec,
-        type_code: TypeCode,
-        path: &'a [PathStep<'a>],
-    ) -> Option<ValuePlace<'a>> {
+    /// The place of a slot of this row.
+    pub(crate) fn place<'a>(&'a self, row: usize, walk: &'a Walk<'a>, slot: &Slot<'a>) -> Option<ValuePlace<'a>> {
         let place = self.rows.get(row)?;
-        let row = self.bytes.get(place.bytes.clone())?;
-        Some(ValuePlace { model: place.model, context: &place.context, row, field, type_code, path })
+        Some(ValuePlace {
+            model: place.model,
+            context: self.contexts.get(place.context)?,
+            row: self.bytes.get(place.bytes.clone())?,
+            field: slot.field,
+            type_code: slot.ops.code,
+            path: walk.path(slot),
+        })
     }
 
     /// One row at a place that no model describes, for the test vectors.
     #[cfg(test)]
     pub(crate) fn of(model: &'static ModelSpec, context: EncryptionContext, row: Vec<u8>) -> Self {
-        let place = RowPlace { model, context: Arc::new(context), bytes: 0..row.len() };
-        Self { rows: vec![place], bytes: row, ..Self::default() }
+        let place = RowPlace { model, context: 0, bytes: 0..row.len() };
+        Self { rows: vec![place], contexts: vec![Arc::new(context)], bytes: row, ..Self::default() }
     }
 }
 
@@ -211,20 +225,20 @@ impl<'a> ValuePlace<'a> {
 
     /// The hash that tells this place from others for the time of this process.
     pub(crate) fn stamp(&self) -> Place {
-        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::default);
         let mut hasher = KEYS.build_hasher();
+        hasher.write_u8(self.type_code.number());
+        hasher.write_u8(self.field.level().number());
         self.model.name().hash(&mut hasher);
         for step in self.path {
             match *step {
                 PathStep::Field(field) => field.name().hash(&mut hasher),
                 PathStep::Key(key) => (1_u8, key).hash(&mut hasher),
-                PathStep::Element => 2_u8.hash(&mut hasher),
+                PathStep::Element => hasher.write_u8(2),
             }
         }
         self.context.canonical_bytes().hash(&mut hasher);
         self.row.hash(&mut hasher);
-        hasher.write_u8(self.type_code.number());
-        hasher.write_u8(self.field.level().number());
         Place(hasher.finish())
     }
 

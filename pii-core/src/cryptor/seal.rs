@@ -1,10 +1,12 @@
 //! From models to the texts that are stored.
 
-use std::{fmt, sync::Arc, time::SystemTime, vec};
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use smallvec::SmallVec;
 
 use super::{
     Cryptor,
-    backend::{OpenBatch, SealBatch, place_of},
+    backend::{OpenItem, SealItem},
     place::{RowPlaces, ValuePlace},
 };
 use crate::{
@@ -57,7 +59,10 @@ impl fmt::Debug for StoredText {
 
 /// The texts of one row's values, in the order in which the model visits them.
 #[derive(Debug)]
-pub struct SealedTexts(vec::IntoIter<StoredText>);
+pub struct SealedTexts(smallvec::IntoIter<[StoredText; INLINE_TEXTS]>);
+
+/// Rows with up to this many values need no block of their own.
+const INLINE_TEXTS: usize = 4;
 
 /// For adapters, which take the texts of one field after the other in the order of the model.
 impl SealedTexts {
@@ -118,31 +123,30 @@ impl Cryptor {
             rows.push((place, start..walk.slots().len()));
         }
         let mut plans = Vec::with_capacity(walk.slots().len());
-        let mut to_seal = Vec::with_capacity(walk.slots().len());
-        let mut to_verify = Vec::new();
+        let mut to_seal: Vec<SealItem<'_>> = Vec::with_capacity(walk.slots().len());
+        let mut to_verify: Vec<OpenItem<'_>> = Vec::new();
         let mut accepted = Vec::new();
-        for (row, slot) in rows.iter().flat_map(|(row, slots)| slots.clone().map(move |slot| (*row, slot))) {
-            let (Some(place), Some(found)) = (place_of(&places, &walk, row, slot), walk.slots().get(slot)) else {
-                return Err(too_few());
-            };
-            let plan = self.plan(&place, found.cell).map_err(|error| place.locate(error))?;
-            match (&plan, found.cell) {
-                (Plan::Seal(plain), _) => to_seal.push((row, slot, plain.expose())),
-                (Plan::WriteBack(text), cell) if !cell.is_stamped() => to_verify.push((row, slot, *text)),
-                _ => {}
+        for (row, slots) in &rows {
+            for slot in walk.slots().get(slots.clone()).unwrap_or_default() {
+                let place = places.place(*row, &walk, slot).ok_or_else(too_few)?;
+                let plan = self.plan(&place, slot.cell).map_err(|error| place.locate(error))?;
+                match (&plan, slot.cell) {
+                    (Plan::Seal(plain), _) => to_seal.push(SealItem { place, plaintext: plain.expose() }),
+                    (Plan::WriteBack(text), cell) if !cell.is_stamped() => to_verify.push(OpenItem { place, text }),
+                    _ => {}
+                }
+                if self.is_audited() && matches!(slot.cell, Cell::Legacy(_)) {
+                    accepted.push(self.event(Operation::AcceptPlaintext, &place, None, None));
+                }
+                plans.push(plan);
             }
-            if self.is_audited() && matches!(found.cell, Cell::Legacy(_)) {
-                accepted.push(self.event(Operation::AcceptPlaintext, &place, None, None));
-            }
-            plans.push(plan);
         }
         if !to_verify.is_empty() {
-            let batch = OpenBatch { places: &places, walk: &walk, items: &to_verify };
-            let opened = self.backend.open(&batch).await?;
+            let opened = self.backend.open(&to_verify).await?;
             if opened.len() != to_verify.len() {
                 return Err(too_few());
             }
-            for (result, item) in opened.into_iter().zip(batch.items()) {
+            for (result, item) in opened.into_iter().zip(&to_verify) {
                 result.map_err(|error| item.place.locate(error))?;
             }
         }
@@ -150,9 +154,8 @@ impl Cryptor {
             self.record(accepted).await?;
             Vec::new()
         } else {
-            let batch = SealBatch { places: &places, walk: &walk, items: &to_seal };
-            let sealed = self.backend.seal(&batch).await;
-            self.audit_sealed(&batch, &sealed, accepted).await?;
+            let sealed = self.backend.seal(&to_seal).await;
+            self.audit_sealed(&to_seal, &sealed, accepted).await?;
             sealed?
         };
         if sealed.len() != to_seal.len() {
@@ -168,7 +171,7 @@ impl Cryptor {
         });
         rows.into_iter()
             .map(|(_, slots)| {
-                let row: Option<Vec<StoredText>> = texts.by_ref().take(slots.len()).collect();
+                let row: Option<SmallVec<_>> = texts.by_ref().take(slots.len()).collect();
                 row.map(|row| SealedTexts(row.into_iter())).ok_or_else(too_few)
             })
             .collect()
@@ -180,8 +183,7 @@ impl Cryptor {
     /// As [`Cryptor::seal_texts`].
     pub async fn sealed<'a, M: PiiModel>(&self, model: &'a M) -> Result<Sealed<'a, M>> {
         let texts = self.seal_texts([model]).await?.pop();
-        let texts = texts.unwrap_or_else(|| SealedTexts(Vec::new().into_iter()));
-        Ok(Sealed::new(model, texts))
+        Ok(Sealed::new(model, texts.ok_or_else(too_few)?))
     }
 
     /// Seals the values of models in place: for databases that this library has no adapter for.
@@ -206,9 +208,7 @@ impl Cryptor {
             let stamps: Vec<_> = {
                 let mut walk = Walk::default();
                 model.visit(&mut walk);
-                (0..walk.slots().len())
-                    .map(|slot| place_of(&places, &walk, row, slot).map(|place| place.stamp()))
-                    .collect()
+                walk.slots().iter().map(|slot| places.place(row, &walk, slot).map(|place| place.stamp())).collect()
             };
             let mut walk = WalkMut::default();
             model.visit_mut(&mut walk);
@@ -269,14 +269,14 @@ impl Cryptor {
 
     async fn audit_sealed(
         &self,
-        batch: &SealBatch<'_>,
+        batch: &[SealItem<'_>],
         sealed: &Result<Vec<Ciphertext>>,
         mut events: Vec<AuditEvent>,
     ) -> Result<()> {
         if !self.is_audited() {
             return Ok(());
         }
-        for (index, item) in batch.items().enumerate() {
+        for (index, item) in batch.iter().enumerate() {
             let (key, refused) = match sealed {
                 Ok(texts) => (texts.get(index).map(Ciphertext::key_id), None),
                 Err(error) => (None, Some(error.kind())),

@@ -26,7 +26,6 @@ pub(crate) struct Slot<'a> {
 #[derive(Default)]
 pub struct Walk<'a> {
     stack: Vec<PathStep<'a>>,
-    fields: Vec<&'static FieldSpec>,
     steps: Vec<PathStep<'a>>,
     slots: Vec<Slot<'a>>,
 }
@@ -42,9 +41,7 @@ impl<'a> Walk<'a> {
 
     /// Goes into a field.
     pub fn field(&mut self, spec: &'static FieldSpec, visit: impl FnOnce(&mut Self)) {
-        self.fields.push(spec);
         self.within(PathStep::Field(spec), visit);
-        self.fields.pop();
     }
 
     /// Goes into the entry of a map.
@@ -65,7 +62,11 @@ impl<'a> Walk<'a> {
 
     pub(crate) fn value(&mut self, cell: &'a Cell, ops: &'static TypeOps) {
         // outside any field there is nothing to bind a value to
-        let Some(&field) = self.fields.last() else { return };
+        let innermost = self.stack.iter().rev().find_map(|step| match step {
+            PathStep::Field(field) => Some(*field),
+            PathStep::Key(_) | PathStep::Element => None,
+        });
+        let Some(field) = innermost else { return };
         let start = self.steps.len();
         self.steps.extend_from_slice(&self.stack);
         self.slots.push(Slot { cell, ops, field, path: start..self.steps.len() });

@@ -2,7 +2,9 @@
 
 use proc_macro2::Span;
 use syn::{
-    Attribute, Expr, Ident, LitStr, Path, Token, TypePath, ext::IdentExt, parenthesized,
+    Attribute, Expr, Ident, LitStr, Path, Token, TypePath,
+    ext::IdentExt,
+    parenthesized,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
     token::Paren,
@@ -12,7 +14,17 @@ use super::{Choice, Given, Keys, Was, field::PLAINTEXT, suggest, value};
 use crate::ctxt::Ctxt;
 
 pub(super) const KEYS: &[&str] = &[
-    "name", "was", "table", "context", "bind", "nested", "view_of", "debug", "from_row", "plaintext", "keyring",
+    "name",
+    "was",
+    "table",
+    "context",
+    "bind",
+    "nested",
+    "view_of",
+    "debug",
+    "from_row",
+    "plaintext",
+    "keyring",
     "crate",
 ];
 
@@ -59,7 +71,7 @@ impl Container {
         self.keys.has("nested")
     }
 
-    pub(crate) fn from_row(&self) -> bool {
+    pub(crate) fn wants_from_row(&self) -> bool {
         self.keys.has("from_row")
     }
 
@@ -143,7 +155,10 @@ pub(crate) fn crate_alone(cx: &Ctxt, attributes: &[Attribute]) -> Path {
         if key == "crate" {
             Given::set(&mut path, key, krate(key, input)?)
         } else {
-            Err(syn::Error::new_spanned(key, format!("unknown attribute `{key}`; only `crate` is known here")))
+            Err(syn::Error::new_spanned(
+                key,
+                format!("unknown attribute `{key}`; only `crate` is known here"),
+            ))
         }
     });
     path.map_or_else(|| syn::parse_quote!(::pii), |given: Given<Path>| given.value)

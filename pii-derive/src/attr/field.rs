@@ -6,11 +6,23 @@ use super::{Choice, Given, Keys, Was, container::BIND, suggest, value};
 use crate::ctxt::Ctxt;
 
 pub(super) const KEYS: &[&str] = &[
-    "id", "bind", "level", "mode", "mask", "name", "was", "column", "nested", "version", "keyring", "plaintext",
+    "id",
+    "bind",
+    "level",
+    "mode",
+    "mask",
+    "name",
+    "was",
+    "column",
+    "nested",
+    "version",
+    "keyring",
+    "plaintext",
     "skip",
 ];
 
-const MODES: &value::Choices = &[("ReadWrite", "ReadWrite"), ("WriteOnly", "WriteOnly"), ("ReadOnly", "ReadOnly")];
+const MODES: &value::Choices =
+    &[("ReadWrite", "ReadWrite"), ("WriteOnly", "WriteOnly"), ("ReadOnly", "ReadOnly")];
 const MASKS: &value::Choices = &[
     ("full", "Full"),
     ("last4", "Last4"),

@@ -1,7 +1,9 @@
 //! What serde and sqlx rename fields to: their attributes give column names.
 
 use proc_macro2::TokenStream;
-use syn::{Attribute, Expr, Ident, LitStr, Token, ext::IdentExt, meta::ParseNestedMeta, parenthesized, token::Paren};
+use syn::{
+    Attribute, Expr, Ident, LitStr, Token, ext::IdentExt, meta::ParseNestedMeta, parenthesized, token::Paren,
+};
 
 /// The renames of one field.
 pub(crate) struct Renames {

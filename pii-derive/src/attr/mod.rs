@@ -94,6 +94,11 @@ impl Keys {
         self.keys.iter().find(|key| *key == name)
     }
 
+    /// Those that have one of these names.
+    pub(crate) fn among(&self, names: &[&str]) -> impl Iterator<Item = &Ident> {
+        self.keys.iter().filter(|key| names.iter().any(|name| *key == name))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Ident> {
         self.keys.iter()
     }

@@ -35,7 +35,8 @@ impl Unraw for Ident {
 
 /// The word that differs from `word` by the fewest letters, if those are few.
 pub(super) fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
-    let near = words.iter().map(|known| (distance(&word.to_lowercase(), &known.to_lowercase()), *known)).min()?;
+    let near =
+        words.iter().map(|known| (distance(&word.to_lowercase(), &known.to_lowercase()), *known)).min()?;
     (near.0 <= (near.1.len().min(word.len()) + 1) / 3).then_some(near.1)
 }
 

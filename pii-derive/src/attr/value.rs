@@ -47,18 +47,25 @@ pub(super) fn texts(key: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<LitS
     parenthesized!(content in input);
     let names = content.parse_terminated(Expr::parse, Token![,])?;
     if names.is_empty() {
-        return Err(syn::Error::new_spanned(key, format!("`{key}` needs at least one name: `{key}(\"...\")`")));
+        return Err(syn::Error::new_spanned(
+            key,
+            format!("`{key}` needs at least one name: `{key}(\"...\")`"),
+        ));
     }
     let one = |expression: Expr| match string(&expression) {
         Some(literal) => not_empty(key, literal),
-        None => Err(syn::Error::new_spanned(expression, format!("`{key}` takes string literals: `{key}(\"...\")`"))),
+        None => Err(syn::Error::new_spanned(
+            expression,
+            format!("`{key}` takes string literals: `{key}(\"...\")`"),
+        )),
     };
     names.into_iter().map(one).collect()
 }
 
 /// `= "word"`, one of a few.
 pub(super) fn choice(key: &Ident, input: ParseStream<'_>, choices: &Choices) -> syn::Result<Choice> {
-    let expression = equals::<Expr>(key, input, &format!("\"{}\"", choices.first().map_or("...", |first| first.0)))?;
+    let expression =
+        equals::<Expr>(key, input, &format!("\"{}\"", choices.first().map_or("...", |first| first.0)))?;
     choose(key, &expression, choices)
 }
 
@@ -78,7 +85,8 @@ pub(super) fn choose(key: &Ident, expression: &Expr, choices: &Choices) -> syn::
     if let Some((_, variant)) = choices.iter().find(|choice| choice.0 == word) {
         return Ok(Choice { literal, variant });
     }
-    let meant = nearest(&word, &words).map(|near| format!("; did you mean `\"{near}\"`?")).unwrap_or_default();
+    let meant =
+        nearest(&word, &words).map(|near| format!("; did you mean `\"{near}\"`?")).unwrap_or_default();
     Err(syn::Error::new_spanned(&literal, format!("{takes}{meant}")))
 }
 

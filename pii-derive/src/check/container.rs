@@ -17,7 +17,7 @@ const NOT_ON_VIEWS: &[&str] = &["name", "was", "table"];
 pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
     let keys = &model.attrs.keys;
     if model.attrs.is_nested() {
-        for key in keys.iter().filter(|key| NOT_ON_NESTED.iter().any(|name| *key == name)) {
+        for key in keys.among(NOT_ON_NESTED) {
             cx.error(
                 key,
                 format!("a nested struct has no `{key}`: it is part of the models whose fields it stands in"),
@@ -26,7 +26,7 @@ pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
         return;
     }
     if keys.has("view_of") {
-        for key in keys.iter().filter(|key| NOT_ON_VIEWS.iter().any(|name| *key == name)) {
+        for key in keys.among(NOT_ON_VIEWS) {
             cx.error(key, format!("a view takes `{key}` from the model it is a view of; remove it"));
         }
         if let Some(parameter) = model.generics.params.first() {
@@ -39,7 +39,10 @@ pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
     context(cx, model.attrs.context_pairs());
     context_uses(cx, model);
     if let (Some(from_row), Some(lifetime)) = (keys.find("from_row"), model.generics.lifetimes().next()) {
-        cx.error(lifetime, format!("a struct with `{from_row}` owns its fields: it cannot have lifetime parameters"));
+        cx.error(
+            lifetime,
+            format!("a struct with `{from_row}` owns its fields: it cannot have lifetime parameters"),
+        );
     }
 }
 
@@ -84,7 +87,10 @@ fn context(cx: &Ctxt, pairs: &[ContextPair]) {
             cx.error_at(name.span, format!("`{}` is given twice", name.text));
         }
         if index == MAX_CONTEXT_PAIRS {
-            cx.error_at(name.span, format!("an encryption context has at most {MAX_CONTEXT_PAIRS} pairs; leave some out"));
+            cx.error_at(
+                name.span,
+                format!("an encryption context has at most {MAX_CONTEXT_PAIRS} pairs; leave some out"),
+            );
         }
         if pair.literal().is_some_and(|literal| literal.value().is_empty()) {
             cx.error(&pair.value, "a value of the encryption context must not be empty");
@@ -102,7 +108,9 @@ fn context_uses(cx: &Ctxt, model: &Model<'_>) {
     }
     for field in &model.fields {
         let reason = match field.kind {
-            Kind::Sealed(_) => "a sealed field cannot be part of the encryption context, which chooses its key",
+            Kind::Sealed(_) => {
+                "a sealed field cannot be part of the encryption context, which chooses its key"
+            }
             Kind::Personal => {
                 "a personal field cannot be part of the encryption context, which key services log in clear text"
             }

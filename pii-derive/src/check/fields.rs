@@ -1,7 +1,5 @@
 //! Rules for the attributes of fields.
 
-use quote::ToTokens;
-
 use crate::{
     ast::{Field, Kind, Model},
     attr::Mask,
@@ -11,6 +9,8 @@ use crate::{
 
 /// What makes sense only where a value is sealed.
 const ONLY_SEALED: &[&str] = &["mode", "keyring", "plaintext"];
+/// What makes a field personal.
+const NOT_ON_IDS: &[&str] = &["level", "mode", "keyring", "plaintext"];
 /// What the fields of a nested struct say for themselves.
 const NOT_ON_NESTED_FIELDS: &[&str] = &["level", "mode", "mask", "keyring", "plaintext"];
 
@@ -22,7 +22,9 @@ pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
             Kind::Personal => personal(cx, field),
             Kind::Sealed(_) => sealed(cx, model, field),
         }
-        if let (Some(bind), false) = (field.attrs.keys.find("bind"), field.is_id() || field.kind == Kind::Skipped) {
+        if let (Some(bind), false) =
+            (field.attrs.keys.find("bind"), field.is_id() || field.kind == Kind::Skipped)
+        {
             cx.error(bind, "`bind` goes beside `id`: `#[pii(id, bind = \"field\")]`");
         }
         if let (true, Some(column)) = (model.attrs.is_nested(), field.attrs.keys.find("column")) {
@@ -46,14 +48,14 @@ fn plain(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
     if let Some(role) = keys.find("id").or_else(|| keys.find("version")) {
         if types::mentions_sealed(field.ty) || keys.bare() {
             cx.error(
-                whole(field),
-                format!("a sealed field cannot be the {}: its stored text changes with every save", role_name(role)),
+                field.ty,
+                format!("a sealed field cannot be the {role}: its stored text changes with every save"),
             );
         }
-        for key in keys.iter().filter(|key| *key == "level" || ONLY_SEALED.iter().any(|name| *key == name)) {
+        for key in keys.among(NOT_ON_IDS) {
             cx.error(
                 key,
-                format!("the {} is stored plain and shown: it must not be personal; remove `{key}`", role_name(role)),
+                format!("the {role} is stored plain and shown: it must not be personal; remove `{key}`"),
             );
         }
         if model.attrs.is_nested() {
@@ -63,8 +65,11 @@ fn plain(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
     if let (Some(_), Some(version)) = (keys.find("id"), keys.find("version")) {
         cx.error(version, "an id cannot be the version too");
     }
-    if types::option_argument(field.ty).is_some() {
-        optional(cx, model, field);
+    if field.is_version() && types::is_no_integer(field.ty) && !types::mentions_sealed(field.ty) {
+        cx.error(field.ty, "a version is counted up and always there: make it an integer, such as `i64`");
+    }
+    if field.is_id() && types::option_argument(field.ty).is_some() {
+        optional_id(cx, model, field);
     }
     if let Some(mask) = keys.find("mask") {
         cx.error(
@@ -75,34 +80,31 @@ fn plain(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
     }
 }
 
-/// An id or version that may be missing.
-fn optional(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
-    if field.is_version() {
-        cx.error(whole(field), "a version is always there: make it an integer");
-    }
-    if !field.is_id() {
-        return;
-    }
+/// An id that may be missing.
+fn optional_id(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
     if !field.attrs.keys.has("bind") {
         cx.error(
-            whole(field),
+            field.ty,
             "an id that the database makes up is not known when the row is sealed: fetch the sequence value first \
              and make this a plain value, or write `#[pii(id, bind = \"field\")]`",
         );
     } else if model.ids().count() > 1 {
-        cx.error(whole(field), "only the single id of a model can be an `Option`");
+        cx.error(field.ty, "only the single id of a model can be an `Option`");
     }
 }
 
 fn personal(cx: &Ctxt, field: &Field<'_>) {
     let keys = &field.attrs.keys;
-    for key in keys.iter().filter(|key| ONLY_SEALED.iter().any(|name| *key == name)) {
-        cx.error(key, format!("`{key}` is for sealed fields, and level 1 is stored plain; remove one of them"));
+    for key in keys.among(ONLY_SEALED) {
+        cx.error(
+            key,
+            format!("`{key}` is for sealed fields, and level 1 is stored plain; remove one of them"),
+        );
     }
-    if let (Some(mask), true) = (&field.attrs.mask, types::is_scalar(field.ty)) {
-        if !matches!(&mask.value, Mask::Named(choice) if choice.variant == "Full") {
-            cx.error(&mask.key, "this mask is for text; a number is masked in full: remove `mask`");
-        }
+    let mask = field.attrs.mask.as_ref().filter(|_| types::is_scalar(field.ty));
+    let is_full = |mask: &Mask| matches!(mask, Mask::Named(choice) if choice.variant == "Full");
+    if let Some(mask) = mask.filter(|mask| !is_full(&mask.value)) {
+        cx.error(&mask.key, "this mask is for text; a number is masked in full: remove `mask`");
     }
 }
 
@@ -115,7 +117,7 @@ fn sealed(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
         );
     }
     if field.is_nested() {
-        for key in attrs.keys.iter().filter(|key| NOT_ON_NESTED_FIELDS.iter().any(|name| *key == name)) {
+        for key in attrs.keys.among(NOT_ON_NESTED_FIELDS) {
             cx.error(key, format!("`{key}` goes on the fields of the nested struct"));
         }
         return;
@@ -129,12 +131,4 @@ fn sealed(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
              `accept_and_seal`, or another mode",
         );
     }
-}
-
-fn role_name(key: &syn::Ident) -> &'static str {
-    if key == "id" { "id" } else { "version" }
-}
-
-fn whole(field: &Field<'_>) -> impl ToTokens {
-    field.ty
 }

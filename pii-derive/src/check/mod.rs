@@ -12,7 +12,8 @@ pub(crate) fn model(cx: &Ctxt, model: &Model<'_>) {
     fields::check(cx, model);
     names::check(cx, model);
     // an earlier error may be the reason
-    let is_personal = model.columns().any(|field| field.is_sealed() || field.kind == crate::ast::Kind::Personal);
+    let is_personal =
+        model.columns().any(|field| field.is_sealed() || field.kind == crate::ast::Kind::Personal);
     if !is_personal && !cx.has_errors() && !model.attrs.keys.has("view_of") {
         cx.error(
             model.ident,

@@ -21,13 +21,19 @@ pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
         if let Some(other) = names.insert(field.name.clone(), field) {
             cx.error(
                 name_tokens(field),
-                format!("`{}` is already the stable name of `{}`; choose another `name`", field.name, other.ident),
+                format!(
+                    "`{}` is already the stable name of `{}`; choose another `name`",
+                    field.name, other.ident
+                ),
             );
         }
         if let Some(other) = columns.insert(field.column.clone(), field) {
             cx.error(
                 column_tokens(field),
-                format!("`{}` is already the column of `{}`; choose another `column`", field.column, other.ident),
+                format!(
+                    "`{}` is already the column of `{}`; choose another `column`",
+                    field.column, other.ident
+                ),
             );
         }
     }
@@ -40,7 +46,13 @@ pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
             let now = names.get(&text).copied().filter(|other| other.ident != field.ident);
             let before = earlier.insert(text.clone(), field).filter(|other| other.ident != field.ident);
             if let Some(other) = now {
-                cx.error(name, format!("`{text}` is the stable name of `{}` now: it cannot be an earlier name too", other.ident));
+                cx.error(
+                    name,
+                    format!(
+                        "`{text}` is the stable name of `{}` now: it cannot be an earlier name too",
+                        other.ident
+                    ),
+                );
             } else if let Some(other) = before {
                 cx.error(name, format!("`{text}` is already an earlier name of `{}`", other.ident));
             }
@@ -60,9 +72,17 @@ fn earlier_names(cx: &Ctxt, was: &Was, now: &str, what: &str) {
 }
 
 fn name_tokens(field: &Field<'_>) -> TokenStream {
-    field.attrs.name.as_ref().map_or_else(|| field.ident.to_token_stream(), |name| name.value.to_token_stream())
+    field
+        .attrs
+        .name
+        .as_ref()
+        .map_or_else(|| field.ident.to_token_stream(), |name| name.value.to_token_stream())
 }
 
 fn column_tokens(field: &Field<'_>) -> TokenStream {
-    field.attrs.column.as_ref().map_or_else(|| field.ident.to_token_stream(), |name| name.value.to_token_stream())
+    field
+        .attrs
+        .column
+        .as_ref()
+        .map_or_else(|| field.ident.to_token_stream(), |name| name.value.to_token_stream())
 }

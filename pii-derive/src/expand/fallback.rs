@@ -51,7 +51,7 @@ pub(super) fn implementations(model: &Model<'_>) -> TokenStream {
         },
     );
     let from_row =
-        model.attrs.from_row().then(|| from_row::wrap(model, [], &quote!(::core::unreachable!())));
+        model.attrs.wants_from_row().then(|| from_row::wrap(model, [], &quote!(::core::unreachable!())));
     quote! {
         #debug
 

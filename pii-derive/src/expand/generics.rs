@@ -12,13 +12,15 @@ use crate::{
 pub(super) fn with(model: &Model<'_>, predicates: impl IntoIterator<Item = WherePredicate>) -> Generics {
     let mut generics = model.generics.clone();
     let mut seen = Vec::new();
-    let mut predicates =
-        predicates.into_iter().filter(|predicate| {
+    let mut predicates = predicates
+        .into_iter()
+        .filter(|predicate| {
             let text = predicate.to_token_stream().to_string();
             let is_new = !seen.contains(&text);
             seen.push(text);
             is_new
-        }).peekable();
+        })
+        .peekable();
     if predicates.peek().is_some() {
         generics.make_where_clause().predicates.extend(predicates);
     }
@@ -63,7 +65,8 @@ pub(super) fn bound(ty: impl ToTokens, bound: &impl ToTokens) -> WherePredicate 
 /// implementation is there for those who can use it, and no error for others.
 pub(super) fn lazy_bound(ty: &Type, bound: &impl ToTokens) -> WherePredicate {
     let (span, _) = types::ends(ty);
-    syn::parse2(quote_spanned!(span=> for<'__q> #ty: #bound)).unwrap_or_else(|_| parse_quote!(for<'__q> #ty: #bound))
+    syn::parse2(quote_spanned!(span=> for<'__q> #ty: #bound))
+        .unwrap_or_else(|_| parse_quote!(for<'__q> #ty: #bound))
 }
 
 /// The type of an id, without the `Option` of one that the database makes up.

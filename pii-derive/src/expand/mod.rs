@@ -29,7 +29,8 @@ pub(crate) fn derive_model(input: &DeriveInput) -> TokenStream {
     match cx.finish() {
         None => in_const(&implementations(&model)),
         Some(errors) => {
-            let (errors, fallback) = (errors.into_compile_error(), in_const(&fallback::implementations(&model)));
+            let (errors, fallback) =
+                (errors.into_compile_error(), in_const(&fallback::implementations(&model)));
             quote!(#errors #fallback)
         }
     }
@@ -46,7 +47,7 @@ fn implementations(model: &Model<'_>) -> TokenStream {
     let checks = view::checks(model);
     let implementation = model::implementation(model);
     let sql = sql::implementation(model);
-    let from_row = model.attrs.from_row().then(|| from_row::implementation(model));
+    let from_row = model.attrs.wants_from_row().then(|| from_row::implementation(model));
     quote!(#facts #probes #debug #checks #implementation #sql #from_row)
 }
 
@@ -54,6 +55,7 @@ fn in_const(items: &TokenStream) -> TokenStream {
     quote! {
         #[doc(hidden)]
         #[allow(
+            deprecated,
             single_use_lifetimes,
             unused_lifetimes,
             unused_qualifications,

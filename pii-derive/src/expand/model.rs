@@ -2,12 +2,12 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::LitStr;
+use syn::{LitStr, ext::IdentExt};
 
 use super::{generics, view};
 use crate::{
     ast::{Field, Kind, Model, Shape},
-    attr::{Mask, Was},
+    attr::{ContextPair, Mask, Was},
     types,
 };
 
@@ -42,9 +42,7 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
     let spec = view::model_spec(model).unwrap_or_else(|| model_spec(model));
     // hygienic, because the expressions of the context are the user's
     let out = Ident::new("out", Span::mixed_site());
-    let mut pairs: Vec<_> = model.attrs.context_pairs().iter().collect();
-    pairs.sort_by(|a, b| a.name.text.as_bytes().cmp(b.name.text.as_bytes()));
-    let pairs = pairs.into_iter().map(|pair| {
+    let pairs = context_pairs(model).into_iter().map(|pair| {
         let (name, value) = (LitStr::new(&pair.name.text, pair.name.span), &pair.value);
         let (start, end) = types::ends(value);
         let value = quote_spanned!(end=> (#value));
@@ -103,25 +101,33 @@ pub(super) fn at_type(field: &Field<'_>, of: &TokenStream, function: &str) -> To
     quote_spanned!(end=> #path::#function)
 }
 
-/// The pairs of the context, with those values that are literals.
+/// The pairs of the context, sorted, with those values that are literals.
 pub(super) fn context_parts(model: &Model<'_>) -> TokenStream {
     let private = model.private();
-    let mut pairs: Vec<_> = model.attrs.context_pairs().iter().collect();
-    pairs.sort_by(|a, b| a.name.text.as_bytes().cmp(b.name.text.as_bytes()));
-    let parts = pairs.into_iter().map(|pair| {
+    let parts = context_pairs(model).into_iter().map(|pair| {
         let name = &pair.name.text;
-        let literal = match pair.literal() {
-            Some(literal) => quote!(::core::option::Option::Some(#literal)),
-            None => quote!(::core::option::Option::None),
-        };
+        let literal = pair.literal().map_or_else(
+            || quote!(::core::option::Option::None),
+            |literal| quote!(::core::option::Option::Some(#literal)),
+        );
         quote!(#private::ContextPart { name: #name, literal: #literal })
     });
     quote!(&[#(#parts),*])
 }
 
+fn context_pairs<'a>(model: &'a Model<'_>) -> Vec<&'a ContextPair> {
+    let mut pairs: Vec<_> = model.attrs.context_pairs().iter().collect();
+    pairs.sort_by(|a, b| a.name.text.as_bytes().cmp(b.name.text.as_bytes()));
+    pairs
+}
+
 pub(super) fn binding(model: &Model<'_>) -> TokenStream {
     let private = model.private();
-    if model.binds_field_only() { quote!(#private::RowBinding::Field) } else { quote!(#private::RowBinding::Row) }
+    if model.binds_field_only() {
+        quote!(#private::RowBinding::Field)
+    } else {
+        quote!(#private::RowBinding::Row)
+    }
 }
 
 fn model_spec(model: &Model<'_>) -> TokenStream {
@@ -129,7 +135,7 @@ fn model_spec(model: &Model<'_>) -> TokenStream {
     let name = match &model.attrs.name {
         Some(name) => name.value.value(),
         // only where nothing is sealed
-        None => model.ident.to_string(),
+        None => model.ident.unraw().to_string(),
     };
     let binding = binding(model);
     let was = was(model.attrs.was.as_ref());
@@ -147,13 +153,12 @@ fn model_spec(model: &Model<'_>) -> TokenStream {
 fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {
     let private = model.private();
     let (name, column, attrs) = (&field.name, &field.column, &field.attrs);
-    let mut spec = match field.kind {
-        Kind::Sealed(_) => {
-            let holds = at_type(field, &quote!(#private::PiiField), "HOLDS");
-            quote!(#private::FieldSpec::new(#name, #column, #holds))
-        }
-        _ => quote!(#private::FieldSpec::new(#name, #column, #private::Holds::Plain)),
+    let holds = if field.is_sealed() {
+        at_type(field, &quote!(#private::PiiField), "HOLDS")
+    } else {
+        quote!(#private::Holds::Plain)
     };
+    let mut spec = quote!(#private::FieldSpec::new(#name, #column, #holds));
     spec.extend(was(attrs.was.as_ref()));
     if field.is_id() {
         spec.extend(quote!(.with_role(#private::FieldRole::Id)));
@@ -211,11 +216,10 @@ fn was(was: Option<&Was>) -> Option<TokenStream> {
 /// What tokens cannot tell: whether a field holds one value, several, or a nested struct.
 fn shape_checks(model: &Model<'_>) -> TokenStream {
     let private = model.private();
-    // the constants of generic types have no value yet
-    let fields = model.sealed().map(|(_, field)| field).filter(|field| {
-        let names_struct = types::mentions_self(field.ty) && !model.generics.params.is_empty();
-        !model.is_generic(field.ty) && !names_struct && model.generics.lifetimes().next().is_none()
-    });
+    // outside the struct's implementations its parameters and `Self` mean nothing
+    let is_free = |field: &&Field<'_>| !model.is_generic(field.ty) && !types::mentions_self(field.ty);
+    let has_lifetimes = model.generics.lifetimes().next().is_some();
+    let fields = model.sealed().map(|(_, field)| field).filter(is_free).filter(|_| !has_lifetimes);
     let checks = fields.map(|field| {
         let holds = at_type(field, &quote!(#private::PiiField), "HOLDS");
         let (start, end) = types::ends(field.ty);

@@ -17,7 +17,8 @@ pub(crate) struct Trait {
 }
 
 #[allow(non_upper_case_globals, reason = "named as the traits")]
-pub(crate) const RowId: Trait = Trait { name: "RowId", method: "write_row", out: "RowWriter", out_has_lifetime: false };
+pub(crate) const RowId: Trait =
+    Trait { name: "RowId", method: "write_row", out: "RowWriter", out_has_lifetime: false };
 #[allow(non_upper_case_globals, reason = "named as the traits")]
 pub(crate) const ContextValue: Trait =
     Trait { name: "ContextValue", method: "write_context", out: "ContextText", out_has_lifetime: true };
@@ -53,7 +54,8 @@ fn implementation(
 ) -> TokenStream {
     let ident = &input.ident;
     let private = quote!(#krate::__private);
-    let (name, method, out) = (format_ident!("{}", of.name), format_ident!("{}", of.method), format_ident!("{}", of.out));
+    let (name, method, out) =
+        (format_ident!("{}", of.name), format_ident!("{}", of.method), format_ident!("{}", of.out));
     let lifetime = of.out_has_lifetime.then(|| quote!(<'_>));
     let mut generics = input.generics.clone();
     let call = field.map(|(member, ty)| {

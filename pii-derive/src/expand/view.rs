@@ -21,7 +21,9 @@ pub(super) fn model_spec(model: &Model<'_>) -> Option<TokenStream> {
 
 /// One constant per fact that must hold, each with its own message at its own place.
 pub(super) fn checks(model: &Model<'_>) -> TokenStream {
-    let Some(other) = model.attrs.view_of.as_ref().map(|view_of| &view_of.value) else { return TokenStream::new() };
+    let Some(other) = model.attrs.view_of.as_ref().map(|view_of| &view_of.value) else {
+        return TokenStream::new();
+    };
     let private = model.private();
     let ident = model.ident;
     let shown = attr::display(other);
@@ -30,12 +32,22 @@ pub(super) fn checks(model: &Model<'_>) -> TokenStream {
     let fields =
         model.columns().enumerate().map(|(index, field)| check_field(model, &shown, &spec, index, field));
     let (context, binding) = (context_parts(model), binding(model));
-    let ids = failure(start, &format!("the ids of this view are not those of `{shown}`: give it the same `#[pii(id)]` fields, in the same order"));
-    let bindings = failure(start, &format!("this view binds its values otherwise than `{shown}`: write the same `bind`"));
+    let ids = failure(
+        start,
+        &format!(
+            "the ids of this view are not those of `{shown}`: give it the same `#[pii(id)]` fields, in the same order"
+        ),
+    );
+    let bindings = failure(
+        start,
+        &format!("this view binds its values otherwise than `{shown}`: write the same `bind`"),
+    );
     let context_place = model.attrs.context.as_ref().map_or(start, |context| context.key.span());
     let contexts = failure(
         context_place,
-        &format!("the encryption context of this view is not that of `{shown}`: write the same names, with the same text where it is a literal"),
+        &format!(
+            "the encryption context of this view is not that of `{shown}`: write the same names, with the same text where it is a literal"
+        ),
     );
     quote! {
         const _: () = if !#private::same_ids(#spec, <#ident as __PiiFacts>::FIELDS) { #ids };
@@ -45,7 +57,13 @@ pub(super) fn checks(model: &Model<'_>) -> TokenStream {
     }
 }
 
-fn check_field(model: &Model<'_>, other: &str, spec: &TokenStream, index: usize, field: &Field<'_>) -> TokenStream {
+fn check_field(
+    model: &Model<'_>,
+    other: &str,
+    spec: &TokenStream,
+    index: usize,
+    field: &Field<'_>,
+) -> TokenStream {
     let private = model.private();
     let ident = model.ident;
     let name = &field.name;
@@ -53,7 +71,9 @@ fn check_field(model: &Model<'_>, other: &str, spec: &TokenStream, index: usize,
     let arms = [
         (
             "Missing",
-            format!("`{other}` has no field with the stable name `{name}`; use one of its names, or `#[pii(skip)]`"),
+            format!(
+                "`{other}` has no field with the stable name `{name}`; use one of its names, or `#[pii(skip)]`"
+            ),
         ),
         ("IsSealed", format!("`{other}` stores `{name}` sealed: give it the same type here")),
         ("IsPlain", format!("`{other}` stores `{name}` plain: give it the same type here")),
@@ -61,7 +81,10 @@ fn check_field(model: &Model<'_>, other: &str, spec: &TokenStream, index: usize,
         ("OtherLevel", format!("`{name}` has another level in `{other}`: write the same `level`")),
         ("OtherKeyring", format!("`{name}` has another keyring in `{other}`: write the same `keyring`")),
         ("OtherWas", format!("`{name}` has other earlier names in `{other}`: write the same `was`")),
-        ("OtherContext", format!("`{name}` is part of the encryption context in only one of this view and `{other}`")),
+        (
+            "OtherContext",
+            format!("`{name}` is part of the encryption context in only one of this view and `{other}`"),
+        ),
     ];
     let arms = arms.iter().map(|(variant, message)| {
         let variant = quote::format_ident!("{variant}");

@@ -7,11 +7,11 @@ use futures_util::{
 };
 use pii_core::{Cryptor, Error, FieldSelection, PiiModel, Result};
 
-use crate::error::from_sqlx;
+use crate::error::{self, from_sqlx};
 
 /// Refuses what would be refused for every row, before the query is sent.
 pub(super) async fn check<M: PiiModel + Send>(cryptor: &Cryptor, fields: &FieldSelection) -> Result<()> {
-    cryptor.open_each::<M>(&mut [], fields).await.map(drop)
+    cryptor.open_each::<M>(&mut [], fields).await.map(drop).map_err(error::of::<M>)
 }
 
 /// Opens these rows in one batch; one that fails, fails all.
@@ -20,7 +20,7 @@ pub(super) async fn open_all<M: PiiModel + Send>(
     fields: &FieldSelection,
     mut rows: Vec<M>,
 ) -> Result<Vec<M>> {
-    let opening = cryptor.open_each(&mut rows, fields).await?;
+    let opening = cryptor.open_each(&mut rows, fields).await.map_err(error::of::<M>)?;
     opening.into_iter().collect::<Result<()>>()?;
     Ok(rows)
 }
@@ -42,7 +42,7 @@ pub(super) async fn open_each<M: PiiModel + Send>(
             Err(error) => Some(error),
         })
         .collect();
-    let opening = cryptor.open_each(&mut decoded, fields).await?;
+    let opening = cryptor.open_each(&mut decoded, fields).await.map_err(error::of::<M>)?;
     let mut opened = decoded.into_iter().zip(opening).map(|(row, opening)| opening.map(|()| row));
     Ok(failed.into_iter().filter_map(|failed| failed.map(Err).or_else(|| opened.next())).collect())
 }
@@ -64,6 +64,7 @@ pub(super) fn open_stream<'e, M: PiiModel + Send + 'e>(
         }
     })
     .flat_map(stream::iter)
+    .fuse()
     .boxed()
 }
 
@@ -97,6 +98,7 @@ pub(super) fn until_error<'e, M: Send + 'e>(rows: BoxStream<'e, Result<M>>) -> B
         let ended = std::mem::replace(is_over, row.is_err());
         std::future::ready((!ended).then_some(row))
     })
+    .fuse()
     .boxed()
 }
 

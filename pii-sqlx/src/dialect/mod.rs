@@ -17,6 +17,10 @@ use sqlx::{
     note = "tables work with `sqlx::Sqlite` (feature `sqlite`) and `sqlx::Postgres` (feature `postgres`)"
 )]
 pub trait Dialect: Database<Arguments: IntoArguments<Self>> + HasStatementCache + sealed::Sealed {
+    /// What stands around names, doubled inside them.
+    #[doc(hidden)]
+    const QUOTE: char;
+
     /// How many placeholders a statement may have.
     #[doc(hidden)]
     const MAX_PARAMETERS: usize;

@@ -6,6 +6,8 @@ use sqlx::{Arguments as _, Decode, PgConnection, Postgres, Row as _, Type, error
 use super::{Dialect, Finished};
 
 impl Dialect for Postgres {
+    const QUOTE: char = '"';
+
     /// The wire protocol counts them in 16 bits.
     const MAX_PARAMETERS: usize = 65_535;
 

@@ -6,6 +6,10 @@ use sqlx::{Arguments as _, Decode, Row as _, Sqlite, SqliteConnection, Type, err
 use super::{Dialect, Finished};
 
 impl Dialect for Sqlite {
+    /// SQLite takes a name in double quotes that it does not know for a text: a column that is missing
+    /// would be read as its own name.
+    const QUOTE: char = '`';
+
     /// `SQLITE_MAX_VARIABLE_NUMBER` since 3.32.
     const MAX_PARAMETERS: usize = 32_766;
 

@@ -4,7 +4,7 @@ use pii_core::{FieldSelection, Result};
 use sqlx::FromRow;
 
 use super::{SqlTable, failed};
-use crate::{dialect::Dialect, model::SqlModel};
+use crate::{dialect::Dialect, error, model::SqlModel};
 
 impl<M, DB> SqlTable<M, DB>
 where
@@ -13,7 +13,7 @@ where
 {
     /// Refuses what would be refused for every row, before the database is asked for any.
     pub(super) async fn check(&self, fields: &FieldSelection) -> Result<()> {
-        self.cryptor.open_each::<M>(&mut [], fields).await.map(drop)
+        self.cryptor.open_each::<M>(&mut [], fields).await.map(drop).map_err(error::of::<M>)
     }
 
     pub(super) fn decode(row: &DB::Row) -> Result<M> {
@@ -22,6 +22,7 @@ where
 
     /// Opens chosen fields; all values get their place, and stored plaintext meets its policy.
     pub(super) async fn admit(&self, models: &mut [M], fields: &FieldSelection) -> Result<()> {
-        self.cryptor.open_each(models, fields).await?.into_iter().collect()
+        let opening = self.cryptor.open_each(models, fields).await.map_err(error::of::<M>)?;
+        opening.into_iter().collect()
     }
 }

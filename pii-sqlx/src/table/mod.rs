@@ -89,13 +89,13 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
                 .message("the model names no table")
                 .help("write `#[pii(table = \"...\")]` on the struct, or use `SqlTable::named`")
         };
-        Self::of(pool, cryptor, M::MODEL.table().ok_or_else(nameless).and_then(quoted_table))
+        Self::of(pool, cryptor, M::MODEL.table().ok_or_else(nameless).and_then(quoted_table::<DB>))
     }
 
     /// A table of this name, with models that name another one or none.
     #[must_use]
     pub fn named(pool: &Pool<DB>, cryptor: &Cryptor, name: &str) -> Self {
-        Self::of(pool, cryptor, quoted_table(name))
+        Self::of(pool, cryptor, quoted_table::<DB>(name))
     }
 
     fn of(pool: &Pool<DB>, cryptor: &Cryptor, name: Result<String>) -> Self {

@@ -6,6 +6,7 @@ use super::SqlTable;
 use crate::{
     binder::{Binder, Part},
     dialect::Dialect,
+    error,
     model::SqlModel,
     statement::Statement,
 };
@@ -22,7 +23,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// Seals the models in one batch.
     pub(super) async fn seal<'a>(&self, models: Vec<&'a M>) -> Result<Vec<NewRow<'a, M>>> {
         self.name()?;
-        let texts = self.cryptor.seal_texts(models.iter().copied()).await?;
+        let texts = self.cryptor.seal_texts(models.iter().copied()).await.map_err(error::of::<M>)?;
         models
             .into_iter()
             .zip(texts)

@@ -10,6 +10,7 @@ use super::{SqlTable, failed};
 use crate::{
     binder::{Binder, Part},
     dialect::Dialect,
+    error,
     model::SqlModel,
     statement::Statement,
 };
@@ -38,7 +39,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
     async fn run(self) -> Result<()> {
         let Self { table, model, connection } = self;
         table.name()?;
-        let texts = table.cryptor.seal_texts([model]).await?.pop();
+        let texts = table.cryptor.seal_texts([model]).await.map_err(error::of::<M>)?.pop();
         let statement = table.set(model, texts)?;
         let mut connection = table.connection(connection).await?;
         let updated = DB::execute(&mut connection, statement.into_query()).await.map_err(failed::<M>)?;

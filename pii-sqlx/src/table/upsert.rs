@@ -9,9 +9,6 @@ use sqlx::Database;
 use super::{SqlTable, failed, no_id, update::version_of};
 use crate::{dialect::Dialect, model::SqlModel, statement::Statement};
 
-/// What the row that exists already is called in the statement.
-const STORED: &str = "pii_stored";
-
 /// An INSERT or UPDATE of one row; made by [`SqlTable::upsert`].
 #[must_use = "nothing is written before this is awaited"]
 pub struct Upsert<'a, M, DB: Database> {
@@ -35,7 +32,7 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Upsert<'a, M, DB> {
 impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
     async fn run(self) -> Result<()> {
         let mut rows = self.table.seal(vec![self.model]).await?;
-        let mut statement = self.table.insert_into(" AS \"pii_stored\"", &mut rows)?;
+        let mut statement = self.table.insert_into(" AS pii_stored", &mut rows)?;
         push_on_conflict::<M, DB>(&mut statement)?;
         let mut connection = self.table.connection(self.connection).await?;
         DB::execute(&mut connection, statement.into_query()).await.map_err(failed::<M>)?;
@@ -43,7 +40,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
     }
 }
 
-/// ` ON CONFLICT ("id") DO UPDATE SET "a" = excluded."a", "version" = "pii_stored"."version" + 1`
+/// ` ON CONFLICT ("id") DO UPDATE SET "a" = excluded."a", "version" = pii_stored."version" + 1`
 fn push_on_conflict<M: SqlModel<DB>, DB: Dialect>(statement: &mut Statement<DB>) -> Result<()> {
     let ids = || M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name);
     if ids().next().is_none() {
@@ -63,8 +60,7 @@ fn push_on_conflict<M: SqlModel<DB>, DB: Dialect>(statement: &mut Statement<DB>)
         statement.push_name(name);
         statement.push(" = ");
         if Some(name) == version {
-            statement.push_name(STORED);
-            statement.push(".");
+            statement.push("pii_stored.");
             statement.push_name(name);
             statement.push(" + 1");
         } else {

@@ -16,7 +16,7 @@ pub use cache::CacheLimits;
 use futures_core::future::BoxFuture;
 pub(crate) use keys::KeyService;
 
-use super::backend::{CryptorBackend, CryptorStats, OpenBatch, SealBatch};
+use super::backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
 use crate::{error::Result, secret::SecretBytes, wire::Ciphertext};
 
 /// The envelope implementation of the joint.
@@ -39,7 +39,7 @@ impl EnvelopeCryptor {
 }
 
 impl CryptorBackend for EnvelopeCryptor {
-    fn seal<'a>(&'a self, batch: &'a SealBatch<'a>) -> BoxFuture<'a, Result<Vec<Ciphertext>>> {
+    fn seal<'a>(&'a self, batch: &'a [SealItem<'a>]) -> BoxFuture<'a, Result<Vec<Ciphertext>>> {
         Box::pin(async move {
             let sealed = seal::seal(&self.keys, batch).await?;
             count(&self.counters.sealed, sealed.len());
@@ -47,7 +47,7 @@ impl CryptorBackend for EnvelopeCryptor {
         })
     }
 
-    fn open<'a>(&'a self, batch: &'a OpenBatch<'a>) -> BoxFuture<'a, Result<Vec<Result<SecretBytes>>>> {
+    fn open<'a>(&'a self, batch: &'a [OpenItem<'a>]) -> BoxFuture<'a, Result<Vec<Result<SecretBytes>>>> {
         Box::pin(async move {
             let opened = open::open(&self.keys, batch).await?;
             let good = opened.iter().filter(|result| result.is_ok()).count();

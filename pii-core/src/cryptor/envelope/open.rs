@@ -14,7 +14,7 @@ use crate::{
         SealingKey,
         xaes::{DerivedKey, HALF_NONCE, halves},
     },
-    cryptor::{OpenBatch, OpenItem, ValuePlace},
+    cryptor::OpenItem,
     error::{Error, ErrorKind, Result},
     secret::SecretBytes,
     wire::{Parts, TAG_BYTES, decode_text},
@@ -30,9 +30,9 @@ struct Group<'a> {
     bytes: u64,
 }
 
-pub(super) async fn open<'a>(keys: &KeyService, batch: &'a OpenBatch<'a>) -> Result<Vec<Result<SecretBytes>>> {
+pub(super) async fn open(keys: &KeyService, batch: &[OpenItem<'_>]) -> Result<Vec<Result<SecretBytes>>> {
     let mut groups = Groups::default();
-    let group_of: Vec<usize> = batch.items().map(|item| groups.add(item)).collect();
+    let group_of: Vec<usize> = batch.iter().map(|item| groups.add(*item)).collect();
     let mut fetches = Vec::with_capacity(groups.groups.len());
     for group in &groups.groups {
         fetches.push(opener(keys, request(keys, &group.sample), group.messages, group.bytes));
@@ -40,8 +40,8 @@ pub(super) async fn open<'a>(keys: &KeyService, batch: &'a OpenBatch<'a>) -> Res
     let mut openers: Vec<Result<Opener>> = stream::iter(fetches).buffered(CONCURRENT_UNWRAPS).collect().await;
     // from here on nothing waits
     let mut scratch = Scratch::default();
-    let opened = batch.items().zip(group_of).map(|(item, group)| match openers.get_mut(group) {
-        Some(Ok(opener)) => opener.open(&item, &mut scratch),
+    let opened = batch.iter().zip(group_of).map(|(item, group)| match openers.get_mut(group) {
+        Some(Ok(opener)) => opener.open(item, &mut scratch),
         Some(Err(error)) => Err(error.clone()),
         None => Err(Error::new(ErrorKind::Configuration)),
     });
@@ -98,13 +98,12 @@ async fn opener(keys: &KeyService, request: Result<KeyRequest>, messages: u64, b
 #[derive(Default)]
 struct Scratch {
     associated_data: Vec<u8>,
-    decoded: Vec<u8>,
-    plain: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        self.plain.zeroize();
+        self.bytes.zeroize();
     }
 }
 
@@ -115,38 +114,43 @@ struct Opener {
 
 impl Opener {
     fn open(&mut self, item: &OpenItem<'_>, scratch: &mut Scratch) -> Result<SecretBytes> {
+        let Scratch { associated_data, bytes } = scratch;
         check_level(&item.place)?;
-        let parts = Parts::parse(decode_text(item.text.as_str(), &mut scratch.decoded)?)?;
-        let refused = || Error::new(ErrorKind::Integrity).key(parts.key_id);
-        let (body, tag) = parts.body.split_last_chunk::<TAG_BYTES>().ok_or_else(refused)?;
-        let (first, second) = halves(&parts.nonce);
-        let (derived, is_kept) = match &self.last {
-            Some((half, key)) if half == first => (Arc::clone(key), true),
-            _ => (self.key.for_opening(first), false),
-        };
-        let plain = &mut scratch.plain;
-        if plain.capacity() < body.len() {
+        let text = item.text.as_str();
+        if bytes.capacity() < text.len() {
             // the old block is wiped before a longer one takes its place
-            plain.zeroize();
-            plain.reserve_exact(body.len().next_power_of_two());
+            bytes.zeroize();
+            bytes.reserve_exact(text.len().next_power_of_two());
         }
-        plain.clear();
-        plain.extend_from_slice(body);
-        let mut opens = |place: &ValuePlace<'_>, alternative: usize| {
+        let decoded = decode_text(text, bytes)?;
+        let parts = Parts::parse(decoded)?;
+        let (key_id, nonce, front) = (parts.key_id, parts.nonce, decoded.len() - parts.body.len());
+        let refused = || Error::new(ErrorKind::Integrity).key(key_id);
+        let body = bytes.get_mut(front..).unwrap_or_default();
+        let (body, tag) = body.split_last_chunk_mut::<TAG_BYTES>().ok_or_else(refused)?;
+        let (first, second) = halves(&nonce);
+        let candidate = match &self.last {
+            Some((half, _)) if half == first => None,
+            _ => Some(self.key.for_opening(first)),
+        };
+        let Some(derived) = candidate.as_ref().or(self.last.as_ref().map(|(_, key)| key)) else {
+            return Err(refused());
+        };
+        let mut opens = |alternative: usize| {
             match alternative {
-                0 => place.write_associated_data(parts.key_id, &mut scratch.associated_data),
-                _ => place.write_alternative(alternative, parts.key_id, &mut scratch.associated_data),
+                0 => item.place.write_associated_data(key_id, associated_data),
+                _ => item.place.write_alternative(alternative, key_id, associated_data),
             }
             // a wrong tag leaves the bytes as they were
-            derived.open(second, &scratch.associated_data, plain, tag).is_ok()
+            derived.open(second, associated_data, body, tag).is_ok()
         };
-        if !opens(&item.place, 0) && !(1..item.place.alternatives()).any(|other| opens(&item.place, other)) {
+        if !opens(0) && !(1..item.place.alternatives()).any(opens) {
             return Err(refused());
         }
-        if !is_kept {
+        if let Some(derived) = candidate {
             self.key.keep(first, &derived);
             self.last = Some((*first, derived));
         }
-        Ok(SecretBytes::copy_from(plain))
+        Ok(SecretBytes::copy_from(body))
     }
 }

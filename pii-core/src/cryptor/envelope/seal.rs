@@ -7,7 +7,7 @@ use zeroize::Zeroize as _;
 use super::keys::{ActiveKey, KeyService};
 use crate::{
     crypto::{Lease, fill_random},
-    cryptor::{SealBatch, SealItem, ValuePlace},
+    cryptor::{SealItem, ValuePlace},
     error::{Error, ErrorKind, Result},
     key_store::KeySlot,
     model::Level,
@@ -25,12 +25,12 @@ struct Group {
     bytes: u64,
 }
 
-pub(super) async fn seal(keys: &KeyService, batch: &SealBatch<'_>) -> Result<Vec<Ciphertext>> {
+pub(super) async fn seal(keys: &KeyService, batch: &[SealItem<'_>]) -> Result<Vec<Ciphertext>> {
     let mut groups = Groups::default();
     let mut group_of = Vec::with_capacity(batch.len());
-    for item in batch.items() {
+    for item in batch {
         check_level(&item.place)?;
-        group_of.push(groups.add(keys, &item)?);
+        group_of.push(groups.add(keys, item)?);
     }
     let mut sealers = Vec::with_capacity(groups.groups.len());
     for group in groups.groups {
@@ -41,7 +41,7 @@ pub(super) async fn seal(keys: &KeyService, batch: &SealBatch<'_>) -> Result<Vec
     let mut scratch = Scratch::default();
     let mut sealed = Vec::with_capacity(batch.len());
     let mut nonces = Nonces::new(batch.len());
-    for (item, group) in batch.items().zip(group_of) {
+    for (item, group) in batch.iter().zip(group_of) {
         let sealer = sealers.get_mut(group).ok_or_else(|| Error::new(ErrorKind::Configuration))?;
         sealed.push(sealer.seal(&item.place, item.plaintext, nonces.next()?, &mut scratch)?);
     }

@@ -10,4 +10,14 @@ struct Customer {
     email: EncryptedStr,
 }
 
+#[derive(PiiModel)]
+#[pii(name = "order")]
+struct Order {
+    #[pii(id)]
+    id: i64,
+    #[pii(version)]
+    version: String,
+    note: EncryptedStr,
+}
+
 fn main() {}

@@ -1,0 +1,141 @@
+//! Sealing and opening values, beside the bare crates in the same run.
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use pii::{Cryptor, EncryptedStr, FieldSelection, FileKeyStore, PiiModel, TestKeyring};
+use pii_benches::Bare;
+
+#[derive(PiiModel, Clone)]
+#[pii(name = "customer", context(app = "benchmark", tenant = self.tenant))]
+struct One {
+    #[pii(id)]
+    id: i64,
+    tenant: String,
+    email: EncryptedStr,
+}
+
+#[derive(PiiModel, Clone)]
+#[pii(name = "customer", context(app = "benchmark", tenant = self.tenant))]
+struct Three {
+    #[pii(id)]
+    id: i64,
+    tenant: String,
+    email: EncryptedStr,
+    phone: EncryptedStr,
+    ssn: Option<EncryptedStr>,
+}
+
+const BATCH: usize = 1000;
+
+fn text(length: usize, salt: usize) -> String {
+    (0..length).map(|at| char::from(b'a' + u8::try_from((at + salt) % 26).unwrap())).collect()
+}
+
+fn cryptor() -> (tempfile::TempDir, Cryptor) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileKeyStore::open(folder.path()).unwrap();
+    (folder, Cryptor::envelope().keyring(TestKeyring::new()).key_store(store).build().unwrap())
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn values(c: &mut Criterion) {
+    let (_folder, cryptor) = cryptor();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let bare = Bare::new();
+    for length in [11, 32, 256, 4096] {
+        let texts: Vec<String> = (0..BATCH).map(|salt| text(length, salt)).collect();
+        let rows: Vec<One> = texts
+            .iter()
+            .zip(0..)
+            .map(|(text, id)| One { id, tenant: "acme".into(), email: EncryptedStr::new(text.as_str()) })
+            .collect();
+
+        let mut group = c.benchmark_group("seal");
+        group.throughput(Throughput::Elements(BATCH as u64));
+        group.bench_with_input(BenchmarkId::new("bare", length), &texts, |b, texts| b.iter(|| bare.seal(texts)));
+        group.bench_with_input(BenchmarkId::new("pii", length), &rows, |b, rows| {
+            b.iter(|| runtime.block_on(cryptor.seal_texts(rows)).unwrap());
+        });
+        group.finish();
+
+        let bare_sealed = bare.seal(&texts);
+        let stored: Vec<String> =
+            block_on(cryptor.seal_texts(&rows)).unwrap().into_iter().map(|mut row| row.next().unwrap().into()).collect();
+        let loaded: Vec<One> = stored
+            .iter()
+            .zip(0..)
+            .map(|(text, id)| One { id, tenant: "acme".into(), email: EncryptedStr::from_stored(text.clone()) })
+            .collect();
+        let mut group = c.benchmark_group("open");
+        group.throughput(Throughput::Elements(BATCH as u64));
+        group.bench_with_input(BenchmarkId::new("bare", length), &bare_sealed, |b, texts| {
+            // both sides get their texts freshly allocated, as from a database
+            b.iter_batched(|| texts.clone(), |texts| (bare.open(&texts), texts), BatchSize::LargeInput);
+        });
+        group.bench_with_input(BenchmarkId::new("pii", length), &loaded, |b, loaded| {
+            b.iter_batched(
+                || loaded.clone(),
+                |mut rows| {
+                    runtime.block_on(cryptor.open_each(&mut rows, &FieldSelection::All)).unwrap();
+                    rows
+                },
+                BatchSize::LargeInput,
+            );
+        });
+        group.finish();
+    }
+}
+
+fn batch_of_rows(c: &mut Criterion) {
+    let (_folder, cryptor) = cryptor();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let bare = Bare::new();
+    let texts: Vec<String> = (0..3 * BATCH).map(|salt| text([32, 15, 11][salt % 3], salt)).collect();
+    let rows: Vec<Three> = texts
+        .chunks(3)
+        .zip(0..)
+        .map(|(texts, id)| Three {
+            id,
+            tenant: "acme".into(),
+            email: EncryptedStr::new(texts[0].as_str()),
+            phone: EncryptedStr::new(texts[1].as_str()),
+            ssn: Some(EncryptedStr::new(texts[2].as_str())),
+        })
+        .collect();
+    let mut group = c.benchmark_group("1000 rows x 3 fields");
+    group.throughput(Throughput::Elements(3 * BATCH as u64));
+    group.bench_function("seal/bare", |b| b.iter(|| bare.seal(&texts)));
+    group.bench_function("seal/pii", |b| b.iter(|| runtime.block_on(cryptor.seal_texts(&rows)).unwrap()));
+    let bare_sealed = bare.seal(&texts);
+    let mut sealed = rows.clone();
+    block_on(cryptor.seal(&mut sealed)).unwrap();
+    let stored = |value: &EncryptedStr| EncryptedStr::from_ciphertext(value.ciphertext().unwrap().clone());
+    let loaded: Vec<Three> = sealed
+        .iter()
+        .map(|row| Three {
+            email: stored(&row.email),
+            phone: stored(&row.phone),
+            ssn: row.ssn.as_ref().map(stored),
+            ..row.clone()
+        })
+        .collect();
+    group.bench_function("open/bare", |b| {
+        b.iter_batched(|| bare_sealed.clone(), |texts| (bare.open(&texts), texts), BatchSize::LargeInput);
+    });
+    group.bench_function("open/pii", |b| {
+        b.iter_batched(
+            || loaded.clone(),
+            |mut rows| {
+                runtime.block_on(cryptor.open_each(&mut rows, &FieldSelection::All)).unwrap();
+                rows
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, values, batch_of_rows);
+criterion_main!(benches);

@@ -1,0 +1,12 @@
+//! One suite on SQLite and Postgres: the files under `sql/suite` are compiled once for each, and find
+//! what differs in `sql/sqlite.rs` and `sql/postgres.rs`.
+#![allow(clippy::duplicate_mod, reason = "the suite is compiled once for each database")]
+
+#[path = "sql/models.rs"]
+mod models;
+#[path = "sql/postgres.rs"]
+mod postgres;
+#[path = "sql/sqlite.rs"]
+mod sqlite;
+#[path = "sql/support.rs"]
+mod support;

@@ -1,0 +1,147 @@
+//! What goes wrong in the database.
+
+use pii::{DecryptPii, ErrorKind, ctx, sqlx_error};
+
+use super::{TestDatabase, count, customers, database, sql};
+use crate::{
+    models::{CUSTOMERS, Customer},
+    support::{Errors, cryptor},
+};
+
+#[tokio::test]
+async fn a_duplicate_is_told_by_the_error_of_sqlx() {
+    let (db, cryptor) = (database().await, cryptor());
+    let table = customers(&db, &cryptor);
+    table.insert(&Customer::new(1)).await.unwrap();
+    let error = table.insert(&Customer::new(1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.model_name()), (ErrorKind::Database, Some("customer")));
+    assert!(error.to_string().contains("exists already"), "{error}");
+    assert!(sqlx_error(&error).unwrap().as_database_error().unwrap().is_unique_violation());
+    let error = table.get(7).await.unwrap_err();
+    assert!(sqlx_error(&error).is_none());
+}
+
+#[tokio::test]
+async fn null_where_the_field_is_not_optional_says_so() {
+    let nullable =
+        "create table customers (id bigint primary key, tenant text, city text, email text, ssn text)";
+    let db = TestDatabase::new(2, &[nullable]).await;
+    let cryptor = cryptor();
+    let table = customers(&db, &cryptor);
+    table.insert(&Customer::new(1)).await.unwrap();
+    sql(&db, "update customers set email = null").await;
+    let query = || sqlx::query_as::<_, Customer>("select * from customers").decrypt_pii(&cryptor);
+    for error in [
+        table.get(1).await.unwrap_err(),
+        table.list().decrypt_pii().await.unwrap_err(),
+        query().fetch_all(&db.pool).await.unwrap_err(),
+        query().fetch_one(&db.pool).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.field_name()), (ErrorKind::Database, Some("email")));
+        let shown = error.to_string();
+        assert!(shown.contains("`email` is NULL") && shown.contains("`Option`"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_column_of_another_type_is_named() {
+    let numbers =
+        "create table customers (id bigint primary key, tenant text, city text, email integer, ssn text)";
+    let db = TestDatabase::new(2, &[numbers]).await;
+    sql(&db, "insert into customers values (1, 'acme', 'London', 7, null)").await;
+    let error = customers(&db, &cryptor()).get(1).await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Database, Some("email")));
+    assert!(error.to_string().contains("does not fit"), "{error}");
+}
+
+#[tokio::test]
+async fn a_table_or_column_that_is_gone_is_an_error() {
+    let (db, cryptor) = (database().await, cryptor());
+    let table = customers(&db, &cryptor);
+    table.insert(&Customer::new(1)).await.unwrap();
+    sql(&db, "alter table customers drop column city").await;
+    assert_eq!(table.get(1).await.unwrap_err().kind(), ErrorKind::Database);
+    let query = sqlx::query_as::<_, Customer>("select * from customers");
+    let error = query.decrypt_pii(&cryptor).fetch_all(&db.pool).await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Database, Some("city")));
+    sql(&db, "drop table customers").await;
+    for error in [
+        table.insert(&Customer::new(2)).await.unwrap_err(),
+        table.insert_many(&[Customer::new(2)]).await.unwrap_err(),
+        table.get(1).await.unwrap_err(),
+        table.list().await.unwrap_err(),
+        table.update(&Customer::new(1)).await.unwrap_err(),
+        table.upsert(&Customer::new(1)).await.unwrap_err(),
+        table.delete(1).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.model_name()), (ErrorKind::Database, Some("customer")));
+        assert!(sqlx_error(&error).unwrap().as_database_error().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_closed_pool_is_an_error() {
+    let (db, cryptor) = (database().await, cryptor());
+    let table = customers(&db, &cryptor);
+    table.insert(&Customer::new(1)).await.unwrap();
+    db.pool.close().await;
+    let query = sqlx::query_as::<_, Customer>("select * from customers");
+    for error in [
+        table.insert(&Customer::new(2)).await.unwrap_err(),
+        table.get(1).await.unwrap_err(),
+        table.delete(1).await.unwrap_err(),
+        query.decrypt_pii(&cryptor).fetch_all(&db.pool).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Database);
+        assert!(error.to_string().contains("the pool is closed"), "{error}");
+        assert!(!error.is_retryable());
+    }
+}
+
+#[tokio::test]
+async fn no_error_shows_plaintext() {
+    let (db, cryptor) = (TestDatabase::new(2, &[CUSTOMERS]).await, cryptor());
+    let table = customers(&db, &cryptor);
+    let errors = Errors::default();
+    let row = |id| Customer { city: "city-canary".into(), ..Customer::new(id) };
+    table.insert_many(&[row(1), row(2), row(3)]).await.unwrap();
+    errors.add(&table.insert(&row(1)).await.unwrap_err());
+    errors.add(&table.insert_many(&[row(4), row(4)]).await.unwrap_err());
+    errors.add(&table.get(9).await.unwrap_err());
+    errors.add(&table.update(&row(9)).await.unwrap_err());
+    let acme = cryptor.scoped(ctx!(tenant = "other"));
+    errors.add(&customers(&db, &acme).insert(&row(5)).await.unwrap_err());
+    let mut copied = table.get(1).decrypt_pii().await.unwrap();
+    copied.id = 2;
+    errors.add(&table.update(&copied).await.unwrap_err());
+    sql(&db, "update customers set email = (select email from customers where id = 1) where id = 2").await;
+    errors.add(&table.get(2).decrypt_pii().await.unwrap_err());
+    sql(&db, "update customers set email = 'plain-canary' where id = 2").await;
+    errors.add(&table.get(2).await.unwrap_err());
+    sql(&db, "update customers set email = 'ENC:canary' where id = 3").await;
+    errors.add(&table.get(3).await.unwrap_err());
+    for id in [0_u32, 1] {
+        let mut too_large = row(7);
+        too_large.email.set("canary ".repeat(200_000));
+        too_large.id += i64::from(id);
+        errors.add(&table.insert(&too_large).await.unwrap_err());
+    }
+    sql(&db, "drop table customers").await;
+    errors.add(&table.insert(&row(1)).await.unwrap_err());
+    errors.add(&table.update(&row(1)).await.unwrap_err());
+    let printed = errors.printed();
+    assert_eq!(printed.len(), 13);
+    for printed in printed {
+        assert!(!printed.contains("canary"), "{printed}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_failed_leaves_the_others() {
+    let (db, cryptor) = (database().await, cryptor());
+    let table = customers(&db, &cryptor);
+    table.insert(&Customer::new(1)).await.unwrap();
+    assert!(table.insert(&Customer::new(1)).await.is_err());
+    table.insert(&Customer::new(2)).await.unwrap();
+    assert_eq!(count(&db).await, 2);
+}

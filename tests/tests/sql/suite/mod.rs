@@ -1,0 +1,46 @@
+//! What holds for every database. `super` is the database.
+
+mod bulk;
+mod collections;
+mod connections;
+mod crud;
+mod errors;
+mod ids;
+mod legacy;
+mod modes;
+mod places;
+mod queries;
+mod streams;
+mod tampering;
+
+use pii::{Cryptor, SqlTable};
+
+use super::{Db, TestDatabase};
+use crate::models::{CUSTOMERS, Customer};
+
+/// A database with the table `customers`.
+async fn database() -> TestDatabase {
+    TestDatabase::new(4, &[CUSTOMERS]).await
+}
+
+fn customers(db: &TestDatabase, cryptor: &Cryptor) -> SqlTable<Customer, Db> {
+    SqlTable::new(&db.pool, cryptor)
+}
+
+/// The columns `email` and `ssn` as they are stored.
+async fn stored(db: &TestDatabase, id: i64) -> (String, Option<String>) {
+    sqlx::query_as("select email, ssn from customers where id = $1")
+        .bind(id)
+        .fetch_one(&db.pool)
+        .await
+        .unwrap()
+}
+
+async fn count(db: &TestDatabase) -> i64 {
+    sqlx::query_scalar("select count(*) from customers").fetch_one(&db.pool).await.unwrap()
+}
+
+/// Runs SQL that a test needs, as someone without this library would.
+async fn sql(db: &TestDatabase, statement: &'static str) {
+    sqlx::raw_sql(statement).execute(&db.pool).await.unwrap();
+}

@@ -1,0 +1,98 @@
+//! Rows one after the other.
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use pii::{Cryptor, DecryptPii, ErrorKind};
+
+use super::{TestDatabase, customers, database, sql};
+use crate::{
+    models::{Customer, EMAIL},
+    support::{cryptor, is_send},
+};
+
+const ALL: &str = "select * from customers order by id";
+
+async fn rows(count: i64, cryptor: &Cryptor) -> TestDatabase {
+    let db = database().await;
+    let rows: Vec<_> = (0..count).map(Customer::new).collect();
+    customers(&db, cryptor).insert_many(&rows).await.unwrap();
+    db
+}
+
+#[tokio::test]
+async fn every_row_comes_once_and_in_order() {
+    let cryptor = cryptor();
+    let db = rows(700, &cryptor).await;
+    for chunk in [0, 1, 7, 256, 10_000] {
+        let query = sqlx::query_as::<_, Customer>(ALL).decrypt_pii(&cryptor).chunk_size(chunk);
+        let mut stream = is_stream_send(query.fetch(&db.pool));
+        let mut next = 0;
+        while let Some(row) = stream.try_next().await.unwrap() {
+            assert_eq!(row.id, next);
+            assert_eq!(row.email.expose().unwrap(), EMAIL);
+            next += 1;
+        }
+        assert_eq!(next, 700);
+        assert!(stream.next().await.is_none());
+    }
+}
+
+fn is_stream_send<S: Send>(stream: S) -> S {
+    stream
+}
+
+#[tokio::test]
+async fn a_stream_ends_at_its_first_error() {
+    let cryptor = cryptor();
+    let db = rows(20, &cryptor).await;
+    sql(&db, "update customers set email = 'plain' where id in (5, 9)").await;
+    for chunk in [1, 3, 100] {
+        let query = sqlx::query_as::<_, Customer>(ALL).decrypt_pii(&cryptor).chunk_size(chunk);
+        let got: Vec<_> = query.fetch(&db.pool).collect().await;
+        assert_eq!(got.len(), 6, "five good rows and an error");
+        assert!(got[..5].iter().all(Result::is_ok));
+        assert_eq!(got[5].as_ref().unwrap_err().kind(), ErrorKind::NotEncrypted);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_results_goes_on() {
+    let cryptor = cryptor();
+    let db = rows(20, &cryptor).await;
+    sql(&db, "update customers set email = 'plain' where id in (5, 9)").await;
+    for chunk in [1, 3, 100] {
+        let query = sqlx::query_as::<_, Customer>(ALL).decrypt_pii(&cryptor).chunk_size(chunk).each_row();
+        let got: Vec<_> = query.fetch(&db.pool).collect().await;
+        let bad: Vec<_> = (0..).zip(&got).filter(|(_, row)| row.is_err()).map(|(index, _)| index).collect();
+        assert_eq!((got.len(), bad), (20, vec![5, 9]));
+    }
+}
+
+#[tokio::test]
+async fn what_concerns_all_rows_is_one_error_and_no_statement() {
+    let cryptor = cryptor();
+    let db = rows(3, &cryptor).await;
+    db.pool.close().await;
+    let query = || sqlx::query_as::<_, Customer>(ALL).decrypt_pii(&cryptor);
+    for got in [
+        query().fields(["emial"]).fetch(&db.pool).collect::<Vec<_>>().await,
+        query().fields(["emial"]).each_row().fetch(&db.pool).collect::<Vec<_>>().await,
+    ] {
+        assert_eq!(got.len(), 1);
+        assert_eq!(got[0].as_ref().unwrap_err().kind(), ErrorKind::Configuration);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_runs_in_a_transaction_and_may_be_dropped() {
+    let cryptor = cryptor();
+    let db = rows(500, &cryptor).await;
+    let mut tx = db.pool.begin().await.unwrap();
+    {
+        let mut stream =
+            sqlx::query_as::<_, Customer>(ALL).decrypt_pii(&cryptor).chunk_size(10).fetch(&mut *tx);
+        assert_eq!(is_send(stream.try_next()).await.unwrap().unwrap().id, 0);
+    }
+    customers(&db, &cryptor).delete(1).on(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(customers(&db, &cryptor).get(1).optional().await.unwrap().is_none());
+}
