@@ -135,21 +135,25 @@ impl<'a, DB: Database> Binder<'a, DB> {
                  `Vec<EncryptedStr>`, or mark a nested struct with `#[pii(nested)]`"
             );
         }
-        let Next::Wanted(column) = self.next() else { return };
-        match self.texts.as_deref_mut().map(|texts| texts.text(field).map(String::from)) {
-            Some(text) => self.value(column, |statement| statement.bind_text(text)),
-            None => self.fail(unsealed(self.model, column)),
-        }
+        self.text(|texts| Ok(texts.text(field)?.map(String::from)));
     }
 
     /// Binds a field with several values as JSON text with the sealed texts in it, or NULL if it is
     /// JSON's null.
     pub fn sealed_json<F: PiiField + serde::Serialize>(&mut self, field: &F) {
+        self.text(|texts| to_json(&texts.field(field)?));
+    }
+
+    /// Binds what the next texts make of a field.
+    fn text(&mut self, take: impl FnOnce(&mut SealedTexts) -> Result<Option<String>>) {
         let Next::Wanted(column) = self.next() else { return };
-        match self.texts.as_deref_mut().map(|texts| to_json(&texts.field(field))) {
-            Some(Ok(text)) => self.value(column, |statement| statement.bind_text(text)),
-            Some(Err(error)) => self.fail(error::at_column(error, self.model, column.name)),
-            None => self.fail(unsealed(self.model, column)),
+        let taken = match self.texts.as_deref_mut() {
+            Some(texts) => take(texts),
+            None => Err(Error::new(ErrorKind::State).message("the value was not sealed")),
+        };
+        match taken {
+            Ok(text) => self.value(column, |statement| statement.bind_text(text)),
+            Err(error) => self.fail(error::at_column(error, self.model, column.name)),
         }
     }
 
@@ -195,7 +199,9 @@ impl<'a, DB: Database> Binder<'a, DB> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if self.columns.any(|column| self.part.is_asked_for(column.kind)) {
+        let is_all_bound = !self.columns.any(|column| self.part.is_asked_for(column.kind))
+            && self.texts.is_none_or(|texts| texts.len() == 0);
+        if !is_all_bound {
             return Err(miscounted(self.model, "fewer"));
         }
         Ok(Bound { anything: self.is_begun, omitted: self.omitted })
@@ -222,8 +228,4 @@ fn miscounted(model: &ModelSpec, how: &str) -> Error {
     Error::new(ErrorKind::Configuration)
         .model(model.name())
         .message(format!("`SqlModel` binds {how} columns than it lists"))
-}
-
-fn unsealed(model: &ModelSpec, column: &SqlColumn) -> Error {
-    error::at_column(Error::new(ErrorKind::State).message("the value was not sealed"), model, column.name)
 }

@@ -1,8 +1,8 @@
 """Opens values of wire format version 2; written from FORMAT.md alone, whose sections the comments name.
 
-open_value(text, place, keys) gives a value's bytes or raises ValueError, LookupError or InvalidTag. `place` is as
-in section 20, `keys` as load_keys() in check_vectors.py makes it; unwrap() gets data keys out of key records.
-Steps 1 and 9 of section 14, the rules for places and types, are in check_vectors.py."""
+open_value(text, place, keys) gives the bytes, or raises ValueError, LookupError or InvalidTag. `place` is that of
+section 20, `keys` what load_keys() in check_vectors.py makes; unwrap() gets data keys out of key records. Steps 1
+and 9 of section 14, the rules for places and types, are in check_vectors.py."""
 import base64, collections, contextlib, hmac  # noqa: E401
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import aead, algorithms
@@ -43,8 +43,8 @@ def open_value(text, place, keys):  # section 14
     path, row = ([ENCODE[kind](*v) for kind, *v in place[part] or []] for part in ("path", "row"))
     where = lp(place["model"].encode()) + lp(path, 2) + context + lp(row, 1)
     kind = bytes([place["level"], place["type"]])
-    body = base64.b64decode(text[4:])
-    need(text == "ENC:" + base64.b64encode(body).decode() and len(text) <= 2**21, "not a canonical text")
+    body = base64.b64decode(text[4:2**21])  # what follows makes the texts differ
+    need(text == "ENC:" + base64.b64encode(body).decode(), "not a canonical text, or too long")
     head, key_id, data = body[:2], body[2:18], collections.deque(body[18:])
     need(head in (b"\2\1", b"\2\2") and key_id not in keys["destroyed"], "unknown layout or destroyed key")
     stored = key_id, place.get("keyring", "default"), frozenset(map(tuple, place["context"]))

@@ -11,7 +11,7 @@ the same bytes.
     ... --long                                                    and run the 1,000,000 iterations of the XAES test too
 
 Before anything is written, a reader (class Reader below) must open every positive vector and refuse every negative
-one, at the stage the vector names.
+one, at the stage the vector names. New vectors go to the end, into `additions`: ids and bytes of the others stay.
 """
 
 import base64
@@ -437,8 +437,9 @@ class Reader:
                 return key
         raise Refused("key", "no copy opens")
 
-    def open(self, text, place):
-        check_place(place)
+    def open(self, text, place, any_place=False):
+        if not any_place:
+            check_place(place)
         data = text.encode()
         if not data.startswith(b"ENC:"):
             raise Refused("text", "no ENC: prefix")
@@ -1227,6 +1228,106 @@ def negatives(b: Book):
     typed("padding: not JSON", JSON | PADDED, "one JSON value", u32(0) + bytes(12))
 
 
+def additions(b: Book):
+    """Vectors that came after those above. They stand at the end, so that nothing before them changes."""
+    value = EXAMPLE_TEXT.encode()
+    nonce = det("nonce/additions", 24)
+
+    # places that must not be. Key, copies and associated data fit them: only the rule for places refuses the value
+    def sealed_there(name, reason, plain=value, encoded_as=None, **over):
+        where = place(**over)
+        encoded = place(**(over if encoded_as is None else encoded_as))
+        if "context" in over:
+            copy = own_copy(context=encoded["context"], nonce="sealed there")
+            body = seal(K_INLINE, encoded, plain, nonce, copies_block(SEAL, 0, [copy]))
+        else:
+            body = seal(K_ACME, encoded, plain, nonce)
+        Reader(KEYS).open(to_text(body), encoded, any_place=True)
+        b.bad("sealed at an invalid place: " + name, "place", reason, body, where)
+
+    sealed_there("row without ids, encoded as unbound", "a row is unbound or has 1 to 255 ids", row=[])
+    top = 1 << 127
+    sealed_there("integer id beyond 128 bits, cut to its low bits", "integers have 128 bits", row=[["int", str(top)]], encoded_as={"row": [["int", str(-top)]]})
+    sealed_there("integer id below 128 bits, cut to its low bits", "integers have 128 bits", row=[["int", str(-top - 1)]], encoded_as={"row": [["int", str(top - 1)]]})
+    sealed_there("UUID of 15 bytes", "a UUID has 16 bytes", row=[["uuid", ROW[0][1][:30]]])
+    sealed_there("UUID of 17 bytes", "a UUID has 16 bytes", row=[["uuid", ROW[0][1] + "00"]])
+    many = [["int", "1"]] * 256
+    wrapped = associated_data(key_id_of(K_ACME), place(row=None)) + enc_row(many[:255])[1:] + enc_row(many[255:])[1:]
+    b.bad("sealed at an invalid place: row of 256 ids, their number cut to 00", "place", "a row is unbound or has 1 to 255 ids", seal(K_ACME, place(), value, nonce, ad=wrapped), place(row=many))
+    fixed = (("bool", BOOL, 1), ("integer", INT, 16), ("date", DATE, 4), ("float", FLOAT, 8), ("UUID", UUID, 16), ("time of day", TIME, 8))
+    fixed += (("instant", INSTANT, 12), ("local date-time", LOCAL_TIME, 12), ("decimal", DECIMAL, 20), ("zoned instant", ZONED, 16))
+    for name, code, size in fixed:
+        sealed_there(f"padded {name}", "this type can't be padded", pad(bytes(size), 32), type=code | PADDED)
+    for code in (0, 15, 16, 127):
+        sealed_there(f"type {code}", "unknown type", type=code)
+    for code in (0, 15, 127):
+        sealed_there(f"padded type {code}", "unknown type", pad(value, 32), type=code | PADDED)
+    for level in (0, 1, 4, 255):
+        sealed_there(f"level {level}", "level 1 is stored plain" if level == 1 else "sealed levels are 2 and 3", level=level)
+    sealed_there("no path", "a path has at least one element", path=[])
+    sealed_there("path that begins with a map key", "a path begins with a field", path=[["key", "email"]])
+    sealed_there("path that begins with a map key, then a field", "a path begins with a field", path=[["key", "email"]] + F("a"))
+    sealed_there("path that begins with a list element", "a path begins with a field", path=[["element"]])
+    sealed_there("empty field name", "field names are not empty", path=F(""))
+    sealed_there("empty name of an inner field", "field names are not empty", path=F("a", ""))
+    sealed_there("empty model name", "model names are not empty", model="")
+
+    def context_there(name, reason, context, encoded_as=None):
+        sealed_there("context, " + name, reason, context=context, encoded_as=None if encoded_as is None else {"context": encoded_as})
+
+    context_there("nine pairs", "at most 8 pairs", EIGHT + [["key-8", "value 8"]])
+    context_there("1025 bytes", "at most 1024 bytes", [["app", "x" * 500], ["tenant", "y" * 516]])
+    context_there("1025 bytes in fewer characters", "bytes are counted, not characters", [["a", "\u00e9" * 512]])
+    context_there("a reserved key", "keys that begin with pii: are reserved", ACME + [["pii:purpose", "seal"]])
+    context_there("key pii:", "keys that begin with pii: are reserved", ACME + [["pii:", "x"]])
+    context_there("a key twice", "context keys are unique", ACME + [["tenant", "globex"]])
+    context_there("a key twice, of which the last was taken", "context keys are unique", ACME + [["tenant", "globex"]], GLOBEX)
+    context_there("a key twice, of which the first was taken", "context keys are unique", ACME + [["tenant", "globex"]], ACME)
+    context_there("the same pair twice", "context keys are unique", ACME + ACME[1:])
+    context_there("the same pair twice, taken once", "context keys are unique", ACME + ACME[1:], ACME)
+    context_there("an empty value", "context values are not empty", [["app", "billing"], ["tenant", ""]])
+    context_there("an empty value, left out", "context values are not empty", ACME + [["user", ""]], ACME)
+    context_there("an empty key", "context keys are not empty", ACME + [["", "x"]])
+    context_there("an empty key, left out", "context keys are not empty", ACME + [["", "x"]], ACME)
+
+    # data keys of other lengths, named by the id that is computed from them
+    for n in (31, 33):
+        key = det("data key/of another length", n)
+        block = copies_block(SEAL, 0, [own_copy(key=key, nonce="of another length")])
+        b.bad(f"copies: data key of {n} bytes, and its own key id", "key", "a data key has 32 bytes", seal(key, place(), value, nonce, block))
+
+    # JSON nested as deep as every reader must go
+    at_json = place(path=F("address"), type=JSON)
+    b.good("JSON of 100 nested arrays", "[" * 100 + "]" * 100, where=at_json)
+    b.good("JSON of 100 nested objects", '{"a":' * 99 + "{}" + "}" * 99, where=at_json)
+
+    # layout 2 and the key store: of a record that is not destroyed nothing counts, of one that is nothing else
+    def inline(name, key, where=None, **more):
+        copies = [own_copy(key=key, nonce=name, **more)]
+        b.good("layout 2, " + name, EXAMPLE_TEXT, key, where, copies=copies, **more)
+
+    inline("a field of the keyring high", K_INLINE, place(keyring="high"))
+    inline("a record of this key for another keyring", K_HIGH)
+    inline("a record of this key for another context", K_GLOBEX)
+    inline("a record of this key with another purpose", K_INDEX)
+    inline("a record of this key, decrypt-only and of another epoch", K_OLD, epoch=7)
+    test_copy = own_copy(TEST_KEK, K_ACME, provider=TEST, nonce="test copy, known key")
+    b.good("test keyring, a record of this key", EXAMPLE_TEXT, K_ACME, copies=[test_copy], requires="test-keyring")
+
+    def stored(name, reason, key, where=None, requires=None, **copy):
+        epoch = copy.get("epoch", 0)
+        block = copies_block(copy.get("purpose", SEAL), epoch, [own_copy(key=key, nonce=name, **copy)])
+        b.bad("copies: " + name, "key", reason, seal(key, place() if where is None else where, value, nonce, block), where, requires)
+
+    stored("destroyed key at a field of another keyring", "the record is found by the key id alone", K_DESTROYED, place(keyring="high"), epoch=9)
+    stored("destroyed key in another context", "the record is found by the key id alone", K_DESTROYED, place(context=GLOBEX), epoch=9, context=GLOBEX)
+    stored("destroyed key of another purpose and epoch", "the record is found by the key id alone", K_DESTROYED, purpose=DROP)
+    stored("destroyed key, test keyring", "the test keyring's reader has the same store", K_DESTROYED, requires="test-keyring", kek=TEST_KEK, provider=TEST)
+    stored("purpose index, and a record of purpose seal", "the purpose is that of the block", K_ACME, purpose=INDEX)
+    stored("copy for another reader, and a record of this key", "a reader never falls back to the store", K_ACME, kek=KEK_FOREIGN)
+    stored("test copy, and a record of this key", "a reader never falls back to the store", K_ACME, kek=TEST_KEK, provider=TEST)
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # The worked examples of FORMAT.md
 
@@ -1528,12 +1629,15 @@ def main(args):
     book = Book()
     positives(book)
     negatives(book)
+    additions(book)
     stages = check(book.vectors)
     good = sum(v["valid"] for v in book.vectors)
     print(f"{len(book.vectors)} vectors: {good} valid, {len(book.vectors) - good} invalid {stages}")
     text = dump(book.vectors)
     assert json.loads(text)["vectors"] == book.vectors
     document = FORMAT.read_text()
+    assert key_id_of(TEST_KEK).hex() in document
+    assert all(len(k["secret"]) >= 32 for k in KEYS["app_keys"])
     wanted = with_examples(document)
     if "--check" in args:
         stale = [p.name for p, old, new in ((VECTORS, VECTORS.read_text(), text), (FORMAT, document, wanted)) if old != new]

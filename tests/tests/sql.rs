@@ -1,5 +1,12 @@
 //! One suite on SQLite and Postgres: the files under `sql/suite` are compiled once for each, and find
 //! what differs in `sql/sqlite.rs` and `sql/postgres.rs`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failing unwrap is a failing test"
+)]
 #![allow(clippy::duplicate_mod, reason = "the suite is compiled once for each database")]
 
 #[path = "sql/models.rs"]

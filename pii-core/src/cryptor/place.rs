@@ -17,7 +17,7 @@ use crate::{
     value::Place,
     wire::{
         KeyId,
-        associated_data::{Binding, Step},
+        associated_data::{Step, write_head},
     },
 };
 
@@ -27,7 +27,7 @@ pub(crate) struct RowPlaces {
     rows: Vec<RowPlace>,
     contexts: Vec<Arc<EncryptionContext>>,
     known: HashMap<Arc<EncryptionContext>, usize>,
-    /// canonical bytes of all row ids
+    /// canonical bytes of the context and the id of each row
     bytes: Vec<u8>,
     writer: RowWriter,
     context: ContextWriter,
@@ -38,51 +38,59 @@ struct RowPlace {
     model: &'static ModelSpec,
     /// index in `contexts`
     context: usize,
-    bytes: Range<usize>,
+    /// context and id, as they end the associated data
+    tail: Range<usize>,
+    /// the id alone
+    id: Range<usize>,
 }
 
 impl RowPlaces {
     /// Adds a row; refuses one whose context is invalid or outside `scope`.
     pub(crate) fn add<M: PiiModel>(&mut self, model: &M, scope: Option<&EncryptionContext>) -> Result<usize> {
         let spec = M::MODEL;
-        let start = self.bytes.len();
         self.writer.clear();
         model.write_row(&mut self.writer);
-        self.writer.finish_into(&mut self.bytes).map_err(|error| error.model(spec.name()))?;
-        let bytes = start..self.bytes.len();
         self.context.clear();
         model.write_context(&mut self.context);
-        let row = |error: Error| match row::display(self.bytes.get(bytes.clone()).unwrap_or_default()) {
-            Some(row) => error.row(row).model(spec.name()),
-            None => error.model(spec.name()),
-        };
-        let context = match self.rows.last() {
-            Some(previous) if self.context.is_same(&self.last) => previous.context,
-            _ => {
-                let context = self.context.finish().map_err(row)?;
-                match self.known.get(&context) {
-                    Some(&known) => known,
-                    None => {
-                        let context = Arc::new(context);
-                        self.contexts.push(Arc::clone(&context));
-                        self.known.insert(context, self.contexts.len() - 1);
-                        self.contexts.len() - 1
-                    }
-                }
+        let context = self.intern_context().map_err(|error| self.locate(spec, error))?;
+        let start = self.bytes.len();
+        if let Some(context) = self.contexts.get(context) {
+            if let Some(scope) = scope {
+                check_scope(context, scope).map_err(|error| self.locate(spec, error))?;
             }
-        };
-        if let (Some(scope), Some(context)) = (scope, self.contexts.get(context)) {
-            let differ = context.names_that_differ(scope);
-            if !differ.is_empty() {
-                return Err(row(Error::new(ErrorKind::ContextMismatch).message(format!(
-                    "the row is outside the scope of this cryptor: `{}` differs",
-                    differ.join("`, `")
-                ))));
-            }
+            self.bytes.extend_from_slice(context.canonical_bytes());
         }
+        let middle = self.bytes.len();
+        self.writer.finish_into(&mut self.bytes).map_err(|error| error.model(spec.name()))?;
+        let end = self.bytes.len();
         std::mem::swap(&mut self.context, &mut self.last);
-        self.rows.push(RowPlace { model: spec, context, bytes });
+        self.rows.push(RowPlace { model: spec, context, tail: start..end, id: middle..end });
         Ok(self.rows.len() - 1)
+    }
+
+    /// The index of the context that was just written; neighbours mostly share one.
+    fn intern_context(&mut self) -> Result<usize> {
+        if let Some(previous) = self.rows.last().filter(|_| self.context.is_same(&self.last)) {
+            return Ok(previous.context);
+        }
+        let context = self.context.finish()?;
+        if let Some(&known) = self.known.get(&context) {
+            return Ok(known);
+        }
+        let context = Arc::new(context);
+        self.contexts.push(Arc::clone(&context));
+        self.known.insert(context, self.contexts.len() - 1);
+        Ok(self.contexts.len() - 1)
+    }
+
+    /// Names model and row in an error.
+    fn locate(&self, spec: &ModelSpec, error: Error) -> Error {
+        let mut id = Vec::new();
+        let error = error.model(spec.name());
+        match self.writer.finish_into(&mut id).ok().and_then(|()| row::display(&id)) {
+            Some(row) => error.row(row),
+            None => error,
+        }
     }
 
     /// The place of a slot of this row.
@@ -91,7 +99,8 @@ impl RowPlaces {
         Some(ValuePlace {
             model: place.model,
             context: self.contexts.get(place.context)?,
-            row: self.bytes.get(place.bytes.clone())?,
+            tail: self.bytes.get(place.tail.clone())?,
+            row: self.bytes.get(place.id.clone())?,
             field: slot.field,
             type_code: slot.ops.code,
             path: walk.path(slot),
@@ -101,9 +110,19 @@ impl RowPlaces {
     /// One row at a place that no model describes, for the test vectors.
     #[cfg(test)]
     pub(crate) fn of(model: &'static ModelSpec, context: EncryptionContext, row: Vec<u8>) -> Self {
-        let place = RowPlace { model, context: 0, bytes: 0..row.len() };
-        Self { rows: vec![place], contexts: vec![Arc::new(context)], bytes: row, ..Self::default() }
+        let bytes = [context.canonical_bytes(), &row].concat();
+        let place = RowPlace { model, context: 0, tail: 0..bytes.len(), id: bytes.len() - row.len()..bytes.len() };
+        Self { rows: vec![place], contexts: vec![Arc::new(context)], bytes, ..Self::default() }
     }
+}
+
+fn check_scope(context: &EncryptionContext, scope: &EncryptionContext) -> Result<()> {
+    let differ = context.names_that_differ(scope);
+    if differ.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::ContextMismatch)
+        .message(format!("the row is outside the scope of this cryptor: `{}` differs", differ.join("`, `"))))
 }
 
 /// Where one value belongs.
@@ -111,6 +130,7 @@ impl RowPlaces {
 pub struct ValuePlace<'a> {
     model: &'static ModelSpec,
     context: &'a Arc<EncryptionContext>,
+    tail: &'a [u8],
     row: &'a [u8],
     field: &'static FieldSpec,
     type_code: TypeCode,
@@ -172,12 +192,33 @@ impl<'a> ValuePlace<'a> {
 
     /// Writes the associated data of FORMAT.md into `out`, replacing it.
     pub fn write_associated_data(&self, key_id: KeyId, out: &mut Vec<u8>) {
+        out.clear();
+        self.write_head(key_id, out);
+        out.extend_from_slice(self.tail);
+    }
+
+    /// The part of the associated data that all values of a field share under one data key.
+    pub(crate) fn write_head(&self, key_id: KeyId, out: &mut Vec<u8>) {
         let steps = self.path.iter().map(|step| match *step {
             PathStep::Field(field) => Step::Field(field.name()),
             PathStep::Key(key) => Step::Key(key),
             PathStep::Element => Step::Element,
         });
-        self.binding(self.model.name(), steps).write(key_id, out);
+        write_head(out, key_id, self.field.level().number(), self.type_code.number(), self.model.name(), steps);
+    }
+
+    /// The rest of the associated data: context and row id.
+    pub(crate) fn tail(&self) -> &'a [u8] {
+        self.tail
+    }
+
+    /// Whether another place has the same head: a plain field, neither nested nor in a collection.
+    pub(crate) fn shares_head_with(&self, other: &ValuePlace<'_>) -> bool {
+        let is_plain_field = |place: &ValuePlace<'_>| place.path.len() == 1;
+        std::ptr::eq(self.field, other.field)
+            && std::ptr::eq(self.model, other.model)
+            && is_plain_field(self)
+            && is_plain_field(other)
     }
 
     /// How many places a stored value may have been sealed for: one, and more where `was` names
@@ -209,18 +250,10 @@ impl<'a> ValuePlace<'a> {
                 PathStep::Element => Step::Element,
             })
             .collect();
-        self.binding(model, steps.into_iter()).write(key_id, out);
-    }
-
-    fn binding<Path>(&self, model: &'a str, path: Path) -> Binding<'a, Path> {
-        Binding {
-            level: self.field.level().number(),
-            type_code: self.type_code.number(),
-            model,
-            path,
-            context: self.context.canonical_bytes(),
-            row: self.row,
-        }
+        out.clear();
+        let (level, type_code) = (self.field.level().number(), self.type_code.number());
+        write_head(out, key_id, level, type_code, model, steps.into_iter());
+        out.extend_from_slice(self.tail);
     }
 
     /// The hash that tells this place from others for the time of this process.
@@ -237,8 +270,7 @@ impl<'a> ValuePlace<'a> {
                 PathStep::Element => hasher.write_u8(2),
             }
         }
-        self.context.canonical_bytes().hash(&mut hasher);
-        self.row.hash(&mut hasher);
+        self.tail.hash(&mut hasher);
         Place(hasher.finish())
     }
 

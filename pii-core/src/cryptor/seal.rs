@@ -67,14 +67,31 @@ const INLINE_TEXTS: usize = 4;
 /// For adapters, which take the texts of one field after the other in the order of the model.
 impl SealedTexts {
     /// The text of a field that holds one value or none.
-    pub fn text<F: PiiField>(&mut self, field: &F) -> Option<StoredText> {
-        self.take(Walk::of(field).slots().len()).last()
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] if there are not as many texts left as the field has values.
+    pub fn text<F: PiiField>(&mut self, field: &F) -> Result<Option<StoredText>> {
+        let count = Walk::count(field);
+        self.check(count)?;
+        Ok(self.take(count).last())
     }
 
     /// A view of a field, such as a list or nested struct, that serialises as it will be stored.
-    pub fn field<'a, F: PiiField>(&mut self, field: &'a F) -> SealedField<'a, F> {
+    ///
+    /// # Errors
+    /// As [`SealedTexts::text`].
+    pub fn field<'a, F: PiiField>(&mut self, field: &'a F) -> Result<SealedField<'a, F>> {
         let walk = Walk::of(field);
-        SealedField::new(field, &walk, self.take(walk.slots().len()))
+        self.check(walk.slots().len())?;
+        Ok(SealedField::new(field, &walk, self.take(walk.slots().len())))
+    }
+
+    fn check(&self, count: usize) -> Result<()> {
+        if count <= self.len() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Configuration)
+            .message("the fields of the model were visited in another order than they are stored in"))
     }
 }
 
@@ -161,20 +178,20 @@ impl Cryptor {
         if sealed.len() != to_seal.len() {
             return Err(too_few());
         }
-        let mut sealed = sealed.into_iter();
-        let mut texts = plans.into_iter().map(|plan| {
-            Some(match plan {
-                Plan::WriteBack(text) => StoredText::Sealed(text.clone()),
-                Plan::Seal(_) => StoredText::Sealed(sealed.next()?),
-                Plan::Plaintext(text) => StoredText::Plaintext(text.clone()),
-            })
-        });
-        rows.into_iter()
-            .map(|(_, slots)| {
-                let row: Option<SmallVec<_>> = texts.by_ref().take(slots.len()).collect();
-                row.map(|row| SealedTexts(row.into_iter())).ok_or_else(too_few)
-            })
-            .collect()
+        let (mut sealed, mut plans) = (sealed.into_iter(), plans.into_iter());
+        let mut texts = Vec::with_capacity(rows.len());
+        for (_, slots) in rows {
+            let mut row = SmallVec::new();
+            for plan in plans.by_ref().take(slots.len()) {
+                row.push(match plan {
+                    Plan::WriteBack(text) => StoredText::Sealed(text.clone()),
+                    Plan::Seal(_) => StoredText::Sealed(sealed.next().ok_or_else(too_few)?),
+                    Plan::Plaintext(text) => StoredText::Plaintext(text.clone()),
+                });
+            }
+            texts.push(SealedTexts(row.into_iter()));
+        }
+        Ok(texts)
     }
 
     /// A view of the model that serialises as it will be stored.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Holds, Walk, WalkMut};
-use crate::mask::Mask;
+use crate::mask::{FULL, Mask};
 
 /// A type with sealed values in it: `Encrypted<T>`, an `Option` or `Box` of one, a list or map of
 /// them, or a nested struct with `#[derive(PiiModel)] #[pii(nested)]`.
@@ -38,6 +38,15 @@ struct Masked<'a, T>(&'a T, Mask);
 impl<T: PiiField> fmt::Debug for Masked<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt_masked(self.1, f)
+    }
+}
+
+/// In place of a map's key, which may be personal too.
+struct HiddenKey;
+
+impl fmt::Debug for HiddenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(FULL)
     }
 }
 
@@ -118,7 +127,7 @@ macro_rules! maps {
             }
 
             fn fmt_masked(&self, mask: Mask, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_map().entries(self.iter().map(|(key, value)| (key, Masked(value, mask)))).finish()
+                f.debug_map().entries(self.values().map(|value| (HiddenKey, Masked(value, mask)))).finish()
             }
         }
     )*};

@@ -28,9 +28,18 @@ pub struct Walk<'a> {
     stack: Vec<PathStep<'a>>,
     steps: Vec<PathStep<'a>>,
     slots: Vec<Slot<'a>>,
+    /// how many values there were, for a walk that does nothing but count
+    counted: Option<usize>,
 }
 
 impl<'a> Walk<'a> {
+    /// How many values a field has. Allocates nothing.
+    pub(crate) fn count<F: PiiField>(field: &'a F) -> usize {
+        let mut walk = Self { counted: Some(0), ..Self::default() };
+        field.visit(&mut walk);
+        walk.counted.unwrap_or_default()
+    }
+
     /// The values of one field; their way from the model stays unknown.
     pub(crate) fn of<F: PiiField>(field: &'a F) -> Self {
         static ANY: FieldSpec = FieldSpec::new("", "", Holds::Plain);
@@ -55,12 +64,19 @@ impl<'a> Walk<'a> {
     }
 
     fn within(&mut self, step: PathStep<'a>, visit: impl FnOnce(&mut Self)) {
+        if self.counted.is_some() {
+            return visit(self);
+        }
         self.stack.push(step);
         visit(self);
         self.stack.pop();
     }
 
     pub(crate) fn value(&mut self, cell: &'a Cell, ops: &'static TypeOps) {
+        if let Some(counted) = &mut self.counted {
+            *counted += 1;
+            return;
+        }
         // outside any field there is nothing to bind a value to
         let innermost = self.stack.iter().rev().find_map(|step| match step {
             PathStep::Field(field) => Some(*field),

@@ -21,43 +21,33 @@ pub(crate) enum Step<'a> {
     Element,
 }
 
-/// Everything that is authenticated except the key id.
-pub(crate) struct Binding<'a, Path> {
-    pub(crate) level: u8,
-    pub(crate) type_code: u8,
-    pub(crate) model: &'a str,
-    pub(crate) path: Path,
-    /// canonical bytes of the encryption context
-    pub(crate) context: &'a [u8],
-    /// canonical bytes of the row id
-    pub(crate) row: &'a [u8],
-}
-
-impl<'a, Path: ExactSizeIterator<Item = Step<'a>>> Binding<'a, Path> {
-    /// Writes the associated data of a value under this data key into `out`, replacing it.
-    pub(crate) fn write(self, key_id: KeyId, out: &mut Vec<u8>) {
-        out.clear();
-        out.push(VERSION);
-        out.extend_from_slice(&key_id.0);
-        out.push(self.level);
-        out.push(self.type_code);
-        put_lp(out, VALUE_LABEL.as_bytes());
-        put_lp(out, self.model.as_bytes());
-        put_u16(out, self.path.len());
-        for step in self.path {
-            match step {
-                Step::Field(name) => {
-                    out.push(PATH_FIELD);
-                    put_lp(out, name.as_bytes());
-                }
-                Step::Key(key) => {
-                    out.push(PATH_KEY);
-                    put_lp(out, key.as_bytes());
-                }
-                Step::Element => out.push(PATH_ELEMENT),
+/// What is the same for all values of one field under one data key: everything up to the path.
+pub(crate) fn write_head<'a>(
+    out: &mut Vec<u8>,
+    key_id: KeyId,
+    level: u8,
+    type_code: u8,
+    model: &str,
+    path: impl ExactSizeIterator<Item = Step<'a>>,
+) {
+    out.push(VERSION);
+    out.extend_from_slice(&key_id.0);
+    out.push(level);
+    out.push(type_code);
+    put_lp(out, VALUE_LABEL.as_bytes());
+    put_lp(out, model.as_bytes());
+    put_u16(out, path.len());
+    for step in path {
+        match step {
+            Step::Field(name) => {
+                out.push(PATH_FIELD);
+                put_lp(out, name.as_bytes());
             }
+            Step::Key(key) => {
+                out.push(PATH_KEY);
+                put_lp(out, key.as_bytes());
+            }
+            Step::Element => out.push(PATH_ELEMENT),
         }
-        out.extend_from_slice(self.context);
-        out.extend_from_slice(self.row);
     }
 }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod cache;
+mod heads;
 mod keys;
 mod open;
 mod seal;

@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use zeroize::Zeroize as _;
 
 use super::{
+    heads::Heads,
     keys::{KeyRequest, KeyService},
     seal::check_level,
 };
@@ -37,7 +38,7 @@ pub(super) async fn open(keys: &KeyService, batch: &[OpenItem<'_>]) -> Result<Ve
     for group in &groups.groups {
         fetches.push(opener(keys, request(keys, &group.sample), group.messages, group.bytes));
     }
-    let mut openers: Vec<Result<Opener>> = stream::iter(fetches).buffered(CONCURRENT_UNWRAPS).collect().await;
+    let mut openers: Vec<Result<Opener<'_>>> = stream::iter(fetches).buffered(CONCURRENT_UNWRAPS).collect().await;
     // from here on nothing waits
     let mut scratch = Scratch::default();
     let opened = batch.iter().zip(group_of).map(|(item, group)| match openers.get_mut(group) {
@@ -89,9 +90,14 @@ fn request(keys: &KeyService, item: &OpenItem<'_>) -> Result<KeyRequest> {
     Ok(KeyRequest { key_id: parts.key_id, slot, copies: parts.copies.map(Arc::from) })
 }
 
-async fn opener(keys: &KeyService, request: Result<KeyRequest>, messages: u64, bytes: u64) -> Result<Opener> {
+async fn opener<'a>(
+    keys: &KeyService,
+    request: Result<KeyRequest>,
+    messages: u64,
+    bytes: u64,
+) -> Result<Opener<'a>> {
     let key = keys.opening(request?, messages, bytes).await?;
-    Ok(Opener { key, last: None })
+    Ok(Opener { key, heads: Heads::default(), last: None })
 }
 
 /// Buffers of one batch; plaintext passes through them.
@@ -107,13 +113,14 @@ impl Drop for Scratch {
     }
 }
 
-struct Opener {
+struct Opener<'a> {
     key: Arc<SealingKey>,
+    heads: Heads<'a>,
     last: Option<([u8; HALF_NONCE], Arc<DerivedKey>)>,
 }
 
-impl Opener {
-    fn open(&mut self, item: &OpenItem<'_>, scratch: &mut Scratch) -> Result<SecretBytes> {
+impl<'a> Opener<'a> {
+    fn open(&mut self, item: &OpenItem<'a>, scratch: &mut Scratch) -> Result<SecretBytes> {
         let Scratch { associated_data, bytes } = scratch;
         check_level(&item.place)?;
         let text = item.text.as_str();
@@ -136,15 +143,16 @@ impl Opener {
         let Some(derived) = candidate.as_ref().or(self.last.as_ref().map(|(_, key)| key)) else {
             return Err(refused());
         };
+        let heads = &mut self.heads;
         let mut opens = |alternative: usize| {
             match alternative {
-                0 => item.place.write_associated_data(key_id, associated_data),
+                0 => heads.write(&item.place, key_id, associated_data),
                 _ => item.place.write_alternative(alternative, key_id, associated_data),
             }
             // a wrong tag leaves the bytes as they were
             derived.open(second, associated_data, body, tag).is_ok()
         };
-        if !opens(0) && !(1..item.place.alternatives()).any(opens) {
+        if !opens(0) && !(1..item.place.alternatives()).any(&mut opens) {
             return Err(refused());
         }
         if let Some(derived) = candidate {

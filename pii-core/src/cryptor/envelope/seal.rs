@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use zeroize::Zeroize as _;
 
-use super::keys::{ActiveKey, KeyService};
+use super::{
+    heads::Heads,
+    keys::{ActiveKey, KeyService},
+};
 use crate::{
     crypto::{Lease, fill_random},
     cryptor::{SealItem, ValuePlace},
@@ -35,7 +38,7 @@ pub(super) async fn seal(keys: &KeyService, batch: &[SealItem<'_>]) -> Result<Ve
     let mut sealers = Vec::with_capacity(groups.groups.len());
     for group in groups.groups {
         let key = keys.active(group.slot, group.messages, group.bytes).await?;
-        sealers.push(Sealer { key, lease: None, messages_left: group.messages });
+        sealers.push(Sealer { key, lease: None, messages_left: group.messages, heads: Heads::default() });
     }
     // from here on nothing waits
     let mut scratch = Scratch::default();
@@ -131,16 +134,17 @@ impl Nonces {
     }
 }
 
-struct Sealer {
+struct Sealer<'a> {
     key: ActiveKey,
+    heads: Heads<'a>,
     lease: Option<(Lease, u32)>,
     messages_left: u64,
 }
 
-impl Sealer {
+impl<'a> Sealer<'a> {
     fn seal(
         &mut self,
-        place: &ValuePlace<'_>,
+        place: &ValuePlace<'a>,
         plaintext: &[u8],
         second_half: [u8; HALF_NONCE],
         scratch: &mut Scratch,
@@ -151,7 +155,7 @@ impl Sealer {
         let Some((lease, left)) = &mut self.lease else { return Err(Error::new(ErrorKind::KeyUnavailable)) };
         *left -= 1;
         self.messages_left = self.messages_left.saturating_sub(1);
-        place.write_associated_data(self.key.key.id(), &mut scratch.associated_data);
+        self.heads.write(place, self.key.key.id(), &mut scratch.associated_data);
         let bytes = &mut scratch.bytes;
         let front = self.key.header.len() + 2 * HALF_NONCE;
         let needed = front + plaintext.len() + TAG_BYTES;
