@@ -54,19 +54,28 @@ fn values(c: &mut Criterion) {
 
         let mut group = c.benchmark_group("seal");
         group.throughput(Throughput::Elements(BATCH as u64));
-        group.bench_with_input(BenchmarkId::new("bare", length), &texts, |b, texts| b.iter(|| bare.seal(texts)));
+        group.bench_with_input(BenchmarkId::new("bare", length), &texts, |b, texts| {
+            b.iter(|| bare.seal(texts))
+        });
         group.bench_with_input(BenchmarkId::new("pii", length), &rows, |b, rows| {
             b.iter(|| runtime.block_on(cryptor.seal_texts(rows)).unwrap());
         });
         group.finish();
 
         let bare_sealed = bare.seal(&texts);
-        let stored: Vec<String> =
-            block_on(cryptor.seal_texts(&rows)).unwrap().into_iter().map(|mut row| row.next().unwrap().into()).collect();
+        let stored: Vec<String> = block_on(cryptor.seal_texts(&rows))
+            .unwrap()
+            .into_iter()
+            .map(|mut row| row.next().unwrap().into())
+            .collect();
         let loaded: Vec<One> = stored
             .iter()
             .zip(0..)
-            .map(|(text, id)| One { id, tenant: "acme".into(), email: EncryptedStr::from_stored(text.clone()) })
+            .map(|(text, id)| One {
+                id,
+                tenant: "acme".into(),
+                email: EncryptedStr::from_stored(text.clone()),
+            })
             .collect();
         let mut group = c.benchmark_group("open");
         group.throughput(Throughput::Elements(BATCH as u64));

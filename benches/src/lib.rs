@@ -63,7 +63,12 @@ impl Bare {
                 let nonce: [u8; 12] = buffer[30..42].try_into().expect("12 bytes");
                 let tag: [u8; 16] = buffer[end..].try_into().expect("16 bytes");
                 self.cipher
-                    .decrypt_inout_detached((&nonce).into(), &self.associated_data, (&mut buffer[42..end]).into(), (&tag).into())
+                    .decrypt_inout_detached(
+                        (&nonce).into(),
+                        &self.associated_data,
+                        (&mut buffer[42..end]).into(),
+                        (&tag).into(),
+                    )
                     .expect("decrypts");
                 buffer[42..end].into()
             })

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pii::{Cryptor, EncryptedStr, FileKeyStore, LocalKeyring, PiiModel, SqlTable, decrypt::DecryptPii as _};
+use pii::{Cryptor, DecryptPii as _, EncryptedStr, FileKeyStore, LocalKeyring, PiiModel, SqlTable};
 use sqlx::{Row as _, SqlitePool, sqlite::SqliteConnectOptions};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -59,8 +59,10 @@ async fn main() -> Result<ExitCode> {
     let key_file = folder.join("pii.key");
     let keyring = LocalKeyring::open_or_create(&key_file)?;
     println!("key file {} (readable by its owner only), key {}", key_file.display(), keyring.key_ids()[0]);
-    let cryptor =
-        Cryptor::envelope().keyring(keyring).key_store(FileKeyStore::open(folder.join("data-keys"))?).build()?;
+    let cryptor = Cryptor::envelope()
+        .keyring(keyring)
+        .key_store(FileKeyStore::open(folder.join("data-keys"))?)
+        .build()?;
     let database = folder.join("customers.sqlite");
     let options = SqliteConnectOptions::new().filename(&database).create_if_missing(true);
     let pool = SqlitePool::connect_with(options).await?;
@@ -76,7 +78,13 @@ async fn main() -> Result<ExitCode> {
 
     heading("Counts");
     let stats = cryptor.stats();
-    println!("{} rows, {} values sealed, {} opened, {} refused", customers.len(), stats.sealed, stats.opened, stats.refused);
+    println!(
+        "{} rows, {} values sealed, {} opened, {} refused",
+        customers.len(),
+        stats.sealed,
+        stats.opened,
+        stats.refused
+    );
     println!(
         "{} key calls for all of it: {} data keys made, {} unwrapped",
         stats.key_calls(),
@@ -130,7 +138,11 @@ fn read_customers() -> Result<Vec<Customer>> {
 }
 
 /// Saves the rows that an earlier run has not saved; says how long it took.
-async fn save(customers: &[Customer], table: &SqlTable<Customer, sqlx::Sqlite>, pool: &SqlitePool) -> Result<Duration> {
+async fn save(
+    customers: &[Customer],
+    table: &SqlTable<Customer, sqlx::Sqlite>,
+    pool: &SqlitePool,
+) -> Result<Duration> {
     heading("Saving");
     let known: Vec<i64> = sqlx::query_scalar("select id from customers").fetch_all(pool).await?;
     let new: Vec<&Customer> = customers.iter().filter(|customer| !known.contains(&customer.id)).collect();
@@ -168,11 +180,18 @@ async fn show_one_row(table: &SqlTable<Customer, sqlx::Sqlite>, pool: &SqlitePoo
 async fn show_refusals(cryptor: &Cryptor, pool: &SqlitePool) -> Result<()> {
     heading("Attacks");
     let attacks = [
-        ("the e-mail of row 1 copied to row 5 (same tenant)",
-         "update customers set email = (select email from customers where id = 1) where id = 5", 5),
+        (
+            "the e-mail of row 1 copied to row 5 (same tenant)",
+            "update customers set email = (select email from customers where id = 1) where id = 5",
+            5,
+        ),
         ("row 1 moved to another tenant", "update customers set tenant = 'acme' where id = 1", 1),
-        ("one character changed", "update customers set email = substr(email, 1, 60) || case substr(email, 61, 1) \
-          when 'A' then 'B' else 'A' end || substr(email, 62) where id = 3", 3),
+        (
+            "one character changed",
+            "update customers set email = substr(email, 1, 60) || case substr(email, 61, 1) when 'A' then 'B' \
+             else 'A' end || substr(email, 62) where id = 3",
+            3,
+        ),
     ];
     for (what, attack, id) in attacks {
         let mut transaction = pool.begin().await?;
@@ -223,7 +242,8 @@ fn scan(folder: &Path, customers: &[Customer]) -> Result<ExitCode> {
     }
     let files = plaintext_scan::read_files(folder)?;
     // names are stored plain: a search that does not find them would find nothing at all
-    let names: Vec<&str> = customers.iter().map(|customer| customer.name.as_str()).filter(|name| name.len() >= 8).collect();
+    let names: Vec<&str> =
+        customers.iter().map(|customer| customer.name.as_str()).filter(|name| name.len() >= 8).collect();
     let control = plaintext_scan::count_found(&files, &names);
     if control == 0 {
         return Err("the search does not work: it did not even find the names, which are stored plain".into());

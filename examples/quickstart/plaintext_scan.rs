@@ -6,7 +6,7 @@ use std::{collections::HashMap, fs, io, path::Path};
 const HEAD: usize = 8;
 
 /// The contents of every file under a folder.
-pub fn read_files(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
+pub(crate) fn read_files(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -20,7 +20,7 @@ pub fn read_files(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
 }
 
 /// How many of these texts occur in the files.
-pub fn count_found(files: &[Vec<u8>], texts: &[&str]) -> usize {
+pub(crate) fn count_found(files: &[Vec<u8>], texts: &[&str]) -> usize {
     let mut by_head: HashMap<[u8; HEAD], Vec<usize>> = HashMap::new();
     for (index, text) in texts.iter().enumerate() {
         let head = text.as_bytes().first_chunk().expect("texts to look for have at least 8 bytes");

@@ -17,8 +17,8 @@ pub use crate::{
     context::{ContextText, ContextValue, ContextWriter},
     mask::Mask,
     model::{
-        ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiField, PiiModel, PlaintextPolicy,
-        RowBinding, Walk, WalkMut,
+        ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiField, PiiModel,
+        PlaintextPolicy, RowBinding, Walk, WalkMut,
         probe::{AnyField, LevelOne, Probe, Unmarked},
     },
     row::{RowId, RowWriter},

@@ -45,8 +45,11 @@ impl EncryptionContext {
         let mut pairs: Vec<(Box<str>, Box<str>)> =
             pairs.into_iter().map(|(name, value)| (name.as_ref().into(), value.as_ref().into())).collect();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        let twice =
-            pairs.iter().zip(pairs.iter().skip(1)).find(|(left, right)| left.0 == right.0).map(|(left, _)| &left.0);
+        let twice = pairs
+            .iter()
+            .zip(pairs.iter().skip(1))
+            .find(|(left, right)| left.0 == right.0)
+            .map(|(left, _)| &left.0);
         if let Some(name) = twice {
             return Err(invalid(format!("`{name}` is given twice")));
         }
@@ -307,14 +310,18 @@ mod tests {
         assert_eq!(kind(&[("a", "")]), ErrorKind::InvalidContext);
         assert_eq!(kind(&[("a", "1"), ("a", "1")]), ErrorKind::InvalidContext);
         assert_eq!(kind(&[("pii:purpose", "seal")]), ErrorKind::InvalidContext);
-        assert_eq!(kind(&nine.iter().map(|k| (k.as_str(), "v")).collect::<Vec<_>>()), ErrorKind::InvalidContext);
+        assert_eq!(
+            kind(&nine.iter().map(|k| (k.as_str(), "v")).collect::<Vec<_>>()),
+            ErrorKind::InvalidContext
+        );
         assert_eq!(kind(&[("a", &"x".repeat(1024))]), ErrorKind::InvalidContext);
         assert!(EncryptionContext::new([("a", "x".repeat(1023))]).is_ok());
     }
 
     #[test]
     fn errors_and_debug_name_keys_only() {
-        let error = EncryptionContext::new([("tenant", "secret-tenant"), ("tenant", "secret-tenant")]).unwrap_err();
+        let error =
+            EncryptionContext::new([("tenant", "secret-tenant"), ("tenant", "secret-tenant")]).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret-tenant"));
     }
 }

@@ -100,7 +100,8 @@ pub(crate) fn display(row: &[u8]) -> Option<String> {
         rest = match kind {
             TEXT | BYTES => {
                 let (length, after) = after.split_first_chunk::<4>()?;
-                let (bytes, after) = after.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+                let (bytes, after) =
+                    after.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
                 match std::str::from_utf8(bytes) {
                     Ok(text) if kind == TEXT => out.push_str(text),
                     _ => out.push_str(&hex(bytes)),

@@ -68,7 +68,9 @@ pub fn check_schema(path: impl AsRef<Path>, models: &[&'static ModelSpec]) -> Re
     if lines(&snapshot) != lines(&today) {
         return Err(Error::new(ErrorKind::Configuration)
             .message(format!("the schema snapshot `{}` is older than the models", path.display()))
-            .help(format!("nothing stored is lost: run `{UPDATE_VARIABLE}=1 cargo test` and check the file in")));
+            .help(format!(
+                "nothing stored is lost: run `{UPDATE_VARIABLE}=1 cargo test` and check the file in"
+            )));
     }
     Ok(())
 }
@@ -91,10 +93,14 @@ fn lines(snapshot: &str) -> BTreeMap<&str, &str> {
 fn lost(snapshot: &str, entries: &BTreeMap<String, Entry>) -> Vec<String> {
     let mut lost = Vec::new();
     for (path, facts) in lines(snapshot) {
-        let today = entries.get(path).or_else(|| entries.values().find(|entry| entry.former.iter().any(|f| f == path)));
+        let today = entries
+            .get(path)
+            .or_else(|| entries.values().find(|entry| entry.former.iter().any(|f| f == path)));
         match today {
             None => lost.push(format!("`{path}` is gone")),
-            Some(entry) if entry.facts != facts => lost.push(format!("`{path}` was {facts} and is {}", entry.facts)),
+            Some(entry) if entry.facts != facts => {
+                lost.push(format!("`{path}` was {facts} and is {}", entry.facts))
+            }
             Some(_) => {}
         }
     }
@@ -133,7 +139,9 @@ fn facts(model: &ModelSpec, field: &FieldSpec) -> String {
     let context: Vec<String> = model
         .context()
         .iter()
-        .map(|part| part.literal.map_or_else(|| part.name.to_owned(), |value| format!("{}={value:?}", part.name)))
+        .map(|part| {
+            part.literal.map_or_else(|| part.name.to_owned(), |value| format!("{}={value:?}", part.name))
+        })
         .collect();
     let ids: Vec<&str> = model
         .fields()
@@ -147,7 +155,11 @@ fn facts(model: &ModelSpec, field: &FieldSpec) -> String {
     };
     let kind = field.holds().type_code().map_or("unknown", |code| code.name());
     let keyring = field.keyring().map(|name| format!(", keyring {name}")).unwrap_or_default();
-    format!("{kind}, level {}, bound to {row}, context({}){keyring}", field.level().number(), context.join(", "))
+    format!(
+        "{kind}, level {}, bound to {row}, context({}){keyring}",
+        field.level().number(),
+        context.join(", ")
+    )
 }
 
 /// Asserts that every value stored by the models of a checked-in snapshot still opens with the
@@ -183,7 +195,8 @@ mod tests {
     use crate::model::{ContextPart, Holds, Level, TypeCode};
 
     const EMAIL: FieldSpec = FieldSpec::new("email", "email", Holds::Value(TypeCode::UTF8));
-    const MAIL_WAS_EMAIL: FieldSpec = FieldSpec::new("mail", "email", Holds::Value(TypeCode::UTF8)).with_was(&["email"]);
+    const MAIL_WAS_EMAIL: FieldSpec =
+        FieldSpec::new("mail", "email", Holds::Value(TypeCode::UTF8)).with_was(&["email"]);
     const CONTEXT: &[ContextPart] = &[ContextPart { name: "tenant", literal: None }];
 
     fn model(fields: &'static [FieldSpec]) -> &'static ModelSpec {

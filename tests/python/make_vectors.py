@@ -1327,6 +1327,18 @@ def additions(b: Book):
     stored("copy for another reader, and a record of this key", "a reader never falls back to the store", K_ACME, kek=KEK_FOREIGN)
     stored("test copy, and a record of this key", "a reader never falls back to the store", K_ACME, kek=TEST_KEK, provider=TEST)
 
+    # header bytes of a value whose block of copies is good
+    body = seal(K_INLINE, place(), value, nonce, copies_block(SEAL, 0, [own_copy(nonce="header bytes")]))
+    opens(body, place())
+    for version in (1, 3):
+        b.bad(f"copies: version byte {version}", "format", "the version byte must be 02", u8(version) + body[1:])
+    for layout in (0, 3, 255):
+        b.bad(f"copies: layout byte {layout}", "format", "unknown layout", body[:1] + u8(layout) + body[2:])
+
+    # instants whose seconds end in other bytes than 00
+    for name, seconds, nanos in (("before 1970", -1, 999_999_999), ("before 2026", 1767225599, 0)):
+        b.good(f"instant just {name}", struct.pack(">qI", seconds, nanos), where=place(path=F("value"), type=INSTANT))
+
 
 # ---------------------------------------------------------------------------------------------------------------
 # The worked examples of FORMAT.md

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pii::{
-    Access, AuditFailure, CacheLimits, Cryptor, Encrypted, EncryptedStr, ErrorKind, FieldSelection, FileKeyStore, Json,
-    LocalKeyring, Mode, Operation, PiiModel, Reason, TestKeyring, ValueState, ctx,
+    Access, AuditFailure, CacheLimits, Cryptor, Encrypted, EncryptedStr, ErrorKind, FieldSelection,
+    FileKeyStore, Json, LocalKeyring, Mode, Operation, PiiModel, Reason, TestKeyring, ValueState, ctx,
     testing::{CollectingSink, DelayingKeyring, FailingKeyring, assert_all_sealed, assert_sealed},
 };
 use proptest::prelude::*;
@@ -164,17 +164,32 @@ async fn try_all<M: SwapModel>(cryptor: &Cryptor, model: usize, sealed: &[Sealed
             for field in 0..4 {
                 let mut rows: Vec<M> = Vec::new();
                 for (_, value) in sealed {
-                    rows.push(M::at(tenant, row, std::array::from_fn(|f| {
-                        if f == field { value.clone() } else { EncryptedStr::new("x") }
-                    })));
+                    rows.push(M::at(
+                        tenant,
+                        row,
+                        std::array::from_fn(
+                            |f| {
+                                if f == field { value.clone() } else { EncryptedStr::new("x") }
+                            },
+                        ),
+                    ));
                 }
                 let results = cryptor.open_each(&mut rows, &FieldSelection::All).await.unwrap();
                 for ((from, _), result) in sealed.iter().zip(results) {
                     let at_home = *from == (model, tenant_index, row, field);
-                    assert_eq!(result.is_ok(), at_home, "{from:?} at {:?}", (model, tenant_index, row, field));
+                    assert_eq!(
+                        result.is_ok(),
+                        at_home,
+                        "{from:?} at {:?}",
+                        (model, tenant_index, row, field)
+                    );
                     opened += usize::from(at_home);
                     if let Err(error) = result {
-                        let expected = if from.1 == tenant_index { ErrorKind::Integrity } else { ErrorKind::ContextMismatch };
+                        let expected = if from.1 == tenant_index {
+                            ErrorKind::Integrity
+                        } else {
+                            ErrorKind::ContextMismatch
+                        };
                         assert_eq!(error.kind(), expected, "{error}");
                     }
                 }
@@ -317,7 +332,10 @@ async fn modes_hold_before_any_key_is_asked_for() {
     with_report.report = Some(EncryptedStr::new("report"));
     let error = cryptor.sealed(&with_report).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Mode);
-    assert!(error.to_string().contains("modal.report") && error.to_string().contains("Cannot encrypt in ReadOnly mode"));
+    assert!(
+        error.to_string().contains("modal.report")
+            && error.to_string().contains("Cannot encrypt in ReadOnly mode")
+    );
     assert_eq!(keyring.calls(), 0);
 
     let mut models = [modal()];
@@ -346,8 +364,14 @@ async fn a_limited_cryptor_keeps_its_limit() {
     let mut loaded = [through_storage(&models[0])];
     assert_eq!(writer.open(&mut loaded).await.unwrap_err().kind(), ErrorKind::Mode);
     reader.open(&mut loaded).await.unwrap();
-    assert_eq!(writer.limited_to(Mode::ReadWrite).open(&mut loaded).await.unwrap_err().kind(), ErrorKind::Mode);
-    assert_eq!(writer.limited_to(Mode::ReadOnly).open(&mut loaded).await.unwrap_err().kind(), ErrorKind::Mode);
+    assert_eq!(
+        writer.limited_to(Mode::ReadWrite).open(&mut loaded).await.unwrap_err().kind(),
+        ErrorKind::Mode
+    );
+    assert_eq!(
+        writer.limited_to(Mode::ReadOnly).open(&mut loaded).await.unwrap_err().kind(),
+        ErrorKind::Mode
+    );
 }
 
 #[tokio::test]
@@ -361,14 +385,21 @@ async fn a_scope_refuses_every_other_context() {
     assert_eq!(error.kind(), ErrorKind::ContextMismatch);
     assert!(error.to_string().contains("`tenant`") && !format!("{error:?}").contains("globex"), "{error:?}");
     assert!(!format!("{globex:?}").contains("globex"));
-    assert_eq!(globex.open(std::slice::from_mut(&mut loaded)).await.unwrap_err().kind(), ErrorKind::ContextMismatch);
+    assert_eq!(
+        globex.open(std::slice::from_mut(&mut loaded)).await.unwrap_err().kind(),
+        ErrorKind::ContextMismatch
+    );
     acme.open(std::slice::from_mut(&mut loaded)).await.unwrap();
     let none = acme.scoped(ctx!(tenant = "globex"));
     assert_eq!(none.sealed(&ada()).await.err().unwrap().kind(), ErrorKind::ContextMismatch);
     let broken = cryptor.scoped(ctx!(tenant = ""));
     assert_eq!(broken.sealed(&ada()).await.err().unwrap().kind(), ErrorKind::InvalidContext);
     let other = cryptor.scoped(ctx!(region = "eu"));
-    assert_eq!(other.sealed(&ada()).await.err().unwrap().kind(), ErrorKind::ContextMismatch, "a missing pair differs");
+    assert_eq!(
+        other.sealed(&ada()).await.err().unwrap().kind(),
+        ErrorKind::ContextMismatch,
+        "a missing pair differs"
+    );
 }
 
 #[tokio::test]
@@ -452,7 +483,10 @@ async fn one_bad_value_does_not_hide_the_good_rows() {
     let results = cryptor.open_each(&mut rows, &FieldSelection::All).await.unwrap();
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true, true]);
     let error = results[2].as_ref().unwrap_err();
-    assert_eq!((error.kind(), error.row_id(), error.field_name()), (ErrorKind::Integrity, Some("2"), Some("email")));
+    assert_eq!(
+        (error.kind(), error.row_id(), error.field_name()),
+        (ErrorKind::Integrity, Some("2"), Some("email"))
+    );
     assert_eq!(rows[3].email.expose().unwrap(), "ada@example.com");
     assert_all_sealed(&rows[2]);
 }
@@ -524,7 +558,9 @@ async fn fifty_keys_are_asked_for_together() {
 async fn a_key_error_refuses_everything_and_a_later_call_recovers() {
     let keyring = FailingKeyring::new(TestKeyring::new());
     let cryptor = Cryptor::envelope().keyring(keyring.clone()).build().unwrap();
-    for kind in [ErrorKind::KeyDenied, ErrorKind::KeyDisabled, ErrorKind::KeyThrottled, ErrorKind::KeyUnavailable] {
+    for kind in
+        [ErrorKind::KeyDenied, ErrorKind::KeyDisabled, ErrorKind::KeyThrottled, ErrorKind::KeyUnavailable]
+    {
         keyring.fail_with(kind);
         let mut rows = [ada()];
         assert_eq!(cryptor.seal(&mut rows).await.unwrap_err().kind(), kind);
@@ -587,8 +623,10 @@ async fn test_values_are_refused_by_a_real_keyring() {
     let folder = tempfile::tempdir().unwrap();
     let mut rows = [ada()];
     cryptor().seal(&mut rows).await.unwrap();
-    let real =
-        Cryptor::envelope().keyring(LocalKeyring::create(folder.path().join("pii.key")).unwrap()).build().unwrap();
+    let real = Cryptor::envelope()
+        .keyring(LocalKeyring::create(folder.path().join("pii.key")).unwrap())
+        .build()
+        .unwrap();
     let error = real.open(&mut [through_storage(&rows[0])]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyMissing);
     assert!(error.to_string().contains("test keyring"), "{error}");
@@ -634,7 +672,11 @@ async fn key_files_and_stores_survive_the_process() {
     let error = open().await;
     assert_eq!(error.kind(), ErrorKind::KeyMissing);
     assert_eq!(error.key_id().unwrap(), key_id.to_string());
-    assert_eq!(build().seal(&mut [ada()]).await.unwrap_err().kind(), ErrorKind::KeyMissing, "no second key beside it");
+    assert_eq!(
+        build().seal(&mut [ada()]).await.unwrap_err().kind(),
+        ErrorKind::KeyMissing,
+        "no second key beside it"
+    );
     std::fs::write(&record, text).unwrap();
     build().open(&mut [through_storage(&rows[0])]).await.unwrap();
 }
@@ -666,9 +708,9 @@ fn two_hundred_tasks_in_four_processes_worth_of_cryptors_elect_one_key() {
         }
         assert!(ids.iter().all(|id| *id == ids[0]));
     });
-    let records = std::fs::read_dir(folder.path()).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".json")
-    });
+    let records = std::fs::read_dir(folder.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".json"));
     assert_eq!(records.count(), 1, "losers leave no record behind");
 }
 
@@ -697,7 +739,8 @@ async fn former_names_open_and_new_values_get_the_new_names() {
     assert_eq!(renamed[0].mail.expose().unwrap(), "ada@example.com");
     renamed[0].mail.reseal().unwrap();
     cryptor.seal(&mut renamed).await.unwrap();
-    let mut old: [Customer; 1] = [serde_json::from_str(&serde_json::to_string(&renamed[0]).unwrap()).unwrap()];
+    let mut old: [Customer; 1] =
+        [serde_json::from_str(&serde_json::to_string(&renamed[0]).unwrap()).unwrap()];
     assert_eq!(cryptor.open(&mut old).await.unwrap_err().kind(), ErrorKind::Integrity);
 }
 
@@ -713,7 +756,10 @@ async fn every_operation_is_recorded_with_its_actor_before_plaintext_is_handed_o
     cryptor.seal(&mut rows).await.unwrap();
     let events = sink.take();
     assert_eq!(events.len(), 2);
-    assert_eq!((events[0].operation, events[0].model, events[0].field.as_str()), (Operation::Seal, "customer", "email"));
+    assert_eq!(
+        (events[0].operation, events[0].model, events[0].field.as_str()),
+        (Operation::Seal, "customer", "email")
+    );
     assert_eq!((events[0].row.as_deref(), events[0].level, events[0].refused), (Some("7"), 2, None));
     assert_eq!(events[0].access.as_ref().unwrap().actor, "alice");
     assert_eq!(events[0].key_id, Some(rows[0].email.ciphertext().unwrap().key_id()));

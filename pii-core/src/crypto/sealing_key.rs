@@ -87,7 +87,8 @@ impl SealingKey {
     /// The derived key for opening a value; not kept until [`SealingKey::keep`] is called, so that
     /// forged nonces can't push out keys in use.
     pub(crate) fn for_opening(&self, first_half: &[u8; HALF_NONCE]) -> Arc<DerivedKey> {
-        let known = lock(&self.readers).iter().find(|(half, _)| half == first_half).map(|(_, key)| Arc::clone(key));
+        let known =
+            lock(&self.readers).iter().find(|(half, _)| half == first_half).map(|(_, key)| Arc::clone(key));
         known.unwrap_or_else(|| Arc::new(self.xaes.derive(first_half)))
     }
 

@@ -159,6 +159,9 @@ impl Cryptor {
 
 impl fmt::Debug for Cryptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cryptor").field("mode", &self.mode).field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("Cryptor")
+            .field("mode", &self.mode)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }

@@ -45,7 +45,8 @@ impl FieldSelection {
                     .help("use the field's stable name, as `pii_fields()` lists it")
             };
             let field = model.field(name).filter(|field| field.is_sealed()).ok_or_else(unknown)?;
-            let forbidden = matches!(field.holds(), Holds::Value(_) | Holds::Values(_)) && !field.mode().can_open();
+            let forbidden =
+                matches!(field.holds(), Holds::Value(_) | Holds::Values(_)) && !field.mode().can_open();
             if forbidden {
                 return Err(cannot_decrypt().field(model.name(), name));
             }
@@ -124,7 +125,13 @@ impl Cryptor {
                             Change::Accept
                         }
                         Cell::Legacy(_) => {
-                            self.note_event(&mut events, Operation::Open, &place, None, Some(ErrorKind::NotEncrypted));
+                            self.note_event(
+                                &mut events,
+                                Operation::Open,
+                                &place,
+                                None,
+                                Some(ErrorKind::NotEncrypted),
+                            );
                             row.fail(place.locate(not_encrypted()));
                             Change::Keep
                         }
@@ -208,7 +215,9 @@ impl Row {
 fn wants(fields: &FieldSelection, path: &[PathStep<'_>]) -> bool {
     match (fields, path.first()) {
         (FieldSelection::All, _) => true,
-        (FieldSelection::Only(names), Some(PathStep::Field(field))) => names.iter().any(|name| name == field.name()),
+        (FieldSelection::Only(names), Some(PathStep::Field(field))) => {
+            names.iter().any(|name| name == field.name())
+        }
         _ => false,
     }
 }

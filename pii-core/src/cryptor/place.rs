@@ -94,7 +94,12 @@ impl RowPlaces {
     }
 
     /// The place of a slot of this row.
-    pub(crate) fn place<'a>(&'a self, row: usize, walk: &'a Walk<'a>, slot: &Slot<'a>) -> Option<ValuePlace<'a>> {
+    pub(crate) fn place<'a>(
+        &'a self,
+        row: usize,
+        walk: &'a Walk<'a>,
+        slot: &Slot<'a>,
+    ) -> Option<ValuePlace<'a>> {
         let place = self.rows.get(row)?;
         Some(ValuePlace {
             model: place.model,
@@ -111,7 +116,8 @@ impl RowPlaces {
     #[cfg(test)]
     pub(crate) fn of(model: &'static ModelSpec, context: EncryptionContext, row: Vec<u8>) -> Self {
         let bytes = [context.canonical_bytes(), &row].concat();
-        let place = RowPlace { model, context: 0, tail: 0..bytes.len(), id: bytes.len() - row.len()..bytes.len() };
+        let place =
+            RowPlace { model, context: 0, tail: 0..bytes.len(), id: bytes.len() - row.len()..bytes.len() };
         Self { rows: vec![place], contexts: vec![Arc::new(context)], bytes, ..Self::default() }
     }
 }
@@ -204,7 +210,14 @@ impl<'a> ValuePlace<'a> {
             PathStep::Key(key) => Step::Key(key),
             PathStep::Element => Step::Element,
         });
-        write_head(out, key_id, self.field.level().number(), self.type_code.number(), self.model.name(), steps);
+        write_head(
+            out,
+            key_id,
+            self.field.level().number(),
+            self.type_code.number(),
+            self.model.name(),
+            steps,
+        );
     }
 
     /// The rest of the associated data: context and row id.

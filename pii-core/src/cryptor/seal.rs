@@ -149,7 +149,9 @@ impl Cryptor {
                 let plan = self.plan(&place, slot.cell).map_err(|error| place.locate(error))?;
                 match (&plan, slot.cell) {
                     (Plan::Seal(plain), _) => to_seal.push(SealItem { place, plaintext: plain.expose() }),
-                    (Plan::WriteBack(text), cell) if !cell.is_stamped() => to_verify.push(OpenItem { place, text }),
+                    (Plan::WriteBack(text), cell) if !cell.is_stamped() => {
+                        to_verify.push(OpenItem { place, text })
+                    }
                     _ => {}
                 }
                 if self.is_audited() && matches!(slot.cell, Cell::Legacy(_)) {
@@ -212,10 +214,13 @@ impl Cryptor {
     /// As [`Cryptor::seal_texts`]; the models are unchanged then.
     pub async fn seal<M: PiiModel>(&self, models: &mut [M]) -> Result<()> {
         let rows = self.seal_texts(models.iter()).await?;
-        if rows.iter().any(|row| row.0.as_slice().iter().any(|text| matches!(text, StoredText::Plaintext(_)))) {
+        if rows.iter().any(|row| row.0.as_slice().iter().any(|text| matches!(text, StoredText::Plaintext(_))))
+        {
             return Err(Error::new(ErrorKind::State)
                 .model(M::MODEL.name())
-                .message("a field with the policy `prepare` is stored as plaintext, which `seal` cannot express")
+                .message(
+                    "a field with the policy `prepare` is stored as plaintext, which `seal` cannot express",
+                )
                 .help("use a table of this library, or the policy `accept_and_seal`"));
         }
         let mut places = RowPlaces::default();
@@ -225,7 +230,10 @@ impl Cryptor {
             let stamps: Vec<_> = {
                 let mut walk = Walk::default();
                 model.visit(&mut walk);
-                walk.slots().iter().map(|slot| places.place(row, &walk, slot).map(|place| place.stamp())).collect()
+                walk.slots()
+                    .iter()
+                    .map(|slot| places.place(row, &walk, slot).map(|place| place.stamp()))
+                    .collect()
             };
             let mut walk = WalkMut::default();
             model.visit_mut(&mut walk);
@@ -243,10 +251,16 @@ impl Cryptor {
         let field = place.field();
         match cell {
             Cell::Plain(plain) => self.plan_plain(place, plain),
-            Cell::Legacy(text) if field.plaintext() != PlaintextPolicy::Reject => self.plan_plain(place, text),
+            Cell::Legacy(text) if field.plaintext() != PlaintextPolicy::Reject => {
+                self.plan_plain(place, text)
+            }
             Cell::Legacy(_) => Err(not_encrypted()),
             Cell::Sealed { text, place: Some(from) } | Cell::Opened { text, place: Some(from), .. } => {
-                if *from == place.stamp() { Ok(Plan::WriteBack(text)) } else { Err(wrong_place()) }
+                if *from == place.stamp() {
+                    Ok(Plan::WriteBack(text))
+                } else {
+                    Err(wrong_place())
+                }
             }
             Cell::Sealed { text, place: None } | Cell::Opened { text, place: None, .. } => {
                 if field.mode().can_open() && self.mode.can_open() {
@@ -266,17 +280,17 @@ impl Cryptor {
             return Err(Error::new(ErrorKind::Mode).message("Cannot encrypt in ReadOnly mode"));
         }
         if plain.expose().len() > MAX_PLAINTEXT_BYTES {
-            return Err(
-                Error::new(ErrorKind::TooLarge).message(format!("at most {MAX_PLAINTEXT_BYTES} bytes can be sealed"))
-            );
+            return Err(Error::new(ErrorKind::TooLarge)
+                .message(format!("at most {MAX_PLAINTEXT_BYTES} bytes can be sealed")));
         }
         if place.field().plaintext() != PlaintextPolicy::Prepare {
             return Ok(Plan::Seal(plain));
         }
         // an ENC: text in a plaintext column would be taken for a sealed value by every reader
         if plain.expose().starts_with(PREFIX.as_bytes()) {
-            return Err(Error::new(ErrorKind::State)
-                .message("text that begins with `ENC:` cannot be stored as plaintext under the policy `prepare`"));
+            return Err(Error::new(ErrorKind::State).message(
+                "text that begins with `ENC:` cannot be stored as plaintext under the policy `prepare`",
+            ));
         }
         if std::str::from_utf8(plain.expose()).is_err() {
             return Err(wrong_type(place.type_code()));

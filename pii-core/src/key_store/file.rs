@@ -110,8 +110,9 @@ impl FileKeyStore {
     }
 
     fn propose(&self, proposal: &KeyRecord) -> Result<KeyRecord> {
-        let record = serde_json::to_vec(&RecordFile::from(proposal))
-            .map_err(|_| Error::new(ErrorKind::Malformed).message("the key record cannot be written as JSON"))?;
+        let record = serde_json::to_vec(&RecordFile::from(proposal)).map_err(|_| {
+            Error::new(ErrorKind::Malformed).message("the key record cannot be written as JSON")
+        })?;
         let own = self.folder.join(format!("{}.json", proposal.key_id));
         self.publish(&own, &record).map_err(|error| self.unavailable(error))?;
         let election = self.folder.join(format!("slot-{}-{:08x}", proposal.slot.digest(), proposal.epoch));
@@ -205,7 +206,8 @@ impl RecordFile {
             return None;
         }
         let state = KeyState::from_name(&self.state)?;
-        let copies: Vec<WrappedKey> = self.copies.into_iter().map(CopyFile::into_copy).collect::<Option<_>>()?;
+        let copies: Vec<WrappedKey> =
+            self.copies.into_iter().map(CopyFile::into_copy).collect::<Option<_>>()?;
         let fits = match state {
             KeyState::Destroyed => copies.is_empty(),
             KeyState::Active | KeyState::DecryptOnly => (1..=8).contains(&copies.len()),

@@ -121,7 +121,11 @@ fn check_permissions(path: &Path, metadata: &fs::Metadata) -> Result<()> {
     let mode = metadata.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(Error::new(ErrorKind::Configuration)
-            .message(format!("the key file `{}` may be used by others (mode {:04o})", path.display(), mode & 0o7777))
+            .message(format!(
+                "the key file `{}` may be used by others (mode {:04o})",
+                path.display(),
+                mode & 0o7777
+            ))
             .help(format!("run `chmod 600 {}`", path.display())));
     }
     Ok(())
@@ -166,11 +170,16 @@ fn parse(text: &str) -> Result<(Vec<KeyEncryptionKey>, usize), String> {
                 }
                 keys.push(key);
             }
-            _ => return Err(format!("line {number} is neither a comment, nor `primary ID`, nor `key ID BASE64`")),
+            _ => {
+                return Err(format!(
+                    "line {number} is neither a comment, nor `primary ID`, nor `key ID BASE64`"
+                ));
+            }
         }
     }
     let primary = primary.ok_or("it names no primary key")?;
-    let index = keys.iter().position(|key| key.id() == primary).ok_or("the primary key is not among its keys")?;
+    let index =
+        keys.iter().position(|key| key.id() == primary).ok_or("the primary key is not among its keys")?;
     Ok((keys, index))
 }
 
@@ -199,7 +208,9 @@ pub(super) fn create(path: &Path, keys: &[KeyEncryptionKey], primary: usize) -> 
         text.push_str(&format!("key {} ", key.id()));
         let mut base64 = Zeroizing::new([0; 44]);
         if let Ok(length) = STANDARD.encode_slice(key.key.expose_bytes(), &mut *base64) {
-            text.push_str(base64.get(..length).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default());
+            text.push_str(
+                base64.get(..length).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default(),
+            );
         }
         text.push('\n');
     }
@@ -245,7 +256,10 @@ mod tests {
     fn what_is_written_is_read() {
         let keys = [KeyEncryptionKey::generate().unwrap(), KeyEncryptionKey::generate().unwrap()];
         let (read, primary) = parse(&text_of(&keys)).unwrap();
-        assert_eq!(read.iter().map(KeyEncryptionKey::id).collect::<Vec<_>>(), keys.each_ref().map(KeyEncryptionKey::id));
+        assert_eq!(
+            read.iter().map(KeyEncryptionKey::id).collect::<Vec<_>>(),
+            keys.each_ref().map(KeyEncryptionKey::id)
+        );
         assert_eq!(primary, 0);
     }
 

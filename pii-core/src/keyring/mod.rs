@@ -10,9 +10,9 @@ use futures_core::future::BoxFuture;
 
 pub(crate) use key_file::sync_folder_of;
 pub use local::LocalKeyring;
+pub use test::TestKeyring;
 #[cfg(test)]
 pub(crate) use {key_file::KeyEncryptionKey, local::unwrap_with};
-pub use test::TestKeyring;
 
 use crate::{
     context::EncryptionContext,

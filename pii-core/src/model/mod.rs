@@ -7,7 +7,8 @@ mod walk;
 
 pub use field::PiiField;
 pub use spec::{
-    ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiFieldInfo, PlaintextPolicy, RowBinding, TypeCode,
+    ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiFieldInfo, PlaintextPolicy,
+    RowBinding, TypeCode,
 };
 pub(crate) use walk::{PathStep, Slot};
 pub use walk::{Walk, WalkMut};

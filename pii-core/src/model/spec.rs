@@ -494,9 +494,15 @@ pub struct PiiFieldInfo {
 
 impl PiiFieldInfo {
     pub(crate) fn of(model: &ModelSpec) -> Vec<Self> {
-        fn collect(prefix: &str, fields: &'static [FieldSpec], binding: RowBinding, out: &mut Vec<PiiFieldInfo>) {
+        fn collect(
+            prefix: &str,
+            fields: &'static [FieldSpec],
+            binding: RowBinding,
+            out: &mut Vec<PiiFieldInfo>,
+        ) {
             for spec in fields {
-                let path = if prefix.is_empty() { spec.name.to_owned() } else { format!("{prefix}.{}", spec.name) };
+                let path =
+                    if prefix.is_empty() { spec.name.to_owned() } else { format!("{prefix}.{}", spec.name) };
                 match spec.holds.nested() {
                     Some(nested) => collect(&path, nested, binding, out),
                     None if spec.is_personal() => out.push(PiiFieldInfo { path, spec, binding }),

@@ -14,9 +14,7 @@ use std::{
 
 use futures_core::future::BoxFuture;
 
-use crate::{
-    DataKey, Error, ErrorKind, GeneratedKey, KeyBinding, Keyring, Result, WrappedKey,
-};
+use crate::{DataKey, Error, ErrorKind, GeneratedKey, KeyBinding, Keyring, Result, WrappedKey};
 
 /// A keyring that takes its time, like a key service over a network. It needs no runtime.
 #[derive(Debug)]
@@ -95,7 +93,11 @@ pub struct FailingKeyring<K> {
 
 impl<K> Clone for FailingKeyring<K> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), failure: Arc::clone(&self.failure), calls: Arc::clone(&self.calls) }
+        Self {
+            inner: Arc::clone(&self.inner),
+            failure: Arc::clone(&self.failure),
+            calls: Arc::clone(&self.calls),
+        }
     }
 }
 

@@ -62,7 +62,9 @@ impl Cell {
     /// Adds the plaintext to a sealed value.
     pub(crate) fn open(&mut self, at: Place, plain: SecretBytes) {
         *self = match self.take() {
-            Self::Sealed { text, .. } | Self::Opened { text, .. } => Self::Opened { text, place: Some(at), plain },
+            Self::Sealed { text, .. } | Self::Opened { text, .. } => {
+                Self::Opened { text, place: Some(at), plain }
+            }
             other => other,
         };
     }

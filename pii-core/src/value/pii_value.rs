@@ -103,7 +103,8 @@ impl<T: Serialize + DeserializeOwned + 'static> PiiValue for Json<T> {
     }
 
     fn check(bytes: &[u8]) -> bool {
-        std::str::from_utf8(bytes).is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
+        std::str::from_utf8(bytes)
+            .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
     }
 }
 

@@ -94,7 +94,9 @@ struct SealedScope(Arc<HashMap<usize, String>>);
 
 impl SealedScope {
     fn new(walk: &Walk<'_>, texts: impl Iterator<Item = StoredText>) -> Self {
-        Self(Arc::new(walk.slots().iter().map(|slot| address(slot.cell)).zip(texts.map(String::from)).collect()))
+        Self(Arc::new(
+            walk.slots().iter().map(|slot| address(slot.cell)).zip(texts.map(String::from)).collect(),
+        ))
     }
 
     /// Serialises with the texts in place; the scope before is put back, also when `f` panics.

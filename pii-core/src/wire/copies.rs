@@ -53,7 +53,9 @@ impl Purpose {
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Seal, Self::Index, Self::Drop, Self::Subject].into_iter().find(|purpose| purpose.name() == name)
+        [Self::Seal, Self::Index, Self::Drop, Self::Subject]
+            .into_iter()
+            .find(|purpose| purpose.name() == name)
     }
 }
 
@@ -132,7 +134,10 @@ impl CopiesBlock {
         Ok(Self { purpose, epoch, copies })
     }
 
-    fn walk(block: &[u8], mut each: impl FnMut(Provider, &str, &[u8]) -> Option<()>) -> Option<(Purpose, u32)> {
+    fn walk(
+        block: &[u8],
+        mut each: impl FnMut(Provider, &str, &[u8]) -> Option<()>,
+    ) -> Option<(Purpose, u32)> {
         let mut reader = Reader(block);
         let purpose = Purpose::from_byte(reader.u8()?).filter(|purpose| *purpose != Purpose::Index)?;
         let epoch = reader.u32()?;

@@ -9,8 +9,8 @@ pub(crate) mod copies;
 pub(crate) mod encode;
 pub(crate) mod header;
 
-pub(crate) use ciphertext::{MAX_PLAINTEXT_BYTES, decode as decode_text, encode as encode_text};
 pub use ciphertext::{Ciphertext, FormatError};
+pub(crate) use ciphertext::{MAX_PLAINTEXT_BYTES, decode as decode_text, encode as encode_text};
 pub use copies::{Provider, Purpose, WrappedKey};
 pub(crate) use header::Parts;
 pub use header::{KeyId, Layout};

@@ -199,7 +199,10 @@ mod tests {
 
     use super::*;
 
-    fn fetch(calls: &Arc<AtomicU32>, result: Result<u32>) -> impl FnOnce() -> BoxFuture<'static, Result<u32>> {
+    fn fetch(
+        calls: &Arc<AtomicU32>,
+        result: Result<u32>,
+    ) -> impl FnOnce() -> BoxFuture<'static, Result<u32>> {
         let calls = Arc::clone(calls);
         move || {
             calls.fetch_add(1, Ordering::SeqCst);

@@ -22,11 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     key_store::{KeyRecord, KeySlot, KeyState, KeyStore},
     keyring::{KeyBinding, Keyring},
-    wire::{
-        KeyId, Layout, Purpose, WrappedKey,
-        copies::CopiesBlock,
-        header,
-    },
+    wire::{KeyId, Layout, Purpose, WrappedKey, copies::CopiesBlock, header},
 };
 
 /// The key that seals new values of a slot, with the header that they get.
@@ -59,7 +55,8 @@ impl KeyService {
         store: Option<Arc<dyn KeyStore>>,
         limits: CacheLimits,
     ) -> Self {
-        let source = KeySource { keyrings, store, generated: AtomicU64::new(0), unwrapped: AtomicU64::new(0) };
+        let source =
+            KeySource { keyrings, store, generated: AtomicU64::new(0), unwrapped: AtomicU64::new(0) };
         Self {
             source: Arc::new(source),
             active: Arc::new(Cache::new(limits.clone())),
@@ -92,7 +89,12 @@ impl KeyService {
     }
 
     /// The key for opening values.
-    pub(crate) async fn opening(&self, request: KeyRequest, messages: u64, bytes: u64) -> Result<Arc<SealingKey>> {
+    pub(crate) async fn opening(
+        &self,
+        request: KeyRequest,
+        messages: u64,
+        bytes: u64,
+    ) -> Result<Arc<SealingKey>> {
         let source = Arc::clone(&self.source);
         let wanted = request.clone();
         let fetch = move || async move { source.opening(&wanted).await }.boxed();
@@ -120,9 +122,9 @@ struct KeySource {
 
 impl KeySource {
     fn keyring(&self, name: &str) -> Result<&Arc<dyn Keyring>> {
-        self.keyrings
-            .get(name)
-            .ok_or_else(|| Error::new(ErrorKind::Configuration).message(format!("there is no keyring `{name}`")))
+        self.keyrings.get(name).ok_or_else(|| {
+            Error::new(ErrorKind::Configuration).message(format!("there is no keyring `{name}`"))
+        })
     }
 
     async fn active(&self, slot: &KeySlot) -> Result<ActiveKey> {
@@ -221,7 +223,8 @@ impl KeySource {
         let is_wanted = move |data_key: &DataKey| data_key.id() == key_id;
         self.unwrapped.fetch_add(1, Ordering::Relaxed);
         let keyring = self.keyring(&slot.keyring)?;
-        let data_key = keyring.unwrap(copies, &binding, &is_wanted).await.map_err(|error| error.key(key_id))?;
+        let data_key =
+            keyring.unwrap(copies, &binding, &is_wanted).await.map_err(|error| error.key(key_id))?;
         // the key id commits to the key: a keyring that forgot to ask is caught here
         if is_wanted(&data_key) { Ok(data_key) } else { Err(Error::new(ErrorKind::Integrity).key(key_id)) }
     }
@@ -237,7 +240,8 @@ impl KeySource {
 }
 
 fn bad_copies(what: &str) -> Error {
-    Error::new(ErrorKind::Configuration).message(format!("the keyring gave wrapped copies that cannot be stored: {what}"))
+    Error::new(ErrorKind::Configuration)
+        .message(format!("the keyring gave wrapped copies that cannot be stored: {what}"))
 }
 
 fn erased(key_id: KeyId) -> Error {
@@ -252,9 +256,9 @@ fn wrong_context(expected: &EncryptionContext) -> Error {
 fn unknown_key(key_id: KeyId, has_store: bool) -> Error {
     let error = Error::new(ErrorKind::KeyMissing).key(key_id);
     if has_store {
-        error
-            .message("the key store has no record of the data key")
-            .help("restore the key store from a backup, or check that this is the store the value was written with")
+        error.message("the key store has no record of the data key").help(
+            "restore the key store from a backup, or check that this is the store the value was written with",
+        )
     } else {
         error
             .message("the value's data key is in a key store, and this cryptor has none")

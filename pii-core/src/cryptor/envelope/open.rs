@@ -38,7 +38,8 @@ pub(super) async fn open(keys: &KeyService, batch: &[OpenItem<'_>]) -> Result<Ve
     for group in &groups.groups {
         fetches.push(opener(keys, request(keys, &group.sample), group.messages, group.bytes));
     }
-    let mut openers: Vec<Result<Opener<'_>>> = stream::iter(fetches).buffered(CONCURRENT_UNWRAPS).collect().await;
+    let mut openers: Vec<Result<Opener<'_>>> =
+        stream::iter(fetches).buffered(CONCURRENT_UNWRAPS).collect().await;
     // from here on nothing waits
     let mut scratch = Scratch::default();
     let opened = batch.iter().zip(group_of).map(|(item, group)| match openers.get_mut(group) {

@@ -90,7 +90,8 @@ pub(super) fn check_level(place: &ValuePlace<'_>) -> Result<()> {
     match place.field().level() {
         Level::Two => Ok(()),
         Level::One | Level::Three => Err(place.locate(
-            Error::new(ErrorKind::Configuration).message("this release seals and opens values of level 2 only"),
+            Error::new(ErrorKind::Configuration)
+                .message("this release seals and opens values of level 2 only"),
         )),
     }
 }
