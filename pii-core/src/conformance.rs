@@ -178,6 +178,12 @@ impl BuiltPlace {
                 _ => |_| true,
             },
         }));
+        let is_padded = place.type_code & 0x80 != 0;
+        match place.type_code & 0x7f {
+            1 | 2 | 6 | 13 => {}
+            3..=14 if !is_padded => {}
+            _ => return Err(refused()),
+        }
         let level = match place.level {
             2 => Level::Two,
             3 => Level::Three,

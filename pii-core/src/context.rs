@@ -101,6 +101,7 @@ impl EncryptionContext {
 
     /// The canonical bytes that are authenticated: see FORMAT.md.
     #[must_use]
+    #[inline]
     pub fn canonical_bytes(&self) -> &[u8] {
         &self.encoded
     }
@@ -214,17 +215,20 @@ pub struct ContextWriter {
 
 impl ContextWriter {
     /// Adds a pair.
+    #[inline]
     pub fn pair<V: ContextValue + ?Sized>(&mut self, name: &'static str, value: &V) {
         value.write_context(&mut ContextText(&mut self.text));
         self.pairs.push((name, self.text.len()));
     }
 
+    #[inline]
     pub(crate) fn clear(&mut self) {
         self.pairs.clear();
         self.text.clear();
     }
 
     /// Equal to that of another row exactly if the rows have the same context.
+    #[inline]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.text == other.text && self.pairs == other.pairs
     }

@@ -40,29 +40,34 @@ const UUID: u8 = 4;
 
 impl RowWriter {
     /// Adds a text part.
+    #[inline]
     pub fn text(&mut self, text: &str) {
         self.part(TEXT);
         put_lp(&mut self.bytes, text.as_bytes());
     }
 
     /// Adds a part of bytes.
+    #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.part(BYTES);
         put_lp(&mut self.bytes, bytes);
     }
 
     /// Adds an integer part.
+    #[inline]
     pub fn integer(&mut self, integer: i128) {
         self.part(INTEGER);
         self.bytes.extend_from_slice(&integer.to_be_bytes());
     }
 
     /// Adds the 16 bytes of a UUID.
+    #[inline]
     pub fn uuid(&mut self, uuid: &[u8; 16]) {
         self.part(UUID);
         self.bytes.extend_from_slice(uuid);
     }
 
+    #[inline]
     fn part(&mut self, kind: u8) {
         match self.parts.checked_add(1) {
             Some(parts) => self.parts = parts,
@@ -71,6 +76,7 @@ impl RowWriter {
         self.bytes.push(kind);
     }
 
+    #[inline]
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.parts = 0;
@@ -78,6 +84,7 @@ impl RowWriter {
     }
 
     /// Appends the canonical form, `00` if nothing was written: an unbound row.
+    #[inline]
     pub(crate) fn finish_into(&self, out: &mut Vec<u8>) -> Result<()> {
         if let Some(message) = self.failed {
             return Err(Error::new(ErrorKind::Configuration).message(message));

@@ -12,6 +12,7 @@ pub struct SecretBytes(Zeroizing<Box<[u8]>>);
 impl SecretBytes {
     /// Copies `bytes` into a block of their own.
     #[must_use]
+    #[inline]
     pub fn copy_from(bytes: &[u8]) -> Self {
         Self(Zeroizing::new(bytes.into()))
     }
@@ -30,6 +31,7 @@ impl SecretBytes {
 
     /// The bytes themselves.
     #[must_use]
+    #[inline]
     pub fn expose(&self) -> &[u8] {
         &self.0
     }

@@ -1,6 +1,6 @@
 """Opens the vectors of a file with decrypt.py: python check_vectors.py tests/vectors/format-v2.json
-Prints id and name of each vector that fails, then the totals. Also has the rules of FORMAT.md that need no key:
-which places there are (sections 7 and 8), and which bytes a type allows (section 8)."""
+Prints id and name of each vector that fails, then the totals. Has those rules of FORMAT.md, too, that need no
+key: which places there are (sections 7 and 8), and which bytes a type allows (section 8)."""
 import collections, contextlib, hmac, json, pathlib, sys  # noqa: E401
 sys.dont_write_bytecode = True  # the next import is to leave no file behind
 from decrypt import InvalidTag, need, open_value  # noqa: E402

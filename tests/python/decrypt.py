@@ -1,8 +1,8 @@
-"""Opens values of wire format version 2; written from FORMAT.md alone, whose sections the comments name.
+"""Opens values of wire format version 2, after FORMAT.md, whose sections the comments name.
 
-open_value(text, place, keys) gives the bytes, or raises ValueError, LookupError or InvalidTag. `place` is that of
-section 20, `keys` what load_keys() in check_vectors.py makes; unwrap() gets data keys out of key records. Steps 1
-and 9 of section 14, the rules for places and types, are in check_vectors.py."""
+open_value(text, place, keys) gives the bytes, or raises ValueError, LookupError or InvalidTag. `place` is
+that of section 20, `keys` what load_keys() in check_vectors.py makes; unwrap() gets data keys out of records.
+Steps 1 and 9 of section 14, the rules for places and types, are in check_vectors.py."""
 import base64, collections, contextlib, hmac  # noqa: E401
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import aead, algorithms

@@ -54,6 +54,7 @@ pub(crate) struct Refused;
 
 impl DerivedKey {
     /// Encrypts in place and gives the tag.
+    #[inline]
     pub(crate) fn seal(
         &self,
         second_half: &[u8; HALF_NONCE],
@@ -67,6 +68,7 @@ impl DerivedKey {
     }
 
     /// Decrypts in place; on a wrong tag nothing of the plaintext is left in `bytes`.
+    #[inline]
     pub(crate) fn open(
         &self,
         second_half: &[u8; HALF_NONCE],
@@ -81,6 +83,7 @@ impl DerivedKey {
 }
 
 /// The two halves of a nonce.
+#[inline]
 pub(crate) fn halves(nonce: &[u8; 2 * HALF_NONCE]) -> (&[u8; HALF_NONCE], &[u8; HALF_NONCE]) {
     const EMPTY: &[u8; HALF_NONCE] = &[0; HALF_NONCE];
     // always 12 + 12; the fallbacks only spare the type checker a panic
@@ -97,6 +100,7 @@ mod tests {
 
     use super::*;
 
+    #[inline]
     fn seal(key: &[u8; 32], nonce: &[u8; 24], plaintext: &[u8], aad: &[u8]) -> Vec<u8> {
         let (first, second) = halves(nonce);
         let mut bytes = plaintext.to_vec();

@@ -94,22 +94,16 @@ impl RowPlaces {
     }
 
     /// The place of a slot of this row.
+    #[inline]
     pub(crate) fn place<'a>(
         &'a self,
         row: usize,
         walk: &'a Walk<'a>,
-        slot: &Slot<'a>,
+        slot: &'a Slot<'a>,
     ) -> Option<ValuePlace<'a>> {
-        let place = self.rows.get(row)?;
-        Some(ValuePlace {
-            model: place.model,
-            context: self.contexts.get(place.context)?,
-            tail: self.bytes.get(place.tail.clone())?,
-            row: self.bytes.get(place.id.clone())?,
-            field: slot.field,
-            type_code: slot.ops.code,
-            path: walk.path(slot),
-        })
+        let row = self.rows.get(row)?;
+        let context = self.contexts.get(row.context)?;
+        Some(ValuePlace { places: self, row, context, walk, slot })
     }
 
     /// One row at a place that no model describes, for the test vectors.
@@ -134,13 +128,11 @@ fn check_scope(context: &EncryptionContext, scope: &EncryptionContext) -> Result
 /// Where one value belongs.
 #[derive(Clone, Copy)]
 pub struct ValuePlace<'a> {
-    model: &'static ModelSpec,
+    places: &'a RowPlaces,
+    row: &'a RowPlace,
     context: &'a Arc<EncryptionContext>,
-    tail: &'a [u8],
-    row: &'a [u8],
-    field: &'static FieldSpec,
-    type_code: TypeCode,
-    path: &'a [PathStep<'a>],
+    walk: &'a Walk<'a>,
+    slot: &'a Slot<'a>,
 }
 
 /// How many different associated data a value may have because of `was`.
@@ -149,24 +141,28 @@ const MAX_ALTERNATIVES: usize = 64;
 impl<'a> ValuePlace<'a> {
     /// The model.
     #[must_use]
+    #[inline]
     pub fn model(&self) -> &'static ModelSpec {
-        self.model
+        self.row.model
     }
 
     /// The innermost field.
     #[must_use]
+    #[inline]
     pub fn field(&self) -> &'static FieldSpec {
-        self.field
+        self.slot.field
     }
 
     /// The type of the plaintext.
     #[must_use]
+    #[inline]
     pub fn type_code(&self) -> TypeCode {
-        self.type_code
+        self.slot.ops.code
     }
 
     /// The encryption context under which the value is sealed or expected to be.
     #[must_use]
+    #[inline]
     pub fn context(&self) -> &'a Arc<EncryptionContext> {
         self.context
     }
@@ -174,7 +170,7 @@ impl<'a> ValuePlace<'a> {
     /// The row's id as a person reads it, or `None` where values are not bound to rows.
     #[must_use]
     pub fn row(&self) -> Option<String> {
-        row::display(self.row)
+        row::display(self.places.bytes.get(self.row.id.clone()).unwrap_or_default())
     }
 
     /// Stable names from the model to the value, joined by dots; map keys are left out, because
@@ -182,7 +178,7 @@ impl<'a> ValuePlace<'a> {
     #[must_use]
     pub fn field_path(&self) -> String {
         let mut out = String::new();
-        for step in self.path {
+        for step in self.path() {
             match step {
                 PathStep::Field(field) => {
                     if !out.is_empty() {
@@ -200,12 +196,13 @@ impl<'a> ValuePlace<'a> {
     pub fn write_associated_data(&self, key_id: KeyId, out: &mut Vec<u8>) {
         out.clear();
         self.write_head(key_id, out);
-        out.extend_from_slice(self.tail);
+        out.extend_from_slice(self.tail());
     }
 
     /// The part of the associated data that all values of a field share under one data key.
+    #[inline]
     pub(crate) fn write_head(&self, key_id: KeyId, out: &mut Vec<u8>) {
-        let steps = self.path.iter().map(|step| match *step {
+        let steps = self.path().iter().map(|step| match *step {
             PathStep::Field(field) => Step::Field(field.name()),
             PathStep::Key(key) => Step::Key(key),
             PathStep::Element => Step::Element,
@@ -213,23 +210,30 @@ impl<'a> ValuePlace<'a> {
         write_head(
             out,
             key_id,
-            self.field.level().number(),
-            self.type_code.number(),
-            self.model.name(),
+            self.field().level().number(),
+            self.type_code().number(),
+            self.model().name(),
             steps,
         );
     }
 
     /// The rest of the associated data: context and row id.
+    #[inline]
     pub(crate) fn tail(&self) -> &'a [u8] {
-        self.tail
+        self.places.bytes.get(self.row.tail.clone()).unwrap_or_default()
+    }
+
+    #[inline]
+    fn path(&self) -> &'a [PathStep<'a>] {
+        self.walk.path(self.slot)
     }
 
     /// Whether another place has the same head: a plain field, neither nested nor in a collection.
+    #[inline]
     pub(crate) fn shares_head_with(&self, other: &ValuePlace<'_>) -> bool {
-        let is_plain_field = |place: &ValuePlace<'_>| place.path.len() == 1;
-        std::ptr::eq(self.field, other.field)
-            && std::ptr::eq(self.model, other.model)
+        let is_plain_field = |place: &ValuePlace<'_>| place.path().len() == 1;
+        std::ptr::eq(self.field(), other.field())
+            && std::ptr::eq(self.model(), other.model())
             && is_plain_field(self)
             && is_plain_field(other)
     }
@@ -238,11 +242,11 @@ impl<'a> ValuePlace<'a> {
     /// earlier names of the model or of fields.
     #[must_use]
     pub fn alternatives(&self) -> usize {
-        let fields = self.path.iter().map(|step| match step {
+        let fields = self.path().iter().map(|step| match step {
             PathStep::Field(field) => 1 + field.was().len(),
             PathStep::Key(_) | PathStep::Element => 1,
         });
-        fields.fold(1 + self.model.was().len(), usize::saturating_mul).min(MAX_ALTERNATIVES)
+        fields.fold(1 + self.model().was().len(), usize::saturating_mul).min(MAX_ALTERNATIVES)
     }
 
     /// As [`ValuePlace::write_associated_data`], for an alternative from 0 (today's names) up.
@@ -253,9 +257,9 @@ impl<'a> ValuePlace<'a> {
             rest /= was.len() + 1;
             index.checked_sub(1).and_then(|index| was.get(index).copied()).unwrap_or(now)
         };
-        let model = choose(self.model.name(), self.model.was());
+        let model = choose(self.model().name(), self.model().was());
         let steps: Vec<Step<'_>> = self
-            .path
+            .path()
             .iter()
             .map(|step| match *step {
                 PathStep::Field(field) => Step::Field(choose(field.name(), field.was())),
@@ -264,32 +268,33 @@ impl<'a> ValuePlace<'a> {
             })
             .collect();
         out.clear();
-        let (level, type_code) = (self.field.level().number(), self.type_code.number());
+        let (level, type_code) = (self.field().level().number(), self.type_code().number());
         write_head(out, key_id, level, type_code, model, steps.into_iter());
-        out.extend_from_slice(self.tail);
+        out.extend_from_slice(self.tail());
     }
 
     /// The hash that tells this place from others for the time of this process.
+    #[inline]
     pub(crate) fn stamp(&self) -> Place {
         static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::default);
         let mut hasher = KEYS.build_hasher();
-        hasher.write_u8(self.type_code.number());
-        hasher.write_u8(self.field.level().number());
-        self.model.name().hash(&mut hasher);
-        for step in self.path {
+        hasher.write_u8(self.type_code().number());
+        hasher.write_u8(self.field().level().number());
+        self.model().name().hash(&mut hasher);
+        for step in self.path() {
             match *step {
                 PathStep::Field(field) => field.name().hash(&mut hasher),
                 PathStep::Key(key) => (1_u8, key).hash(&mut hasher),
                 PathStep::Element => hasher.write_u8(2),
             }
         }
-        self.tail.hash(&mut hasher);
+        self.tail().hash(&mut hasher);
         Place(hasher.finish())
     }
 
     /// Names model, field and row in an error.
     pub(crate) fn locate(&self, error: Error) -> Error {
-        let error = error.field(self.model.name(), &self.field_path());
+        let error = error.field(self.model().name(), &self.field_path());
         match self.row() {
             Some(row) => error.row(row),
             None => error,

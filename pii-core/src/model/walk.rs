@@ -19,7 +19,7 @@ pub(crate) struct Slot<'a> {
     pub(crate) ops: &'static TypeOps,
     /// the innermost field: mode, level and policy are its
     pub(crate) field: &'static FieldSpec,
-    path: Range<usize>,
+    path: Range<u32>,
 }
 
 /// Collects the values of one or many models.
@@ -49,6 +49,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes into a field.
+    #[inline]
     pub fn field(&mut self, spec: &'static FieldSpec, visit: impl FnOnce(&mut Self)) {
         self.within(PathStep::Field(spec), visit);
     }
@@ -63,6 +64,7 @@ impl<'a> Walk<'a> {
         self.within(PathStep::Element, visit);
     }
 
+    #[inline]
     fn within(&mut self, step: PathStep<'a>, visit: impl FnOnce(&mut Self)) {
         if self.counted.is_some() {
             return visit(self);
@@ -72,6 +74,7 @@ impl<'a> Walk<'a> {
         self.stack.pop();
     }
 
+    #[inline]
     pub(crate) fn value(&mut self, cell: &'a Cell, ops: &'static TypeOps) {
         if let Some(counted) = &mut self.counted {
             *counted += 1;
@@ -83,17 +86,19 @@ impl<'a> Walk<'a> {
             PathStep::Key(_) | PathStep::Element => None,
         });
         let Some(field) = innermost else { return };
-        let start = self.steps.len();
+        let start = offset(self.steps.len());
         self.steps.extend_from_slice(&self.stack);
-        self.slots.push(Slot { cell, ops, field, path: start..self.steps.len() });
+        self.slots.push(Slot { cell, ops, field, path: start..offset(self.steps.len()) });
     }
 
+    #[inline]
     pub(crate) fn slots(&self) -> &[Slot<'a>] {
         &self.slots
     }
 
+    #[inline]
     pub(crate) fn path(&self, slot: &Slot<'a>) -> &[PathStep<'a>] {
-        self.steps.get(slot.path.clone()).unwrap_or_default()
+        self.steps.get(slot.path.start as usize..slot.path.end as usize).unwrap_or_default()
     }
 }
 
@@ -101,4 +106,9 @@ impl<'a> Walk<'a> {
 #[derive(Default)]
 pub struct WalkMut<'a> {
     pub(crate) cells: Vec<&'a mut Cell>,
+}
+
+/// A batch of 2^32 path steps would fill the memory long before; saturated, it would find no path.
+fn offset(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -34,6 +34,7 @@ impl Cell {
         }
     }
 
+    #[inline]
     pub(crate) fn sealed_text(&self) -> Option<&Ciphertext> {
         match self {
             Self::Sealed { text, .. } | Self::Opened { text, .. } => Some(text),
@@ -41,6 +42,7 @@ impl Cell {
         }
     }
 
+    #[inline]
     pub(crate) fn plain(&self) -> Option<&SecretBytes> {
         match self {
             Self::Plain(plain) | Self::Opened { plain, .. } => Some(plain),
@@ -49,17 +51,20 @@ impl Cell {
     }
 
     /// Notes where the value was loaded from.
+    #[inline]
     pub(crate) fn stamp(&mut self, at: Place) {
         if let Self::Sealed { place, .. } | Self::Opened { place, .. } = self {
             *place = Some(at);
         }
     }
 
+    #[inline]
     pub(crate) fn is_stamped(&self) -> bool {
         matches!(self, Self::Sealed { place: Some(_), .. } | Self::Opened { place: Some(_), .. })
     }
 
     /// Adds the plaintext to a sealed value.
+    #[inline]
     pub(crate) fn open(&mut self, at: Place, plain: SecretBytes) {
         *self = match self.take() {
             Self::Sealed { text, .. } | Self::Opened { text, .. } => {
@@ -85,6 +90,7 @@ impl Cell {
         };
     }
 
+    #[inline]
     fn take(&mut self) -> Self {
         std::mem::replace(self, Self::Malformed(FormatError::Malformed))
     }

@@ -82,6 +82,7 @@ impl Ciphertext {
 
     /// The text.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -108,12 +109,14 @@ impl Ciphertext {
     /// The first 28 characters: `ENC:` and what all values under one data key and layout share.
     /// Stale values are found by it (`LIKE 'ENC:...%'`) without opening any.
     #[must_use]
+    #[inline]
     pub fn key_prefix(&self) -> &str {
         self.0.get(..PREFIX.len() + 24).unwrap_or(&self.0)
     }
 
     /// The part of the text that says where the data key is: the same for all values under one
     /// data key and layout, give or take the leading bytes of the nonce.
+    #[inline]
     pub(crate) fn head(&self) -> &str {
         let base64 = self.0.get(PREFIX.len()..).unwrap_or_default();
         // the third character begins with the low half of the layout byte
@@ -140,6 +143,7 @@ impl Ciphertext {
 }
 
 /// Decodes the base64 after the prefix into `buffer`, canonical text only.
+#[inline]
 pub(crate) fn decode<'b>(text: &str, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], FormatError> {
     let base64 = text.strip_prefix(PREFIX).ok_or(FormatError::NotEncrypted)?;
     if text.len() > MAX_TEXT_BYTES {
@@ -151,6 +155,7 @@ pub(crate) fn decode<'b>(text: &str, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]
 }
 
 /// `ENC:` and the base64 of `bytes`, in one allocation of the exact size.
+#[inline]
 pub(crate) fn encode(bytes: &[u8]) -> Ciphertext {
     let mut text = String::with_capacity(PREFIX.len() + bytes.len().div_ceil(3) * 4);
     text.push_str(PREFIX);

@@ -3,11 +3,13 @@
 //! Lengths saturate instead of wrapping: every caller limits what it encodes to far less, and a
 //! saturated length can't be mistaken for that of other bytes.
 
+#[inline]
 pub(crate) fn put_u16(out: &mut Vec<u8>, number: usize) {
     out.extend_from_slice(&u16::try_from(number).unwrap_or(u16::MAX).to_be_bytes());
 }
 
 /// `lp`: u32be length, then the bytes.
+#[inline]
 pub(crate) fn put_lp(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     out.extend_from_slice(bytes);
@@ -23,12 +25,14 @@ pub(crate) fn put_lp16(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(crate) fn u8(&mut self) -> Option<u8> {
         let (&byte, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(byte)
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (&array, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
@@ -39,12 +43,14 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(bytes)
     }
 
+    #[inline]
     pub(crate) fn lp16(&mut self) -> Option<&'a [u8]> {
         let length = self.array().map(u16::from_be_bytes)?;
         self.bytes(usize::from(length))

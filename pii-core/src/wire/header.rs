@@ -46,6 +46,7 @@ impl KeyId {
 
     /// Reads 32 lower-case hex digits.
     #[must_use]
+    #[inline]
     pub fn parse(text: &str) -> Option<Self> {
         unhex(text).map(Self)
     }
@@ -87,6 +88,7 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    #[inline]
     pub(crate) fn parse(decoded: &'a [u8]) -> Result<Self, FormatError> {
         let mut reader = Reader(decoded);
         if reader.u8().ok_or(FormatError::Malformed)? != VERSION {

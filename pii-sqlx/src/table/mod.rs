@@ -27,7 +27,7 @@ pub use upsert::Upsert;
 use crate::{
     binder::{Binder, Part},
     dialect::Dialect,
-    error::from_sqlx,
+    error::{self, from_sqlx},
     model::SqlModel,
     statement::{Statement, quoted_table},
 };
@@ -76,14 +76,19 @@ pub struct SqlTable<M, DB: Database> {
     model: PhantomData<fn() -> M>,
 }
 
-impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
+/// The bounds stand on the functions: whoever breaks one is told which, and not that there is no `new`.
+impl<M, DB: Database> SqlTable<M, DB> {
     /// The table that the model names: `#[pii(table = "customers")]`. If it names none, the first
     /// statement says so.
     ///
     /// In the name a dot separates a schema from the table: `"crm.customers"`. Names are quoted as they
     /// are written, so that Postgres does not fold them to lower case.
     #[must_use]
-    pub fn new(pool: &Pool<DB>, cryptor: &Cryptor) -> Self {
+    pub fn new(pool: &Pool<DB>, cryptor: &Cryptor) -> Self
+    where
+        M: SqlModel<DB>,
+        DB: Dialect,
+    {
         let nameless = || {
             Error::new(ErrorKind::Configuration)
                 .message("the model names no table")
@@ -94,15 +99,24 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
 
     /// A table of this name, with models that name another one or none.
     #[must_use]
-    pub fn named(pool: &Pool<DB>, cryptor: &Cryptor, name: &str) -> Self {
+    pub fn named(pool: &Pool<DB>, cryptor: &Cryptor, name: &str) -> Self
+    where
+        M: SqlModel<DB>,
+        DB: Dialect,
+    {
         Self::of(pool, cryptor, quoted_table::<DB>(name))
     }
 
-    fn of(pool: &Pool<DB>, cryptor: &Cryptor, name: Result<String>) -> Self {
-        let name = name.map(Arc::from).map_err(|error| error.model(M::MODEL.name()));
+    fn of(pool: &Pool<DB>, cryptor: &Cryptor, name: Result<String>) -> Self
+    where
+        M: PiiModel,
+    {
+        let name = name.map(Arc::from).map_err(error::of::<M>);
         Self { pool: pool.clone(), cryptor: cryptor.clone(), name, model: PhantomData }
     }
+}
 
+impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// Inserts a row. The model keeps its plaintext; the row gets the sealed texts.
     ///
     /// An id that the database makes up is left to it as long as the model has `None` there:

@@ -14,6 +14,7 @@ pub(super) struct Heads<'a> {
 
 impl<'a> Heads<'a> {
     /// Writes the associated data of a value into `out`, replacing it.
+    #[inline]
     pub(super) fn write(&mut self, place: &ValuePlace<'a>, key_id: KeyId, out: &mut Vec<u8>) {
         out.clear();
         // fields come round in the same order for each row

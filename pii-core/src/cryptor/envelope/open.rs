@@ -50,11 +50,15 @@ pub(super) async fn open(keys: &KeyService, batch: &[OpenItem<'_>]) -> Result<Ve
     Ok(opened.collect())
 }
 
-/// What tells groups apart: the head of the text, the context and the keyring.
-type GroupName<'a> = (&'a str, &'a [u8], Option<&'static str>);
+/// What tells groups apart: the head of the text, the keyring and the context.
+type GroupName<'a> = (&'a str, Option<&'static str>, &'a [u8]);
 
 fn name_of<'a>(item: &OpenItem<'a>) -> GroupName<'a> {
-    (item.text.head(), item.place.context().canonical_bytes(), item.place.field().keyring())
+    (item.text.head(), item.place.field().keyring(), item.place.context().canonical_bytes())
+}
+
+fn is_same(a: &GroupName<'_>, b: &GroupName<'_>) -> bool {
+    a.0 == b.0 && a.1 == b.1 && (std::ptr::eq(a.2, b.2) || a.2 == b.2)
 }
 
 #[derive(Default)]
@@ -69,7 +73,7 @@ impl<'a> Groups<'a> {
     fn add(&mut self, item: OpenItem<'a>) -> usize {
         let name = name_of(&item);
         let index = match self.last {
-            Some((last, index)) if last == name => index,
+            Some((last, index)) if is_same(&last, &name) => index,
             _ => *self.known.entry(name).or_insert_with(|| {
                 self.groups.push(Group { sample: item, messages: 0, bytes: 0 });
                 self.groups.len() - 1
