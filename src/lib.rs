@@ -251,8 +251,9 @@ pub use pii_core::{
 // models
 #[doc(inline)]
 pub use pii_core::{
-    ContextPart, ContextText, ContextValue, ContextWriter, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec,
-    PiiField, PiiFieldInfo, PiiModel, PlaintextPolicy, RowBinding, RowId, RowWriter, TypeCode, Walk, WalkMut,
+    ContextPart, ContextText, ContextValue, ContextWriter, FieldRole, FieldSpec, Holds, Level, Mode,
+    ModelSpec, PiiField, PiiFieldInfo, PiiModel, PlaintextPolicy, RowBinding, RowId, RowWriter, TypeCode,
+    Walk, WalkMut,
 };
 #[cfg(feature = "derive")]
 #[doc(inline)]

@@ -77,11 +77,11 @@ pub struct AuditEvent {
     pub operation: Operation,
     /// Stable name of the model.
     pub model: &'static str,
-    /// Stable names from the model to the value.
+    /// Stable names from the model to the value; `*` where a whole row or call was refused.
     pub field: String,
     /// The row's id, unless values are not bound to rows.
     pub row: Option<String>,
-    /// The field's level.
+    /// The field's level; 0 where a whole row or call was refused.
     pub level: u8,
     /// The data key, for values that have one.
     pub key_id: Option<KeyId>,

@@ -768,6 +768,15 @@ async fn every_operation_is_recorded_with_its_actor_before_plaintext_is_handed_o
     assert!(cryptor.open(&mut moved).await.is_err());
     assert!(sink.take().iter().all(|event| event.refused == Some(ErrorKind::Integrity)));
 
+    // refusals of whole rows and calls are recorded too
+    let refused = |event: &pii::AuditEvent| (event.operation, event.refused, event.field.clone());
+    assert!(cryptor.scoped(ctx!(tenant = "globex")).sealed(&ada()).await.is_err());
+    assert_eq!(refused(&sink.take()[0]), (Operation::Seal, Some(ErrorKind::ContextMismatch), "*".into()));
+    assert!(cryptor.limited_to(Mode::WriteOnly).open(&mut [through_storage(&rows[0])]).await.is_err());
+    assert_eq!(refused(&sink.take()[0]), (Operation::Open, Some(ErrorKind::Mode), "*".into()));
+    assert!(cryptor.limited_to(Mode::ReadOnly).seal(&mut [ada()]).await.is_err());
+    assert_eq!(refused(&sink.take()[0]), (Operation::Seal, Some(ErrorKind::Mode), "email".into()));
+
     sink.set_failing(true);
     let mut loaded = [through_storage(&rows[0])];
     assert_eq!(cryptor.open(&mut loaded).await.unwrap_err().kind(), ErrorKind::Audit);

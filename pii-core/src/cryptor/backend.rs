@@ -1,9 +1,11 @@
 //! The one joint between adapters and cryptography: seal a batch, open a batch.
 
+use std::sync::Arc;
+
 use futures_core::future::BoxFuture;
 
 use super::place::ValuePlace;
-use crate::{error::Result, secret::SecretBytes, wire::Ciphertext};
+use crate::{context::EncryptionContext, error::Result, secret::SecretBytes, wire::Ciphertext};
 
 /// What seals and opens values: the envelope implementation of this crate, a client of a remote
 /// service, or an implementation of your own.
@@ -24,6 +26,20 @@ pub trait CryptorBackend: Send + Sync + 'static {
     /// # Errors
     /// As above.
     fn open<'a>(&'a self, batch: &'a [OpenItem<'a>]) -> BoxFuture<'a, Result<Vec<Result<SecretBytes>>>>;
+
+    /// Asks for whatever sealing under these contexts and keyrings will need (`None` is the default
+    /// keyring), so that sealing does not wait later. Does nothing by default.
+    ///
+    /// # Errors
+    /// Key and configuration errors.
+    fn prepare<'a>(
+        &'a self,
+        contexts: &'a [Arc<EncryptionContext>],
+        keyrings: &'a [Option<&'static str>],
+    ) -> BoxFuture<'a, Result<()>> {
+        let _ = (contexts, keyrings);
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Counters since the start, for people and tests.
     fn stats(&self) -> CryptorStats {

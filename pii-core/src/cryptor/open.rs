@@ -84,11 +84,17 @@ impl Cryptor {
     /// field or cryptor in WriteOnly mode, an audit sink that fails. Then nothing was changed.
     pub async fn open_each<M: PiiModel>(&self, models: &mut [M], fields: &FieldSelection) -> Result<Opening> {
         let scope = self.usable_scope()?;
-        fields.check(M::MODEL)?;
+        if let Err(error) = fields.check(M::MODEL) {
+            self.record_refusal(Operation::Open, M::MODEL, &error).await?;
+            return Err(error);
+        }
         if *fields != FieldSelection::Nothing && !self.mode.can_open() {
-            return Err(cannot_decrypt().model(M::MODEL.name()).help("this cryptor was limited to writing"));
+            let error = cannot_decrypt().model(M::MODEL.name()).help("this cryptor was limited to writing");
+            self.record_refusal(Operation::Open, M::MODEL, &error).await?;
+            return Err(error);
         }
         let mut places = RowPlaces::default();
+        let mut events = Vec::new();
         let mut rows = Vec::with_capacity(models.len());
         let mut walk = Walk::default();
         for model in models.iter() {
@@ -98,11 +104,15 @@ impl Cryptor {
                     model.visit(&mut walk);
                     Row { place, slots: start..walk.slots().len(), failed: None }
                 }
-                Err(error) => Row { place: 0, slots: start..start, failed: Some(error) },
+                Err(error) => {
+                    if self.is_audited() {
+                        events.push(self.refusal(Operation::Open, M::MODEL, &error));
+                    }
+                    Row { place: 0, slots: start..start, failed: Some(error) }
+                }
             };
             rows.push(row);
         }
-        let mut events = Vec::new();
         let mut changes = Vec::with_capacity(walk.slots().len());
         let mut to_open: Vec<OpenItem<'_>> = Vec::with_capacity(walk.slots().len());
         let mut opened_slots = Vec::with_capacity(walk.slots().len());

@@ -68,6 +68,11 @@ impl RowPlaces {
         Ok(self.rows.len() - 1)
     }
 
+    /// The different contexts of all rows.
+    pub(crate) fn contexts(&self) -> &[Arc<EncryptionContext>] {
+        &self.contexts
+    }
+
     /// The index of the context that was just written; neighbours mostly share one.
     fn intern_context(&mut self) -> Result<usize> {
         if let Some(previous) = self.rows.last().filter(|_| self.context.is_same(&self.last)) {

@@ -1,6 +1,6 @@
 //! From models to the texts that are stored.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, ops::Range, sync::Arc, time::SystemTime};
 
 use smallvec::SmallVec;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     audit::{AuditEvent, Operation},
     error::{Error, ErrorKind, Result},
-    model::{PiiField, PiiModel, PlaintextPolicy, Walk, WalkMut},
+    model::{ModelSpec, PiiField, PiiModel, PlaintextPolicy, Walk, WalkMut},
     secret::SecretBytes,
     value::{Cell, Sealed, SealedField, wrong_type},
     wire::{Ciphertext, KeyId, MAX_PLAINTEXT_BYTES, PREFIX},
@@ -132,21 +132,40 @@ impl Cryptor {
         let scope = self.usable_scope()?;
         let mut places = RowPlaces::default();
         let mut walk = Walk::default();
-        let mut rows = Vec::new();
-        for model in models {
-            let place = places.add(model, scope)?;
-            let start = walk.slots().len();
-            model.visit(&mut walk);
-            rows.push((place, start..walk.slots().len()));
-        }
+        // no await inside: the caller's iterator need not be `Send`
+        let rows: Result<Vec<(usize, Range<usize>)>> = models
+            .into_iter()
+            .map(|model| {
+                let place = places.add(model, scope)?;
+                let start = walk.slots().len();
+                model.visit(&mut walk);
+                Ok((place, start..walk.slots().len()))
+            })
+            .collect();
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.record_refusal(Operation::Seal, M::MODEL, &error).await?;
+                return Err(error);
+            }
+        };
         let mut plans = Vec::with_capacity(walk.slots().len());
         let mut to_seal: Vec<SealItem<'_>> = Vec::with_capacity(walk.slots().len());
         let mut to_verify: Vec<OpenItem<'_>> = Vec::new();
-        let mut accepted = Vec::new();
+        let mut events = Vec::new();
         for (row, slots) in &rows {
             for slot in walk.slots().get(slots.clone()).unwrap_or_default() {
                 let place = places.place(*row, &walk, slot).ok_or_else(too_few)?;
-                let plan = self.plan(&place, slot.cell).map_err(|error| place.locate(error))?;
+                let plan = match self.plan(&place, slot.cell) {
+                    Ok(plan) => plan,
+                    Err(error) => {
+                        if self.is_audited() {
+                            events.push(self.event(Operation::Seal, &place, None, Some(error.kind())));
+                            self.record(events).await?;
+                        }
+                        return Err(place.locate(error));
+                    }
+                };
                 match (&plan, slot.cell) {
                     (Plan::Seal(plain), _) => to_seal.push(SealItem { place, plaintext: plain.expose() }),
                     (Plan::WriteBack(text), cell) if !cell.is_stamped() => {
@@ -155,7 +174,7 @@ impl Cryptor {
                     _ => {}
                 }
                 if self.is_audited() && matches!(slot.cell, Cell::Legacy(_)) {
-                    accepted.push(self.event(Operation::AcceptPlaintext, &place, None, None));
+                    events.push(self.event(Operation::AcceptPlaintext, &place, None, None));
                 }
                 plans.push(plan);
             }
@@ -170,11 +189,11 @@ impl Cryptor {
             }
         }
         let sealed = if to_seal.is_empty() {
-            self.record(accepted).await?;
+            self.record(events).await?;
             Vec::new()
         } else {
             let sealed = self.backend.seal(&to_seal).await;
-            self.audit_sealed(&to_seal, &sealed, accepted).await?;
+            self.audit_sealed(&to_seal, &sealed, events).await?;
             sealed?
         };
         if sealed.len() != to_seal.len() {
@@ -194,6 +213,32 @@ impl Cryptor {
             texts.push(SealedTexts(row.into_iter()));
         }
         Ok(texts)
+    }
+
+    /// Asks for the keys that sealing these models will need, and seals nothing: for work in chunks,
+    /// which should not wait for keys while it holds a connection. The keys stay within the limits
+    /// of the cache.
+    ///
+    /// # Errors
+    /// Errors of the context, the scope and the keys.
+    pub async fn prepare<'a, M, I>(&self, models: I) -> Result<()>
+    where
+        M: PiiModel + 'a,
+        I: IntoIterator<Item = &'a M>,
+    {
+        let scope = self.usable_scope()?;
+        let mut places = RowPlaces::default();
+        for model in models {
+            places.add(model, scope)?;
+        }
+        let mut keyrings: Vec<Option<&'static str>> = M::pii_fields()
+            .iter()
+            .filter(|field| field.spec.is_sealed() && field.spec.plaintext() != PlaintextPolicy::Prepare)
+            .map(|field| field.spec.keyring())
+            .collect();
+        keyrings.sort_unstable();
+        keyrings.dedup();
+        self.backend.prepare(places.contexts(), &keyrings).await.map_err(|error| error.model(M::MODEL.name()))
     }
 
     /// A view of the model that serialises as it will be stored.
@@ -315,6 +360,29 @@ impl Cryptor {
             events.push(self.event(Operation::Seal, &item.place, key, refused));
         }
         self.record(events).await
+    }
+
+    /// Records that a whole row or call was refused.
+    pub(super) async fn record_refusal(&self, operation: Operation, model: &ModelSpec, error: &Error) -> Result<()> {
+        if self.is_audited() {
+            self.record(vec![self.refusal(operation, model, error)]).await?;
+        }
+        Ok(())
+    }
+
+    /// A refusal that concerns no single value.
+    pub(super) fn refusal(&self, operation: Operation, model: &ModelSpec, error: &Error) -> AuditEvent {
+        AuditEvent {
+            at: SystemTime::now(),
+            access: self.access.as_ref().map(Arc::clone),
+            operation,
+            model: model.name(),
+            field: error.field_name().unwrap_or("*").to_owned(),
+            row: error.row_id().map(str::to_owned),
+            level: 0,
+            key_id: None,
+            refused: Some(error.kind()),
+        }
     }
 
     pub(super) fn event(

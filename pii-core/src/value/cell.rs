@@ -105,6 +105,7 @@ impl PartialEq for Cell {
             (None, None) => match (self, other) {
                 (Self::Sealed { text: a, .. }, Self::Sealed { text: b, .. }) => a == b,
                 (Self::Legacy(a), Self::Legacy(b)) => a.constant_time_eq(b),
+                (Self::Malformed(a), Self::Malformed(b)) => a == b,
                 _ => false,
             },
             _ => false,

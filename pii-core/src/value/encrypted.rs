@@ -232,6 +232,8 @@ impl<T> PartialEq for Encrypted<T> {
     }
 }
 
+impl<T> Eq for Encrypted<T> {}
+
 impl<T> fmt::Display for Encrypted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(FULL)

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -132,7 +133,10 @@ where
     fn fly(self: &Arc<Self>, key: K, fetch: BoxFuture<'static, Result<V>>) -> Flight<V> {
         let cache = Arc::clone(self);
         let landing = async move {
-            let fetched = fetch.await;
+            let fetched = AssertUnwindSafe(fetch).catch_unwind().await.unwrap_or_else(|_| {
+                // a flight that ended by a panic must not strand all later ones
+                Err(Error::new(ErrorKind::KeyUnavailable).message("a keyring or key store panicked"))
+            });
             if let Ok(value) = &fetched {
                 cache.keep(key.clone(), value.clone());
             }
@@ -248,6 +252,14 @@ mod tests {
         }
         assert_eq!(cache.get(1, 1, 1, fetch(&calls, Ok(8))).await.unwrap(), 7);
         assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_the_next_call_recovers() {
+        let (cache, calls) = (cache(CacheLimits::default()), Arc::new(AtomicU32::new(0)));
+        let panics = || async { panic!("a keyring's own fault") }.boxed();
+        assert_eq!(cache.get(1, 1, 1, panics).await.unwrap_err().kind(), ErrorKind::KeyUnavailable);
+        assert_eq!(cache.get(1, 1, 1, fetch(&calls, Ok(7))).await.unwrap(), 7);
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     context::EncryptionContext,
     crypto::{DataKey, SealingKey},
-    cryptor::{CryptorStats, ValuePlace},
+    cryptor::CryptorStats,
     error::{Error, ErrorKind, Result},
     key_store::{KeyRecord, KeySlot, KeyState, KeyStore},
     keyring::{KeyBinding, Keyring},
@@ -64,21 +64,15 @@ impl KeyService {
         }
     }
 
-    /// The slot whose data key a value at this place has.
-    pub(crate) fn slot(&self, place: &ValuePlace<'_>) -> Result<KeySlot> {
-        let name = place.field().keyring().unwrap_or(DEFAULT_KEYRING);
+    /// The slot whose data key a value under this keyring and context has.
+    pub(crate) fn slot(&self, keyring: Option<&str>, context: &Arc<EncryptionContext>) -> Result<KeySlot> {
+        let name = keyring.unwrap_or(DEFAULT_KEYRING);
         let Some((keyring, _)) = self.source.keyrings.get_key_value(name) else {
-            return Err(place.locate(
-                Error::new(ErrorKind::Configuration)
-                    .message(format!("there is no keyring `{name}`"))
-                    .help(format!("add it to the cryptor: `.named_keyring(\"{name}\", ...)`")),
-            ));
+            return Err(Error::new(ErrorKind::Configuration)
+                .message(format!("there is no keyring `{name}`"))
+                .help(format!("add it to the cryptor: `.named_keyring(\"{name}\", ...)`")));
         };
-        Ok(KeySlot {
-            keyring: Arc::clone(keyring),
-            context: Arc::clone(place.context()),
-            purpose: Purpose::Seal,
-        })
+        Ok(KeySlot { keyring: Arc::clone(keyring), context: Arc::clone(context), purpose: Purpose::Seal })
     }
 
     /// The key for sealing `messages` values of `bytes` in all.
@@ -159,6 +153,11 @@ impl KeySource {
                 (Some(data_key).filter(|data_key| data_key.id() == stored.key_id), stored)
             }
         };
+        if record.slot.purpose != slot.purpose {
+            return Err(Error::new(ErrorKind::Integrity)
+                .key(record.key_id)
+                .message("the elected data key is for another purpose"));
+        }
         match record.state {
             KeyState::Active => {}
             KeyState::Destroyed => return Err(erased(record.key_id)),

@@ -18,7 +18,7 @@ use futures_core::future::BoxFuture;
 pub(crate) use keys::KeyService;
 
 use super::backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
-use crate::{error::Result, secret::SecretBytes, wire::Ciphertext};
+use crate::{context::EncryptionContext, error::Result, secret::SecretBytes, wire::Ciphertext};
 
 /// The envelope implementation of the joint.
 pub(crate) struct EnvelopeCryptor {
@@ -55,6 +55,21 @@ impl CryptorBackend for EnvelopeCryptor {
             count(&self.counters.opened, good);
             count(&self.counters.refused, opened.len() - good);
             Ok(opened)
+        })
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        contexts: &'a [Arc<EncryptionContext>],
+        keyrings: &'a [Option<&'static str>],
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for context in contexts {
+                for keyring in keyrings {
+                    self.keys.active(self.keys.slot(*keyring, context)?, 0, 0).await?;
+                }
+            }
+            Ok(())
         })
     }
 

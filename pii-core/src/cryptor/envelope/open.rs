@@ -8,7 +8,7 @@ use zeroize::Zeroize as _;
 use super::{
     heads::Heads,
     keys::{KeyRequest, KeyService},
-    seal::check_level,
+    seal::{check_level, slot_of},
 };
 use crate::{
     crypto::{
@@ -89,7 +89,7 @@ impl<'a> Groups<'a> {
 }
 
 fn request(keys: &KeyService, item: &OpenItem<'_>) -> Result<KeyRequest> {
-    let slot = keys.slot(&item.place)?;
+    let slot = slot_of(keys, &item.place)?;
     let mut buffer = Vec::new();
     let parts = Parts::parse(decode_text(item.text.as_str(), &mut buffer)?)?;
     Ok(KeyRequest { key_id: parts.key_id, slot, copies: parts.copies.map(Arc::from) })

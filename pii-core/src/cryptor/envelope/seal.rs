@@ -72,7 +72,7 @@ impl<'a> Groups<'a> {
         let index = match known {
             Some(index) => index,
             None => {
-                self.groups.push(Group { slot: keys.slot(&item.place)?, messages: 0, bytes: 0 });
+                self.groups.push(Group { slot: slot_of(keys, &item.place)?, messages: 0, bytes: 0 });
                 self.known.insert(name, self.groups.len() - 1);
                 self.groups.len() - 1
             }
@@ -84,6 +84,11 @@ impl<'a> Groups<'a> {
         }
         Ok(index)
     }
+}
+
+/// The slot whose data key a value at this place has.
+pub(super) fn slot_of(keys: &KeyService, place: &ValuePlace<'_>) -> Result<KeySlot> {
+    keys.slot(place.field().keyring(), place.context()).map_err(|error| place.locate(error))
 }
 
 pub(super) fn check_level(place: &ValuePlace<'_>) -> Result<()> {
