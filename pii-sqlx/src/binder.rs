@@ -229,3 +229,67 @@ fn miscounted(model: &ModelSpec, how: &str) -> Error {
         .model(model.name())
         .message(format!("`SqlModel` binds {how} columns than it lists"))
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use pii_core::{EncryptedStr, RowBinding};
+    use sqlx::Sqlite;
+
+    use super::*;
+
+    static MODEL: ModelSpec = ModelSpec::new("thing", &[], RowBinding::Field);
+    static COLUMNS: &[SqlColumn] = &[
+        SqlColumn::new("id", ColumnKind::GeneratedId),
+        SqlColumn::new("name", ColumnKind::Plain),
+        SqlColumn::new("revision", ColumnKind::Version),
+    ];
+
+    fn bound(part: Part, bind: impl FnOnce(&mut Binder<'_, Sqlite>)) -> Result<(String, Bound)> {
+        let mut statement = Statement::new("");
+        let mut binder = Binder::new(&mut statement, &MODEL, COLUMNS, part, None);
+        bind(&mut binder);
+        let bound = binder.finish()?;
+        Ok((statement.sql().to_owned(), bound))
+    }
+
+    fn bind_all(id: Option<i64>) -> impl Fn(&mut Binder<'_, Sqlite>) {
+        move |out| {
+            out.generated_id(&id);
+            out.bind(&"name".to_owned());
+            out.version(&1_i64);
+        }
+    }
+
+    #[test]
+    fn each_part_takes_its_columns() {
+        let (values, _) = bound(Part::Values, bind_all(Some(7))).unwrap();
+        let (without_id, omitted) = bound(Part::Values, bind_all(None)).unwrap();
+        let (assignments, _) = bound(Part::Assignments, bind_all(Some(7))).unwrap();
+        let (version, _) = bound(Part::Version, bind_all(Some(7))).unwrap();
+        let (id, _) = bound(Part::Id, |out| out.bind(&7_i64)).unwrap();
+        let (nothing, probed) = bound(Part::Nothing, bind_all(None)).unwrap();
+        assert_eq!((values.as_str(), without_id.as_str()), ("?, ?, ?", "?, ?"));
+        assert_eq!(
+            (assignments.as_str(), version.as_str(), id.as_str()),
+            ("`name` = ?", "`revision` = ?", "`id` = ?")
+        );
+        assert_eq!((nothing.as_str(), probed.anything), ("", false));
+        assert_eq!((omitted.omitted, probed.omitted), (vec!["id"], vec!["id"]));
+    }
+
+    #[test]
+    fn a_model_that_miscounts_its_columns_is_refused() {
+        let more = bound(Part::Values, |out| (0..4_i64).for_each(|value| out.bind(&value)));
+        let fewer = bound(Part::Values, |out| out.bind(&1_i64));
+        let no_id = bound(Part::Id, |_| {});
+        for refused in [more, fewer, no_id] {
+            assert_eq!(refused.err().map(|error| error.kind()), Some(ErrorKind::Configuration));
+        }
+    }
+
+    #[test]
+    fn what_was_not_sealed_cannot_be_bound() {
+        let refused = bound(Part::Values, |out| out.sealed(&EncryptedStr::new("plain")));
+        assert_eq!(refused.err().map(|error| error.kind()), Some(ErrorKind::State));
+    }
+}

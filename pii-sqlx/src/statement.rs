@@ -94,6 +94,11 @@ impl<DB: Database> Statement<DB> {
         self.push_placeholder()
     }
 
+    #[cfg(test)]
+    pub(crate) fn sql(&self) -> &str {
+        &self.sql
+    }
+
     fn push_placeholder(&mut self) -> Result<(), BoxDynError> {
         Ok(self.arguments.format_placeholder(&mut self.sql)?)
     }

@@ -33,10 +33,15 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (&array, rest) = self.0.split_first_chunk::<N>()?;
+    pub(crate) fn array_ref<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        let (array, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(array)
+    }
+
+    #[inline]
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.array_ref().copied()
     }
 
     pub(crate) fn u32(&mut self) -> Option<u32> {

@@ -82,7 +82,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) key_id: KeyId,
     /// the copies block without its length, in layout 2
     pub(crate) copies: Option<&'a [u8]>,
-    pub(crate) nonce: [u8; NONCE_BYTES],
+    pub(crate) nonce: &'a [u8; NONCE_BYTES],
     /// ciphertext and tag
     pub(crate) body: &'a [u8],
 }
@@ -108,7 +108,7 @@ impl<'a> Parts<'a> {
                 Some(block)
             }
         };
-        let nonce = reader.array().ok_or(FormatError::Malformed)?;
+        let nonce = reader.array_ref().ok_or(FormatError::Malformed)?;
         let body = reader.0;
         if body.len() < TAG_BYTES || body.len() > MAX_BODY_BYTES {
             return Err(FormatError::Malformed);

@@ -14,7 +14,7 @@ mod upsert;
 use std::{fmt, marker::PhantomData, sync::Arc};
 
 use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result, RowWriter};
-use sqlx::{Database, Pool};
+use sqlx::{Database, FromRow, Pool};
 
 pub use delete::Delete;
 pub use get::{Get, GetOptional};
@@ -137,12 +137,18 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// The row of this id. That it does not exist is an error; see [`Get::optional`].
     ///
     /// The id of the row that comes back is compared with the one asked for.
-    pub fn get(&self, id: impl Into<M::Id>) -> Get<'_, M, DB> {
+    pub fn get(&self, id: impl Into<M::Id>) -> Get<'_, M, DB>
+    where
+        M: for<'r> FromRow<'r, DB::Row>,
+    {
         Get::new(self, id.into())
     }
 
     /// All rows, in the order of their ids. For a part of them write a query: [`DecryptPii`](crate::DecryptPii).
-    pub fn list(&self) -> List<'_, M, DB> {
+    pub fn list(&self) -> List<'_, M, DB>
+    where
+        M: for<'r> FromRow<'r, DB::Row>,
+    {
         List::new(self)
     }
 

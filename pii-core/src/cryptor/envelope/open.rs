@@ -136,14 +136,15 @@ impl<'a> Opener<'a> {
         }
         let decoded = decode_text(text, bytes)?;
         let parts = Parts::parse(decoded)?;
-        let (key_id, nonce, front) = (parts.key_id, parts.nonce, decoded.len() - parts.body.len());
+        let (first, second) = halves(parts.nonce);
+        let (first, second) = (*first, *second);
+        let (key_id, front) = (parts.key_id, decoded.len() - parts.body.len());
         let refused = || Error::new(ErrorKind::Integrity).key(key_id);
         let body = bytes.get_mut(front..).unwrap_or_default();
         let (body, tag) = body.split_last_chunk_mut::<TAG_BYTES>().ok_or_else(refused)?;
-        let (first, second) = halves(&nonce);
         let candidate = match &self.last {
-            Some((half, _)) if half == first => None,
-            _ => Some(self.key.for_opening(first)),
+            Some((half, _)) if *half == first => None,
+            _ => Some(self.key.for_opening(&first)),
         };
         let Some(derived) = candidate.as_ref().or(self.last.as_ref().map(|(_, key)| key)) else {
             return Err(refused());
@@ -155,14 +156,14 @@ impl<'a> Opener<'a> {
                 _ => item.place.write_alternative(alternative, key_id, associated_data),
             }
             // a wrong tag leaves the bytes as they were
-            derived.open(second, associated_data, body, tag).is_ok()
+            derived.open(&second, associated_data, body, tag).is_ok()
         };
         if !opens(0) && !(1..item.place.alternatives()).any(&mut opens) {
             return Err(refused());
         }
         if let Some(derived) = candidate {
-            self.key.keep(first, &derived);
-            self.last = Some((*first, derived));
+            self.key.keep(&first, &derived);
+            self.last = Some((first, derived));
         }
         Ok(SecretBytes::copy_from(body))
     }

@@ -66,6 +66,22 @@ async fn it_is_accepted_and_sealed_when_saved() {
     assert_eq!(strict.email.expose().unwrap(), EMAIL);
 }
 
+/// SQLite would read it as an empty text.
+#[tokio::test]
+async fn null_is_not_accepted_as_plaintext() {
+    let nullable =
+        "create table customers (id bigint primary key, tenant text, city text, email text, ssn text)";
+    let db = TestDatabase::new(2, &[nullable]).await;
+    sql(&db, "insert into customers values (1, 'acme', 'London', null, null)").await;
+    let table = SqlTable::<AcceptingCustomer, Db>::new(&db.pool, &cryptor());
+    let error = table.get(1).await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Database, Some("email")));
+    sql(&db, "update customers set email = ''").await;
+    let row = table.get(1).await.unwrap();
+    assert_eq!(row.email.expose().unwrap(), "");
+    assert!(row.ssn.is_none());
+}
+
 #[tokio::test]
 async fn while_a_table_is_prepared_both_are_read_and_plaintext_is_written() {
     let (db, cryptor) = (with_plaintext().await, cryptor());
