@@ -52,7 +52,13 @@ async fn plain(cryptor: &Cryptor, customers: &[Customer]) -> Vec<Plain> {
         .zip(texts)
         .map(|(customer, mut texts)| {
             let mut next = || String::from(texts.next().unwrap());
-            Plain { id: customer.id, tenant: customer.tenant.clone(), email: next(), phone: next(), ssn: Some(next()) }
+            Plain {
+                id: customer.id,
+                tenant: customer.tenant.clone(),
+                email: next(),
+                phone: next(),
+                ssn: Some(next()),
+            }
         })
         .collect()
 }
@@ -109,7 +115,8 @@ macro_rules! bulk_insert {
 fn sqlite(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let (folder, cryptor) = cryptor();
-    let options = SqliteConnectOptions::new().filename(folder.path().join("bench.sqlite")).create_if_missing(true);
+    let options =
+        SqliteConnectOptions::new().filename(folder.path().join("bench.sqlite")).create_if_missing(true);
     let pool = runtime.block_on(async {
         let pool = SqlitePool::connect_with(options).await.unwrap();
         sqlx::query(TABLE).execute(&pool).await.unwrap();
@@ -120,7 +127,9 @@ fn sqlite(c: &mut Criterion) {
 
 fn postgres(c: &mut Criterion) {
     let Ok(url) = std::env::var("PII_TEST_POSTGRES_URL") else {
-        println!("bulk insert on Postgres: not run, PII_TEST_POSTGRES_URL is not set (`cargo xtask services up`)");
+        println!(
+            "bulk insert on Postgres: not run, PII_TEST_POSTGRES_URL is not set (`cargo xtask services up`)"
+        );
         return;
     };
     let runtime = Runtime::new().unwrap();

@@ -94,7 +94,7 @@ struct VectorKeyring(Vec<KeyEncryptionKey>);
 
 impl Keyring for VectorKeyring {
     fn generate<'a>(&'a self, _: &'a KeyBinding) -> BoxFuture<'a, Result<GeneratedKey>> {
-        unimplemented!("the vectors are only opened")
+        Box::pin(async { Err(Error::new(ErrorKind::Configuration).message("the vectors are only opened")) })
     }
 
     fn unwrap<'a>(
@@ -145,11 +145,11 @@ impl KeyStore for VectorStore {
     }
 
     fn active<'a>(&'a self, _: &'a KeySlot) -> BoxFuture<'a, Result<Option<KeyRecord>>> {
-        unimplemented!("the vectors are only opened")
+        Box::pin(async { Err(Error::new(ErrorKind::Configuration).message("the vectors are only opened")) })
     }
 
     fn elect<'a>(&'a self, _: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {
-        unimplemented!("the vectors are only opened")
+        Box::pin(async { Err(Error::new(ErrorKind::Configuration).message("the vectors are only opened")) })
     }
 }
 

@@ -249,12 +249,11 @@ impl ContextWriter {
 /// As [`EncryptionContext::new`].
 #[macro_export]
 macro_rules! ctx {
-    ($($name:ident = $value:expr),* $(,)?) => {{
-        #[allow(unused_mut)]
-        let mut pairs: ::std::vec::Vec<(&str, ::std::string::String)> = ::std::vec::Vec::new();
-        $(pairs.push((stringify!($name), $crate::context_text(&$value)));)*
-        $crate::EncryptionContext::new(pairs)
-    }};
+    ($($name:ident = $value:expr),* $(,)?) => {
+        $crate::EncryptionContext::new::<&str, ::std::string::String>(
+            [$((stringify!($name), $crate::context_text(&$value))),*]
+        )
+    };
 }
 
 /// The text of a context value; used by [`ctx!`].

@@ -51,7 +51,8 @@ fn one_allocation_per_value() {
     let opening = |count_of_rows: i64| {
         let mut rows = rows(count_of_rows);
         runtime.block_on(cryptor.seal(&mut rows)).unwrap();
-        let stored = |value: &EncryptedStr| EncryptedStr::from_ciphertext(value.ciphertext().unwrap().clone());
+        let stored =
+            |value: &EncryptedStr| EncryptedStr::from_ciphertext(value.ciphertext().unwrap().clone());
         let mut loaded: Vec<Customer> = rows
             .iter()
             .map(|row| Customer {

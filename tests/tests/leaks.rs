@@ -7,9 +7,9 @@ use std::{
 };
 
 use pii::{
-    Access, AuditFailure, Cryptor, DataKey, DecryptPii as _, Encrypted, EncryptedStr, Error, ErrorKind, FieldSelection,
-    FileKeyStore, Json, KeyBinding, Keyring as _, LocalKeyring, Mask, Mode, PiiModel, Purpose, Reason, SecretBytes,
-    SqlTable, TestKeyring, ctx,
+    Access, AuditFailure, Cryptor, DataKey, DecryptPii as _, Encrypted, EncryptedStr, Error, ErrorKind,
+    FieldSelection, FileKeyStore, Json, KeyBinding, Keyring as _, LocalKeyring, Mask, Mode, PiiModel,
+    Purpose, Reason, SecretBytes, SqlTable, TestKeyring, ctx,
     testing::{CollectingSink, FailingKeyring, assert_no_plaintext},
 };
 use serde::{Deserialize, Serialize};
@@ -90,25 +90,34 @@ impl Errors {
 
 async fn pool() -> SqlitePool {
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
-    sqlx::query("create table customers (id integer primary key, tenant text, email text, phone text, data text)")
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "create table customers (id integer primary key, tenant text, email text, phone text, data text)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
     pool
 }
 
 #[tokio::test]
 async fn logs_and_errors_show_no_plaintext() {
     let log = Log::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(LevelFilter::TRACE).with_ansi(false).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(log.clone())
+        .with_max_level(LevelFilter::TRACE)
+        .with_ansi(false)
+        .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let folder = tempfile::tempdir().unwrap();
     let keyring = FailingKeyring::new(LocalKeyring::create(folder.path().join("pii.key")).unwrap());
     let store = folder.path().join("keys");
     let build = || {
-        Cryptor::envelope().keyring(keyring.clone()).key_store(FileKeyStore::open(&store).unwrap()).build().unwrap()
+        Cryptor::envelope()
+            .keyring(keyring.clone())
+            .key_store(FileKeyStore::open(&store).unwrap())
+            .build()
+            .unwrap()
     };
     let sink = CollectingSink::new();
     let cryptor = build()
@@ -131,7 +140,9 @@ async fn logs_and_errors_show_no_plaintext() {
     errors.of(cryptor.limited_to(Mode::WriteOnly).open(&mut [opened.clone()]).await);
     errors.of(cryptor.open_each(&mut [opened.clone()], &FieldSelection::only(["nothing"])).await);
     errors.of(cryptor.seal(&mut [Customer { tenant: TENANT.repeat(100), ..customer(1) }]).await);
-    for kind in [ErrorKind::KeyDenied, ErrorKind::KeyDisabled, ErrorKind::KeyThrottled, ErrorKind::KeyUnavailable] {
+    for kind in
+        [ErrorKind::KeyDenied, ErrorKind::KeyDisabled, ErrorKind::KeyThrottled, ErrorKind::KeyUnavailable]
+    {
         keyring.fail_with(kind);
         errors.of(build().seal(&mut [customer(1)]).await);
     }
@@ -150,7 +161,11 @@ async fn logs_and_errors_show_no_plaintext() {
         errors.of(query().decrypt_pii(&cryptor).fetch_one(&pool).await);
         let loaded = query().fetch_one(&pool).await.unwrap();
         errors.of(table.update(&loaded).await);
-        errors.of(if column == "email" { loaded.email.expose().map(drop) } else { loaded.phone.unwrap().expose().map(drop) });
+        errors.of(if column == "email" {
+            loaded.email.expose().map(drop)
+        } else {
+            loaded.phone.unwrap().expose().map(drop)
+        });
     }
     sqlx::query("update customers set email = (select email from customers where id = 3) where id = 2")
         .execute(&pool)
@@ -172,7 +187,10 @@ async fn logs_and_errors_show_no_plaintext() {
     errors.of(table.insert(&customer(1)).await);
 
     for (kind, text) in &errors.0 {
-        assert!(!CANARIES.iter().any(|canary| text.contains(canary)), "{kind:?} shows a plaintext or context value");
+        assert!(
+            !CANARIES.iter().any(|canary| text.contains(canary)),
+            "{kind:?} shows a plaintext or context value"
+        );
     }
     assert!(errors.0.len() >= 25, "{}", errors.0.len());
     let log = log.0.lock().unwrap();
@@ -188,13 +206,11 @@ async fn debug_of_everything_is_masked() {
     let keyring = LocalKeyring::create(&path).unwrap();
     let file = std::fs::read_to_string(&path).unwrap();
     let key_text = file.trim_end().rsplit(' ').next().unwrap();
-    let binding = KeyBinding {
-        context: Arc::new(ctx!(tenant = TENANT).unwrap()),
-        purpose: Purpose::Seal,
-        epoch: 0,
-    };
+    let binding =
+        KeyBinding { context: Arc::new(ctx!(tenant = TENANT).unwrap()), purpose: Purpose::Seal, epoch: 0 };
     let generated = keyring.generate(&binding).await.unwrap();
-    let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).build().unwrap().scoped(ctx!(tenant = TENANT));
+    let cryptor =
+        Cryptor::envelope().keyring(TestKeyring::new()).build().unwrap().scoped(ctx!(tenant = TENANT));
     let mut rows = [customer(1)];
     cryptor.seal(&mut rows).await.unwrap();
     let shown = format!(

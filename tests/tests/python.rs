@@ -13,7 +13,8 @@ fn an_independent_decryptor_agrees_with_every_vector() {
         .arg(tests.join("vectors/format-v2.json"))
         .output()
         .expect("python runs");
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
     assert!(text.contains(" 0 failed"), "{text}");
 }

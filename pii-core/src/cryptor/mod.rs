@@ -45,7 +45,6 @@ pub struct Cryptor {
 
 impl Cryptor {
     /// Starts building a cryptor that seals under data keys which keyrings wrap.
-    #[must_use]
     pub fn envelope() -> EnvelopeBuilder {
         EnvelopeBuilder::default()
     }

@@ -363,7 +363,12 @@ impl Cryptor {
     }
 
     /// Records that a whole row or call was refused.
-    pub(super) async fn record_refusal(&self, operation: Operation, model: &ModelSpec, error: &Error) -> Result<()> {
+    pub(super) async fn record_refusal(
+        &self,
+        operation: Operation,
+        model: &ModelSpec,
+        error: &Error,
+    ) -> Result<()> {
         if self.is_audited() {
             self.record(vec![self.refusal(operation, model, error)]).await?;
         }

@@ -36,7 +36,7 @@ pub(crate) async fn in_time<F: IntoFuture>(future: F) -> F::Output {
 }
 
 /// A keyring that needs a connection of the pool for every call, as a key store in the same database
-/// does. It asks after a call was answered once, so that a pool of one shows who holds it.
+/// does: with a pool of one it shows who holds the connection.
 pub(crate) struct PoolKeyring<DB: Database> {
     pool: Pool<DB>,
     inner: TestKeyring,

@@ -154,7 +154,7 @@ async fn a_query_that_fails_is_an_error_for_all() {
 }
 
 #[tokio::test]
-async fn a_query_without_the_row_id_does_not_compile_into_a_wrong_place() {
+async fn a_query_must_give_the_row_id() {
     let cryptor = cryptor();
     let db = five_rows(&cryptor).await;
     // the id of another row: the values do not open there
