@@ -12,9 +12,12 @@
 //! Without an argument the variables PII_TEST_POSTGRES_URL and DATABASE_URL are looked at.
 #![forbid(unsafe_code)]
 
-use std::{env, error::Error, fs, str::FromStr as _};
+use std::{env, error::Error, fs, str::FromStr as _, time::Duration};
 
-use pii::{Access, Cryptor, DecryptPii as _, EncryptedStr, LocalKeyring, PiiModel, Reason, SqlTable, ctx};
+use pii::{
+    Access, Cryptor, DecryptPii as _, EncryptedStr, FileKeyStore, LocalKeyring, PiiModel, Reason, SqlTable,
+    ctx,
+};
 use sqlx::{
     AssertSqlSafe, PgPool, Postgres,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -58,23 +61,26 @@ async fn main() -> Result<()> {
     };
     let options = PgConnectOptions::from_str(&url)?;
     let schema = format!("pii_example_{}", std::process::id());
-    let folder = env::temp_dir().join(&schema);
-    fs::create_dir_all(&folder)?;
     let pool = PgPoolOptions::new()
         .max_connections(2)
+        .acquire_timeout(Duration::from_secs(5))
         .connect_with(options.options([("search_path", schema.as_str())]))
-        .await?;
+        .await
+        .map_err(|error| format!("can't connect to this Postgres: {error}"))?;
     sqlx::query(AssertSqlSafe(format!("create schema {schema}"))).execute(&pool).await?;
-    println!("schema {schema}, key file {}\n", folder.join("pii.key").display());
+    let folder = env::temp_dir().join(&schema);
+    fs::create_dir_all(&folder)?;
+    println!("schema {schema}, keys in {}\n", folder.display());
 
     let keyring = LocalKeyring::create(folder.join("pii.key"))?;
-    let cryptor = Cryptor::envelope().keyring(keyring).build()?;
+    let key_store = FileKeyStore::open(folder.join("data-keys"))?;
+    let cryptor = Cryptor::envelope().keyring(keyring).key_store(key_store).build()?;
     let shown = show(&cryptor, &pool).await;
 
     // whatever happened, nothing is left
     sqlx::query(AssertSqlSafe(format!("drop schema {schema} cascade"))).execute(&pool).await?;
     fs::remove_dir_all(&folder)?;
-    println!("schema and key file are gone again");
+    println!("schema and keys are gone again");
     shown
 }
 

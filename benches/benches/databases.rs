@@ -70,7 +70,7 @@ fn cryptor() -> (tempfile::TempDir, Cryptor) {
 }
 
 macro_rules! bulk_insert {
-    ($c:expr, $name:literal, $db:ty, $parameters:literal, $pool:expr, $runtime:expr, $cryptor:expr, $empty:literal) => {{
+    ($c:expr, $name:literal, $db:ty, $pool:expr, $runtime:expr, $cryptor:expr, $empty:literal) => {{
         let (pool, runtime, cryptor): (_, &Runtime, &Cryptor) = ($pool, $runtime, $cryptor);
         let customers = customers();
         let rows = runtime.block_on(plain(cryptor, &customers));
@@ -83,7 +83,7 @@ macro_rules! bulk_insert {
                 |_| {
                     runtime.block_on(async {
                         let mut transaction = pool.begin().await.unwrap();
-                        for chunk in rows.chunks($parameters / 5) {
+                        for chunk in rows.chunks(500) {
                             let mut query = QueryBuilder::<$db>::new(INSERT);
                             query.push_values(chunk, |mut values, row| {
                                 values.push_bind(row.id);
@@ -92,7 +92,7 @@ macro_rules! bulk_insert {
                                 values.push_bind(&row.phone);
                                 values.push_bind(&row.ssn);
                             });
-                            query.build().persistent(false).execute(&mut *transaction).await.unwrap();
+                            query.build().execute(&mut *transaction).await.unwrap();
                         }
                         transaction.commit().await.unwrap();
                     });
@@ -122,7 +122,7 @@ fn sqlite(c: &mut Criterion) {
         sqlx::query(TABLE).execute(&pool).await.unwrap();
         pool
     });
-    bulk_insert!(c, "SQLite", Sqlite, 32_766, &pool, &runtime, &cryptor, "delete from customers");
+    bulk_insert!(c, "SQLite", Sqlite, &pool, &runtime, &cryptor, "delete from customers");
 }
 
 fn postgres(c: &mut Criterion) {
@@ -143,7 +143,7 @@ fn postgres(c: &mut Criterion) {
             .unwrap();
         pool
     });
-    bulk_insert!(c, "Postgres", Postgres, 65_535, &pool, &runtime, &cryptor, "truncate customers");
+    bulk_insert!(c, "Postgres", Postgres, &pool, &runtime, &cryptor, "truncate customers");
 }
 
 criterion_group!(benches, sqlite, postgres);

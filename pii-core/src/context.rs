@@ -19,9 +19,10 @@ const MAX_CONTEXT_BYTES: usize = 1024;
 /// `Debug` shows names only.
 ///
 /// ```
-/// let context = pii_core::ctx!(app = "billing", tenant = "acme")?;
+/// # use pii_core as pii;
+/// let context = pii::ctx!(app = "billing", tenant = "acme")?;
 /// assert_eq!(format!("{context:?}"), "EncryptionContext(app, tenant)");
-/// # Ok::<(), pii_core::Error>(())
+/// # Ok::<(), pii::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EncryptionContext {
@@ -147,7 +148,7 @@ fn invalid(message: impl Into<String>) -> Error {
 /// Newtypes get it by `#[derive(ContextValue)]`. `Option` has none: a context value must exist.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a value of an encryption context",
-    label = "needs a `String`, `&str`, integer, `Uuid`, or a newtype with `#[derive(ContextValue)]`",
+    label = "needs a `String`, `&str`, integer, `Uuid` (feature `uuid`), or a newtype with `#[derive(ContextValue)]`",
     note = "an encryption context value must always exist: `Option` is not accepted"
 )]
 pub trait ContextValue {

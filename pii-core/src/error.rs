@@ -106,7 +106,8 @@ struct Details {
 /// plaintext, a key or the value of an encryption context. It is cheap to move and can be cloned.
 ///
 /// ```
-/// use pii_core::{Error, ErrorKind};
+/// # use pii_core as pii;
+/// use pii::{Error, ErrorKind};
 ///
 /// let error = Error::new(ErrorKind::KeyThrottled).field("customer", "email");
 /// assert!(error.is_retryable());

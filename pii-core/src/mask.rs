@@ -10,7 +10,8 @@ pub(crate) const FULL: &str = "*****";
 /// How a value is shown in `Debug` output, logs and support screens.
 ///
 /// ```
-/// use pii_core::Mask;
+/// # use pii_core as pii;
+/// use pii::Mask;
 ///
 /// assert_eq!(Mask::Full.apply("ada@example.com"), "*****");
 /// assert_eq!(Mask::Last4.apply("123-45-6789"), "*****6789");

@@ -15,7 +15,7 @@ use crate::{
 /// known when the value is sealed.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be bound as the id of a row",
-    label = "needs an integer, text, bytes, `Uuid`, or a newtype with `#[derive(RowId)]`",
+    label = "needs an integer, text, bytes, `Uuid` (feature `uuid`), or a newtype with `#[derive(RowId)]`",
     note = "an id that the database generates is not known when the row is sealed: fetch the sequence value \
             first, or write `#[pii(id, bind = \"field\")]` to bind values to the field only, not to the row"
 )]

@@ -169,9 +169,10 @@ fn facts(model: &ModelSpec, field: &FieldSpec) -> String {
 /// writes the file, unless stored values would be lost.
 ///
 /// ```no_run
-/// # use pii_core::PiiModel;
+/// # use pii_core as pii;
+/// # use pii::PiiModel;
 /// # fn with<Customer: PiiModel, Order: PiiModel>() {
-/// pii_core::assert_schema!("pii-schema.txt", Customer, Order);
+/// pii::assert_schema!("pii-schema.txt", Customer, Order);
 /// # }
 /// ```
 ///

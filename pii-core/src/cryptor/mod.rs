@@ -26,10 +26,11 @@ use crate::{
 /// Seals and opens the values of models. Cloning it is cheap; all clones share keys and counters.
 ///
 /// ```
-/// use pii_core::{Cryptor, TestKeyring};
+/// # use pii_core as pii;
+/// use pii::{Cryptor, TestKeyring};
 ///
 /// let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).build()?;
-/// # Ok::<(), pii_core::Error>(())
+/// # Ok::<(), pii::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Cryptor {
@@ -71,8 +72,9 @@ impl Cryptor {
     /// by the first call.
     ///
     /// ```
-    /// # fn handle(cryptor: &pii_core::Cryptor, tenant: &str) {
-    /// let cryptor = cryptor.scoped(pii_core::ctx!(tenant = tenant));
+    /// # use pii_core as pii;
+    /// # fn handle(cryptor: &pii::Cryptor, tenant: &str) {
+    /// let cryptor = cryptor.scoped(pii::ctx!(tenant = tenant));
     /// # }
     /// ```
     #[must_use]

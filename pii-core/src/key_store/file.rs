@@ -30,13 +30,14 @@ const FORMAT: &str = "pii-data-key-1";
 /// database. For one host: use a table where several hosts write.
 ///
 /// ```no_run
-/// use pii_core::{Cryptor, FileKeyStore, LocalKeyring};
+/// # use pii_core as pii;
+/// use pii::{Cryptor, FileKeyStore, LocalKeyring};
 ///
 /// let cryptor = Cryptor::envelope()
 ///     .keyring(LocalKeyring::open("pii.key")?)
 ///     .key_store(FileKeyStore::open("data-keys")?)
 ///     .build()?;
-/// # Ok::<(), pii_core::Error>(())
+/// # Ok::<(), pii::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct FileKeyStore {

@@ -22,11 +22,12 @@ use crate::{
 /// value: keep it apart from the database and its backups.
 ///
 /// ```no_run
-/// use pii_core::{Cryptor, LocalKeyring};
+/// # use pii_core as pii;
+/// use pii::{Cryptor, LocalKeyring};
 ///
 /// let keyring = LocalKeyring::open("pii.key")?;
 /// let cryptor = Cryptor::envelope().keyring(keyring).build()?;
-/// # Ok::<(), pii_core::Error>(())
+/// # Ok::<(), pii::Error>(())
 /// ```
 pub struct LocalKeyring {
     keys: Vec<KeyEncryptionKey>,

@@ -55,7 +55,8 @@ pub fn assert_sealed_text(stored: &str) {
 /// of a struct. Plaintexts are named by their position only.
 ///
 /// ```
-/// pii_core::testing::assert_no_plaintext(b"email: <sealed *****>", &["ada@example.com"]);
+/// # use pii_core as pii;
+/// pii::testing::assert_no_plaintext(b"email: <sealed *****>", &["ada@example.com"]);
 /// ```
 ///
 /// # Panics

@@ -32,18 +32,20 @@ pub type EncryptedStr = Encrypted<String>;
 /// constant time, and the memory is wiped when the value is dropped.
 ///
 /// ```
-/// use pii_core::EncryptedStr;
+/// # use pii_core as pii;
+/// use pii::EncryptedStr;
 ///
 /// let email = EncryptedStr::new("ada@example.com");
 /// assert_eq!(email.expose()?, "ada@example.com");
 /// assert_eq!(format!("{email} {email:?}"), "***** <plain *****>");
-/// # Ok::<(), pii_core::Error>(())
+/// # Ok::<(), pii::Error>(())
 /// ```
 ///
 /// There is no conversion from text: text from a database must not be mistaken for plaintext.
 ///
 /// ```compile_fail
-/// let email: pii_core::EncryptedStr = "ENC:AgE...".to_owned().into();
+/// # use pii_core as pii;
+/// let email: pii::EncryptedStr = "ENC:AgE...".to_owned().into();
 /// ```
 pub struct Encrypted<T> {
     cell: Cell,

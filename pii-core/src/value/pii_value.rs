@@ -13,6 +13,11 @@ use crate::{
 /// A type whose values can be sealed as [`Encrypted<T>`](crate::Encrypted).
 ///
 /// Only wiped memory ever holds the encoded plaintext.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sealed as it is",
+    label = "write `EncryptedStr` for text, and `Encrypted<Json<{Self}>>` for anything else",
+    note = "what stands in `Json` needs serde's `Serialize` and `Deserialize`"
+)]
 pub trait PiiValue: Sized + 'static {
     /// The type, as it is authenticated with the value.
     const TYPE: TypeCode;

@@ -49,7 +49,8 @@ impl From<FormatError> for Error {
 /// nothing about being genuine: that shows when it is opened.
 ///
 /// ```
-/// use pii_core::{Ciphertext, FormatError};
+/// # use pii_core as pii;
+/// use pii::{Ciphertext, FormatError};
 ///
 /// assert_eq!(Ciphertext::parse("ada@example.com").unwrap_err(), FormatError::NotEncrypted);
 /// assert_eq!(Ciphertext::parse("ENC:AAAA").unwrap_err(), FormatError::UnknownVersion);

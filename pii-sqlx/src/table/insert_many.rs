@@ -1,13 +1,14 @@
 //! Many new rows, all of them or none.
 
-use std::future::IntoFuture;
+use std::{future::IntoFuture, slice::Chunks};
 
 use futures_core::future::BoxFuture;
+use futures_util::future::try_join;
 use pii_core::Result;
 use sqlx::{Connection as _, Database};
 
 use super::{SqlTable, failed, rows::NewRow};
-use crate::{dialect::Dialect, model::SqlModel};
+use crate::{dialect::Dialect, error, model::SqlModel, statement::Statement};
 
 /// An INSERT of many rows; made by [`SqlTable::insert_many`].
 #[must_use = "nothing is inserted before this is awaited"]
@@ -29,23 +30,27 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> InsertMany<'a, M, DB> {
     }
 }
 
+/// So many rows are sealed at a time: enough to make a round trip worth while, and little enough that
+/// the next ones are sealed while these are on their way.
+const ROWS_PER_CHUNK: usize = 500;
+
 impl<M: SqlModel<DB> + Sync, DB: Dialect> InsertMany<'_, M, DB> {
     async fn run(self) -> Result<u64> {
         let Self { table, models, connection } = self;
-        if models.is_empty() {
-            return Ok(0);
-        }
-        let mut rows = table.seal(models).await?;
-        let mut batches = batches::<M, DB>(&mut rows);
-        if let [batch] = batches.as_mut_slice() {
-            let statement = table.insert_into("", batch)?.once();
+        table.name()?;
+        let mut chunks = models.chunks(ROWS_PER_CHUNK.min(SqlTable::<M, DB>::rows_per_statement()));
+        let Some(first) = chunks.next() else { return Ok(0) };
+        // whatever keys the whole call needs are asked for before a connection is taken
+        table.cryptor.prepare(models.iter().copied()).await.map_err(error::of::<M>)?;
+        let statements = table.seal_chunk(first).await?;
+        if chunks.len() == 0 && statements.len() == 1 {
             let mut connection = table.connection(connection).await?;
-            return DB::execute(&mut connection, statement.into_query()).await.map_err(failed::<M>);
+            return table.send(&mut connection, statements).await;
         }
         let mut connection = table.connection(connection).await?;
         // a savepoint, where a transaction is open
         let mut tx = connection.begin().await.map_err(failed::<M>)?;
-        match table.insert_batches(&mut tx, batches).await {
+        match table.insert_chunks(&mut tx, statements, chunks).await {
             Ok(inserted) => {
                 tx.commit().await.map_err(failed::<M>)?;
                 Ok(inserted)
@@ -60,28 +65,43 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> InsertMany<'_, M, DB> {
 }
 
 impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
-    async fn insert_batches(
+    /// Seals the next chunk while one is in flight.
+    async fn insert_chunks(
         &self,
         connection: &mut DB::Connection,
-        batches: Vec<&mut [NewRow<'_, M>]>,
+        first: Vec<Statement<DB>>,
+        chunks: Chunks<'_, &M>,
     ) -> Result<u64> {
+        let (mut inserted, mut sealed) = (0, first);
+        for chunk in chunks {
+            // `try_join` polls the sending first: the database works while the values are sealed
+            let (sent, next) = try_join(self.send(connection, sealed), self.seal_chunk(chunk)).await?;
+            inserted += sent;
+            sealed = next;
+        }
+        Ok(inserted + self.send(connection, sealed).await?)
+    }
+
+    /// The statements for one chunk: one, or more where neighbours omit different columns. The order
+    /// of the rows stays, because ids are made up in it.
+    async fn seal_chunk(&self, models: &[&M]) -> Result<Vec<Statement<DB>>> {
+        let mut rows = self.seal(models.to_vec()).await?;
+        rows.chunk_by_mut(NewRow::is_like)
+            .map(|rows| {
+                let statement = self.insert_into("", rows)?;
+                // whole chunks have the same text and are prepared once; others hardly come again
+                Ok(if rows.len() == ROWS_PER_CHUNK { statement } else { statement.once() })
+            })
+            .collect()
+    }
+
+    async fn send(&self, connection: &mut DB::Connection, statements: Vec<Statement<DB>>) -> Result<u64> {
         let mut inserted = 0;
-        for batch in batches {
-            let statement = self.insert_into("", batch)?.once();
+        for statement in statements {
             inserted += DB::execute(connection, statement.into_query()).await.map_err(failed::<M>)?;
         }
         Ok(inserted)
     }
-}
-
-/// Neighbours that omit the same columns, as many as fit in one statement. The order of the rows stays,
-/// because ids are made up in it.
-fn batches<'b, 'a, M: SqlModel<DB>, DB: Dialect>(
-    rows: &'b mut [NewRow<'a, M>],
-) -> Vec<&'b mut [NewRow<'a, M>]> {
-    rows.chunk_by_mut(NewRow::is_like)
-        .flat_map(|run| run.chunks_mut(SqlTable::<M, DB>::rows_per_statement()))
-        .collect()
 }
 
 impl<'a, M: SqlModel<DB> + Sync, DB: Dialect> IntoFuture for InsertMany<'a, M, DB> {

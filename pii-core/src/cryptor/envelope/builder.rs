@@ -18,15 +18,16 @@ pub(crate) const DEFAULT_KEYRING: &str = "default";
 /// Puts a [`Cryptor`] together; begun by [`Cryptor::envelope`].
 ///
 /// ```
+/// # use pii_core as pii;
 /// use std::time::Duration;
-/// use pii_core::{CacheLimits, Cryptor, TestKeyring};
+/// use pii::{CacheLimits, Cryptor, TestKeyring};
 ///
 /// let cryptor = Cryptor::envelope()
 ///     .keyring(TestKeyring::new())
 ///     .named_keyring("high", TestKeyring::new())     // for fields with #[pii(keyring = "high")]
 ///     .cache_limits(CacheLimits { max_age: Duration::from_secs(60), ..CacheLimits::default() })
 ///     .build()?;
-/// # Ok::<(), pii_core::Error>(())
+/// # Ok::<(), pii::Error>(())
 /// ```
 #[derive(Default)]
 #[must_use]

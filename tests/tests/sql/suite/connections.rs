@@ -95,6 +95,7 @@ async fn a_transaction_that_holds_the_only_connection_and_a_key_store_do_not_wai
     let error = in_time(table.get(1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Database);
     assert!(error.to_string().contains("no connection became free in time"), "{error}");
+    tx.rollback().await.unwrap();
 }
 
 #[tokio::test]
