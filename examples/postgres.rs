@@ -11,6 +11,12 @@
 //!
 //! Without an argument the variables PII_TEST_POSTGRES_URL and DATABASE_URL are looked at.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "an example prints, and stops where something is wrong"
+)]
 
 use std::{env, error::Error, fs, str::FromStr as _, time::Duration};
 

@@ -6,6 +6,12 @@
 //! cargo run --example quickstart -- FOLDER  # works there
 //! ```
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "an example prints, and stops where something is wrong"
+)]
 
 mod plaintext_scan;
 

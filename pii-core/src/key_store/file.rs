@@ -27,7 +27,7 @@ const FORMAT: &str = "pii-data-key-1";
 
 /// A key store in a folder: one small file per data key. The copies in it are wrapped, so the
 /// folder is no secret; losing it loses every value sealed under its keys. Back it up with the
-/// database. For one host: use a table where several hosts write.
+/// database. It is for the processes of one host.
 ///
 /// ```no_run
 /// # use pii_core as pii;

@@ -45,7 +45,7 @@ pub enum Level {
     One,
     /// Sealed under a data key.
     Two,
-    /// Sealed under an application key, then under a data key.
+    /// Sealed under an application key, then under a data key. Not in this release.
     Three,
 }
 
@@ -67,7 +67,7 @@ pub enum PlaintextPolicy {
     /// It is an error.
     #[default]
     Reject,
-    /// It is accepted when read, counted and audited, and sealed when saved.
+    /// It is accepted when read, which is an audit event, and sealed when saved.
     AcceptAndSeal,
     /// It is accepted when read, and the field is still written as plaintext: for the time in which
     /// programs that know nothing of this library use the table too.

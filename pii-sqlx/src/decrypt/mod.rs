@@ -11,8 +11,8 @@ pub use decrypting::Decrypting;
 pub use each_row::EachRow;
 pub use source::RowSource;
 
-/// Adds `.decrypt_pii(&cryptor)` to sqlx's typed queries: [`QueryAs`](sqlx::query::QueryAs), which
-/// `query_as` and `QueryBuilder::build_query_as` give, and [`Map`](sqlx::query::Map), which `query_as!`
+/// Adds `.decrypt_pii(&cryptor)` to sqlx's typed queries: `QueryAs`, which
+/// `query_as` and `QueryBuilder::build_query_as` give, and `Map`, which `query_as!`
 /// and `query(..).try_map(..)` give.
 ///
 /// The query runs as it did before, on a pool, a connection or a transaction, with the same four ways

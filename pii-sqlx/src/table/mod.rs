@@ -60,7 +60,7 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Rows are made by [`sqlx::FromRow`]: derive it, or write `#[pii(from_row)]`, which also reads lists,
+/// Rows are made by `sqlx::FromRow`: derive it, or write `#[pii(from_row)]`, which also reads lists,
 /// maps and nested structs of sealed fields. Loaded values are checked and noted with their place even
 /// where they stay sealed, so that stored plaintext is refused, or accepted, as the field's policy says.
 ///
@@ -76,7 +76,7 @@ pub struct SqlTable<M, DB: Database> {
     model: PhantomData<fn() -> M>,
 }
 
-/// The bounds stand on the functions: whoever breaks one is told which, and not that there is no `new`.
+// The bounds stand on the functions: whoever breaks one is told which, and not that there is no `new`.
 impl<M, DB: Database> SqlTable<M, DB> {
     /// The table that the model names: `#[pii(table = "customers")]`. If it names none, the first
     /// statement says so.
