@@ -66,7 +66,9 @@ impl<'a> Groups<'a> {
     fn add(&mut self, keys: &KeyService, item: &SealItem<'a>) -> Result<usize> {
         let name = (item.place.context().canonical_bytes(), item.place.field().keyring());
         let known = match self.last {
-            Some((last, index)) if last == name => Some(index),
+            Some((last, index)) if last.1 == name.1 && (std::ptr::eq(last.0, name.0) || last.0 == name.0) => {
+                Some(index)
+            }
             _ => self.known.get(&name).copied(),
         };
         let index = match known {
@@ -126,7 +128,8 @@ impl Nonces {
         Self { bytes: Vec::new(), next: 0, left: count }
     }
 
-    fn next(&mut self) -> Result<[u8; HALF_NONCE]> {
+    #[inline]
+    fn next(&mut self) -> Result<&[u8; HALF_NONCE]> {
         if self.next >= self.bytes.len() {
             let count = self.left.clamp(1, NONCES_PER_CALL);
             self.bytes.resize(count * HALF_NONCE, 0);
@@ -134,7 +137,7 @@ impl Nonces {
             self.next = 0;
             self.left = self.left.saturating_sub(count);
         }
-        let nonce = self.bytes.get(self.next..).and_then(|rest| rest.first_chunk().copied());
+        let nonce = self.bytes.get(self.next..).and_then(|rest| rest.first_chunk());
         self.next += HALF_NONCE;
         nonce.ok_or_else(|| Error::new(ErrorKind::KeyUnavailable).message("no random bytes"))
     }
@@ -152,7 +155,7 @@ impl<'a> Sealer<'a> {
         &mut self,
         place: &ValuePlace<'a>,
         plaintext: &[u8],
-        second_half: [u8; HALF_NONCE],
+        second_half: &[u8; HALF_NONCE],
         scratch: &mut Scratch,
     ) -> Result<Ciphertext> {
         if self.lease.as_ref().is_none_or(|(_, left)| *left == 0) {
@@ -173,12 +176,12 @@ impl<'a> Sealer<'a> {
         bytes.clear();
         bytes.extend_from_slice(&self.key.header);
         bytes.extend_from_slice(&lease.first_half);
-        bytes.extend_from_slice(&second_half);
+        bytes.extend_from_slice(second_half);
         bytes.extend_from_slice(plaintext);
         let body = bytes.get_mut(front..).unwrap_or_default();
         let tag = lease
             .key
-            .seal(&second_half, &scratch.associated_data, body)
+            .seal(second_half, &scratch.associated_data, body)
             .map_err(|_| place.locate(Error::new(ErrorKind::TooLarge)))?;
         bytes.extend_from_slice(&tag);
         Ok(encode_text(bytes))
