@@ -56,8 +56,8 @@
 //! # How it is designed
 //!
 //! **Models.** [`#[derive(PiiModel)]`](derive@PiiModel) makes a struct a model. It writes down which fields
-//! are sealed and what their values belong to, and a `Debug` that masks. A field that was forgotten, an
-//! unknown attribute or personal data in an id is a compile error.
+//! are sealed and what their values belong to, and a `Debug` that masks. A sealed field that it
+//! can't see, an unknown attribute or personal data in an id is a compile error.
 //!
 //! **Values.** An [`Encrypted<T>`](Encrypted) knows what it is: *plain* (set by the program), *sealed* (came
 //! from the database) or *opened* (sealed, and its plaintext is known too). Nothing is guessed from the text.
@@ -116,7 +116,7 @@
 //!
 //! #[derive(PiiModel)]
 //! #[pii(
-//!     name = "customer",              // stands in every sealed value
+//!     name = "customer",              // every sealed value is bound to it
 //!     was("client", "lead"),          // its names before
 //!     table = "customers",
 //!     context(app = "billing", tenant = self.tenant, "data-region" = self.region.trim()),
@@ -269,7 +269,7 @@ pub use pii_core::{
 };
 // a cryptor of your own
 #[doc(inline)]
-pub use pii_core::{CryptorBackend, OpenItem, SealItem, ValuePlace};
+pub use pii_core::{BoxFuture, CryptorBackend, OpenItem, SealItem, ValuePlace};
 // keys
 #[doc(inline)]
 pub use pii_core::{

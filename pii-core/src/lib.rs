@@ -29,6 +29,9 @@ pub use cryptor::{
     CacheLimits, Cryptor, CryptorBackend, CryptorStats, EnvelopeBuilder, FieldSelection, OpenItem, Opening,
     SealItem, SealedTexts, StoredText, ValuePlace,
 };
+/// The future of the traits that you may implement: of the crate `futures-core`.
+pub use futures_core::future::BoxFuture;
+
 pub use error::{Error, ErrorKind, Result};
 pub use key_store::{FileKeyStore, KeyRecord, KeySlot, KeyState, KeyStore};
 pub use keyring::{GeneratedKey, KeyBinding, Keyring, LocalKeyring, TestKeyring};

@@ -57,6 +57,8 @@ pub struct CryptorStats {
     pub opened: u64,
     /// Values that did not open.
     pub refused: u64,
+    /// Stored plaintexts that the policy of their field accepted.
+    pub plaintexts_accepted: u64,
     /// Data keys asked of a keyring to be made.
     pub keys_generated: u64,
     /// Data keys asked of a keyring to be unwrapped.

@@ -6,7 +6,13 @@ mod open;
 mod place;
 mod seal;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 pub use backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
 pub use envelope::{CacheLimits, EnvelopeBuilder};
@@ -42,6 +48,8 @@ pub struct Cryptor {
     mode: Mode,
     audit: Option<Arc<dyn AuditSink>>,
     audit_failure: AuditFailure,
+    /// stored plaintexts that a policy accepted, of all clones together
+    accepted: Arc<AtomicU64>,
 }
 
 impl Cryptor {
@@ -61,6 +69,7 @@ impl Cryptor {
             mode: Mode::ReadWrite,
             audit: None,
             audit_failure: AuditFailure::Refuse,
+            accepted: Arc::default(),
         }
     }
 
@@ -123,7 +132,11 @@ impl Cryptor {
     /// Counters of all clones together.
     #[must_use]
     pub fn stats(&self) -> CryptorStats {
-        self.backend.stats()
+        CryptorStats { plaintexts_accepted: self.accepted.load(Ordering::Relaxed), ..self.backend.stats() }
+    }
+
+    fn count_accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
     }
 
     fn usable_scope(&self) -> Result<Option<&EncryptionContext>> {

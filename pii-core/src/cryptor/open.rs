@@ -132,6 +132,7 @@ impl Cryptor {
                         }
                         Cell::Legacy(_) if place.field().plaintext() != PlaintextPolicy::Reject => {
                             self.note_event(&mut events, Operation::AcceptPlaintext, &place, None, None);
+                            self.count_accepted();
                             Change::Accept
                         }
                         Cell::Legacy(_) => {

@@ -173,6 +173,9 @@ impl Cryptor {
                     }
                     _ => {}
                 }
+                if matches!(slot.cell, Cell::Legacy(_)) {
+                    self.count_accepted();
+                }
                 if self.is_audited() && matches!(slot.cell, Cell::Legacy(_)) {
                     events.push(self.event(Operation::AcceptPlaintext, &place, None, None));
                 }

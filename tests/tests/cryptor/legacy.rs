@@ -39,6 +39,7 @@ async fn policies_for_plaintext_in_the_table() {
     let mut rows = row::<Accept>("ada@example.com");
     assert_eq!(rows[0].email.expose().unwrap_err().kind(), ErrorKind::NotEncrypted);
     audited.open(&mut rows).await.unwrap();
+    assert_eq!(cryptor.stats().plaintexts_accepted, 1);
     assert_eq!(sink.take()[0].operation, Operation::AcceptPlaintext);
     assert_eq!(rows[0].email.expose().unwrap(), "ada@example.com");
     let sealed = text_of(&cryptor, &rows[0]).await;
