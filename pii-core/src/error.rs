@@ -155,17 +155,18 @@ impl Error {
         self
     }
 
-    /// Names the row by its id. Ids are bound in clear and must not be personal.
+    /// Names the row by its id. Ids are bound in clear and must not be personal. Control characters
+    /// are left out, and only the first 200 characters are kept.
     #[must_use]
     pub fn row(mut self, row: impl fmt::Display) -> Self {
-        self.details.row.get_or_insert_with(|| row.to_string());
+        self.details.row.get_or_insert_with(|| tame(&row.to_string()));
         self
     }
 
     /// Names the key by its id.
     #[must_use]
     pub fn key(mut self, key: impl fmt::Display) -> Self {
-        self.details.key.get_or_insert_with(|| key.to_string());
+        self.details.key.get_or_insert_with(|| tame(&key.to_string()));
         self
     }
 
@@ -236,6 +237,11 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         self.kind == ErrorKind::RowNotFound
     }
+}
+
+/// What comes from storage may not forge lines of a log or fill it.
+fn tame(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(200).collect()
 }
 
 impl fmt::Display for Error {

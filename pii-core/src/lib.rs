@@ -9,6 +9,7 @@ mod conformance;
 mod context;
 mod crypto;
 mod cryptor;
+mod durable_file;
 mod error;
 mod key_store;
 mod keyring;

@@ -50,7 +50,7 @@ impl Mask {
             Self::Email => email(text).unwrap_or_else(full),
             Self::Name => name(text).unwrap_or_else(full),
             Self::Card => {
-                let digits = Zeroizing::new(text.chars().filter(char::is_ascii_digit).collect::<String>());
+                let digits = only_digits(text);
                 last(&digits, 4, 12).map_or_else(full, |shown| format!("**** **** **** {shown}"))
             }
             Self::Custom(mask) => mask(text),
@@ -76,6 +76,13 @@ impl fmt::Debug for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Mask({})", self.name())
     }
+}
+
+/// The digits, in one block that is wiped and never left for a larger one.
+fn only_digits(text: &str) -> Zeroizing<String> {
+    let mut digits = Zeroizing::new(String::with_capacity(text.len()));
+    digits.extend(text.chars().filter(char::is_ascii_digit));
+    digits
 }
 
 /// The last `shown` characters of a text that has at least `at_least`.

@@ -77,6 +77,10 @@ impl RowWriter {
     }
 
     #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts == 0
+    }
+
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.parts = 0;

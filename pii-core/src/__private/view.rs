@@ -15,6 +15,7 @@ pub enum ViewFit {
     OtherType,
     OtherLevel,
     OtherKeyring,
+    OtherRules,
     OtherWas,
     OtherContext,
 }
@@ -107,6 +108,13 @@ const fn fit_field(model: &FieldSpec, view: &FieldSpec) -> ViewFit {
     };
     if !same_keyring {
         return ViewFit::OtherKeyring;
+    }
+    let same_column = same(model.column(), view.column());
+    let no_wider_mode = (model.mode().can_seal() || !view.mode().can_seal())
+        && (model.mode().can_open() || !view.mode().can_open());
+    let same_policy = model.plaintext() as u8 == view.plaintext() as u8;
+    if !same_column || !no_wider_mode || !same_policy {
+        return ViewFit::OtherRules;
     }
     if !same_list(model.was(), view.was()) {
         return ViewFit::OtherWas;

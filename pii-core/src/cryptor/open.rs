@@ -6,7 +6,7 @@ use super::{
     Cryptor,
     backend::OpenItem,
     place::{RowPlaces, ValuePlace},
-    seal::not_encrypted,
+    seal::{not_encrypted, wrong_place},
 };
 use crate::{
     audit::{AuditEvent, Operation},
@@ -123,12 +123,30 @@ impl Cryptor {
                 let change = match (place, found) {
                     (Some(place), Some(found)) => match found.cell {
                         Cell::Plain(_) | Cell::Opened { .. } => Change::Keep,
-                        Cell::Sealed { text, .. } => {
-                            if wants(fields, walk.path(found)) && place.field().mode().can_open() {
-                                to_open.push(OpenItem { place, text });
-                                opened_slots.push(index);
+                        Cell::Sealed { text, place: from } => {
+                            let here = place.stamp();
+                            if from.is_some_and(|from| from != here) {
+                                // it keeps the place that it was loaded from: opening is no way to move it
+                                let error = wrong_place();
+                                self.note_event(&mut events, Operation::Open, &place, Some(text), Some(error.kind()));
+                                row.fail(place.locate(error));
+                                Change::Keep
+                            } else {
+                                if wants(fields, walk.path(found)) && place.field().mode().can_open() {
+                                    to_open.push(OpenItem { place, text });
+                                    opened_slots.push(index);
+                                }
+                                Change::Stamp(here)
                             }
-                            Change::Stamp(place.stamp())
+                        }
+                        Cell::Legacy(text)
+                            if place.field().plaintext() != PlaintextPolicy::Reject
+                                && !(found.ops.check)(text.expose()) =>
+                        {
+                            let error = wrong_type(found.ops.code);
+                            self.note_event(&mut events, Operation::AcceptPlaintext, &place, None, Some(error.kind()));
+                            row.fail(place.locate(error));
+                            Change::Keep
                         }
                         Cell::Legacy(_) if place.field().plaintext() != PlaintextPolicy::Reject => {
                             self.note_event(&mut events, Operation::AcceptPlaintext, &place, None, None);
@@ -174,7 +192,11 @@ impl Cryptor {
                 match (result, changes.get_mut(slot)) {
                     (Ok(plain), Some(change)) => change.open(plain),
                     (Ok(_), None) => {}
-                    (Err(error), _) => {
+                    (Err(error), change) => {
+                        // a value that does not open here was not loaded from here
+                        if let Some(change) = change {
+                            *change = Change::Keep;
+                        }
                         let row = rows.partition_point(|row| row.slots.end <= slot);
                         if let Some(row) = rows.get_mut(row) {
                             row.fail(item.place.locate(error));

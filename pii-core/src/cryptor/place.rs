@@ -12,7 +12,7 @@ use foldhash::quality::RandomState;
 use crate::{
     context::{ContextWriter, EncryptionContext},
     error::{Error, ErrorKind, Result},
-    model::{FieldSpec, ModelSpec, PathStep, PiiModel, Slot, TypeCode, Walk},
+    model::{FieldSpec, ModelSpec, PathStep, PiiModel, RowBinding, Slot, TypeCode, Walk},
     row::{self, RowWriter},
     value::Place,
     wire::{
@@ -52,6 +52,12 @@ impl RowPlaces {
         model.write_row(&mut self.writer);
         self.context.clear();
         model.write_context(&mut self.context);
+        if self.writer.is_empty() && spec.binding() == RowBinding::Row {
+            return Err(Error::new(ErrorKind::Configuration)
+                .model(spec.name())
+                .message("the row's id wrote nothing, so values could not be bound to the row")
+                .help("an id that is not known yet needs `#[pii(id, bind = \"field\")]`"));
+        }
         let context = self.intern_context().map_err(|error| self.locate(spec, error))?;
         let start = self.bytes.len();
         if let Some(context) = self.contexts.get(context) {
@@ -141,7 +147,7 @@ pub struct ValuePlace<'a> {
 }
 
 /// How many different associated data a value may have because of `was`.
-const MAX_ALTERNATIVES: usize = 64;
+const MAX_ALTERNATIVES: usize = 1024;
 
 impl<'a> ValuePlace<'a> {
     /// The model.
@@ -220,6 +226,11 @@ impl<'a> ValuePlace<'a> {
             self.model().name(),
             steps,
         );
+    }
+
+    /// Whether these bytes are a plaintext of the type of the value.
+    pub(crate) fn is_of_its_type(&self, plain: &[u8]) -> bool {
+        (self.slot.ops.check)(plain)
     }
 
     /// The rest of the associated data: context and row id.

@@ -188,7 +188,13 @@ impl Cryptor {
                 return Err(too_few());
             }
             for (result, item) in opened.into_iter().zip(&to_verify) {
-                result.map_err(|error| item.place.locate(error))?;
+                if let Err(error) = result {
+                    if self.is_audited() {
+                        events.push(self.event(Operation::Seal, &item.place, None, Some(error.kind())));
+                        self.record(events).await?;
+                    }
+                    return Err(item.place.locate(error));
+                }
             }
         }
         let sealed = if to_seal.is_empty() {
@@ -233,6 +239,10 @@ impl Cryptor {
         let mut places = RowPlaces::default();
         for model in models {
             places.add(model, scope)?;
+        }
+        if !self.mode.can_seal() {
+            // nothing new can be sealed, so no key is needed
+            return Ok(());
         }
         let mut keyrings: Vec<Option<&'static str>> = M::pii_fields()
             .iter()
@@ -331,6 +341,10 @@ impl Cryptor {
             return Err(Error::new(ErrorKind::TooLarge)
                 .message(format!("at most {MAX_PLAINTEXT_BYTES} bytes can be sealed")));
         }
+        // what a reader would refuse is not written
+        if !place.is_of_its_type(plain.expose()) {
+            return Err(wrong_type(place.type_code()));
+        }
         if place.field().plaintext() != PlaintextPolicy::Prepare {
             return Ok(Plan::Seal(plain));
         }
@@ -421,7 +435,7 @@ pub(super) fn not_encrypted() -> Error {
     )
 }
 
-fn wrong_place() -> Error {
+pub(super) fn wrong_place() -> Error {
     Error::new(ErrorKind::WrongPlace)
         .message("the row's id, the model or the encryption context changed since the value was loaded")
         .help("open the value with `.decrypt_pii()`, call `reseal()` on it and save again")

@@ -1,16 +1,6 @@
 //! Key records as files in a folder: see FORMAT.md, "File key store".
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_core::future::BoxFuture;
@@ -19,11 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::{KeyRecord, KeySlot, KeyState, KeyStore};
 use crate::{
     context::EncryptionContext,
+    durable_file::{self, Access, publish},
     error::{Error, ErrorKind, Result},
     wire::{KeyId, Provider, Purpose, WrappedKey},
 };
 
 const FORMAT: &str = "pii-data-key-1";
+/// Far more than any record needs: eight copies of at most 64 KiB, in base64.
+const MAX_RECORD_BYTES: usize = 1024 * 1024;
 
 /// A key store in a folder: one small file per data key. The copies in it are wrapped, so the
 /// folder is no secret; losing it loses every value sealed under its keys. Back it up with the
@@ -62,7 +55,8 @@ impl FileKeyStore {
     }
 
     fn read(&self, key_id: KeyId) -> Result<Option<KeyRecord>> {
-        let bytes = match fs::read(self.folder.join(format!("{key_id}.json"))) {
+        let file = fs::File::open(self.folder.join(format!("{key_id}.json")));
+        let bytes = match file.and_then(|mut file| durable_file::read(&mut file, MAX_RECORD_BYTES)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(|error| self.unavailable(error))?,
         };
@@ -76,72 +70,64 @@ impl FileKeyStore {
         }
     }
 
-    /// The winner of the highest epoch.
+    /// The winner of the highest epoch. Epochs begin at 0 and have no gaps.
     fn winner(&self, slot: &KeySlot) -> Result<Option<KeyRecord>> {
-        let prefix = format!("slot-{}-", slot.digest());
-        let mut highest: Option<String> = None;
-        for entry in fs::read_dir(&self.folder).map_err(|error| self.unavailable(error))? {
-            let name = entry.map_err(|error| self.unavailable(error))?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let is_election = name.strip_prefix(&prefix).is_some_and(|epoch| {
-                epoch.len() == 8 && epoch.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-            });
-            if is_election && highest.as_deref().is_none_or(|known| known < name) {
-                highest = Some(name.to_owned());
+        let digest = slot.digest();
+        let mut highest = None;
+        for epoch in 0..=u32::MAX {
+            match fs::symlink_metadata(self.election(&digest, epoch)) {
+                Ok(_) => highest = Some(epoch),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(self.unavailable(error)),
             }
         }
-        highest.map(|name| self.elected(&self.folder.join(name))).transpose()
+        highest.map(|epoch| self.elected(slot, epoch)).transpose()
     }
 
-    fn elected(&self, election: &Path) -> Result<KeyRecord> {
-        let lost = || {
-            Error::new(ErrorKind::KeyMissing)
-                .message(format!("the key record that `{}` names is missing or damaged", election.display()))
+    fn election(&self, digest: &str, epoch: u32) -> PathBuf {
+        self.folder.join(format!("slot-{digest}-{epoch:08x}"))
+    }
+
+    /// The record that won this election; it must be for the slot and the epoch.
+    fn elected(&self, slot: &KeySlot, epoch: u32) -> Result<KeyRecord> {
+        let election = self.election(&slot.digest(), epoch);
+        let wrong = |kind, message: &str| {
+            Error::new(kind)
+                .message(format!("the election `{}` {message}", election.display()))
                 .help("restore the key store from a backup")
         };
-        // our own elections appear whole; another implementation's may be met half-written
-        for _ in 0..20 {
-            let text = fs::read_to_string(election).map_err(|error| self.unavailable(error))?;
-            if let Some(key_id) = KeyId::parse(&text) {
-                return self.read(key_id)?.ok_or_else(|| lost().key(key_id));
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        let file = fs::File::open(&election);
+        let text = file.and_then(|mut file| durable_file::read(&mut file, MAX_RECORD_BYTES));
+        let text = text.map_err(|error| self.unavailable(error))?;
+        let key_id = std::str::from_utf8(&text).ok().and_then(KeyId::parse);
+        // ours appear whole; another implementation's may be met half-written: worth another try
+        let key_id = key_id.ok_or_else(|| wrong(ErrorKind::KeyUnavailable, "does not name a key"))?;
+        let record = self.read(key_id)?;
+        let record =
+            record.ok_or_else(|| wrong(ErrorKind::KeyMissing, "names a key whose record is missing").key(key_id))?;
+        if record.slot != *slot || record.epoch != epoch {
+            return Err(wrong(ErrorKind::ContextMismatch, "names a key of another slot or epoch").key(key_id));
         }
-        Err(lost())
+        Ok(record)
     }
 
     fn propose(&self, proposal: &KeyRecord) -> Result<KeyRecord> {
-        let record = serde_json::to_vec(&RecordFile::from(proposal)).map_err(|_| {
-            Error::new(ErrorKind::Malformed).message("the key record cannot be written as JSON")
-        })?;
+        let record = serde_json::to_vec(&RecordFile::from(proposal))
+            .map_err(|_| Error::new(ErrorKind::Malformed).message("the key record cannot be written as JSON"))?;
         let own = self.folder.join(format!("{}.json", proposal.key_id));
-        self.publish(&own, &record).map_err(|error| self.unavailable(error))?;
-        let election = self.folder.join(format!("slot-{}-{:08x}", proposal.slot.digest(), proposal.epoch));
-        match self.publish(&election, proposal.key_id.to_string().as_bytes()) {
+        publish(&own, &record, Access::Default).map_err(|error| self.unavailable(error))?;
+        let election = self.election(&proposal.slot.digest(), proposal.epoch);
+        match publish(&election, proposal.key_id.to_string().as_bytes(), Access::Default) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // nothing was sealed under the loser
-                let _ = fs::remove_file(&own);
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(self.unavailable(error)),
         }
-        self.elected(&election)
-    }
-
-    /// Makes a file appear whole and durable under its name, or fails if the name is taken.
-    fn publish(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let draft = self.folder.join(format!("draft-{}-{number}", std::process::id()));
-        let _ = fs::remove_file(&draft);
-        let written = (|| {
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&draft)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::hard_link(&draft, path)
-        })();
-        let _ = fs::remove_file(&draft);
-        written.and_then(|()| crate::keyring::sync_folder_of(path))
+        let winner = self.elected(&proposal.slot, proposal.epoch)?;
+        if winner.key_id != proposal.key_id {
+            // nothing was sealed under the loser
+            let _ = fs::remove_file(&own);
+        }
+        Ok(winner)
     }
 }
 

@@ -1,10 +1,6 @@
 //! The key file: see FORMAT.md, "Local key file".
 
-use std::{
-    fmt, fs,
-    io::{self, Read, Write as _},
-    path::Path,
-};
+use std::{fmt, fs, io, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
@@ -15,6 +11,7 @@ use crate::{
         DataKey, KeyLabel, expand, fill_random,
         xaes::{HALF_NONCE, XaesKey, halves},
     },
+    durable_file::{self, Access, publish},
     error::{Error, ErrorKind, Result},
     wire::{
         KeyId, NONCE_BYTES, TAG_BYTES, VERSION,
@@ -24,7 +21,7 @@ use crate::{
 
 const FIRST_LINE: &str = "pii-key-file 1";
 /// Far more than any key file needs.
-const MAX_FILE_BYTES: u64 = 64 * 1024;
+const MAX_FILE_BYTES: usize = 64 * 1024;
 const KEY_BYTES: usize = 32;
 
 /// A key that wraps data keys; wiped when dropped.
@@ -108,9 +105,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<KeyEncryptionKey>, usize)> {
     };
     let mut file = fs::File::open(path).map_err(unreadable)?;
     check_permissions(path, &file.metadata().map_err(unreadable)?)?;
-    // one block of the file's largest size: nothing is left behind by growing
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_FILE_BYTES).unwrap_or(0) + 1));
-    Read::take(&mut file, MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let bytes = durable_file::read(&mut file, MAX_FILE_BYTES).map_err(unreadable)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| damaged(path, "it is not text"))?;
     parse(text).map_err(|why| damaged(path, &why))
 }
@@ -214,31 +209,7 @@ pub(super) fn create(path: &Path, keys: &[KeyEncryptionKey], primary: usize) -> 
         }
         text.push('\n');
     }
-    // written whole under another name first: a crash leaves no half key file
-    let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    let _ = fs::remove_file(&draft);
-    let written = write_private(&draft, text.as_bytes()).and_then(|()| fs::hard_link(&draft, path));
-    let _ = fs::remove_file(&draft);
-    written.and_then(|()| sync_folder_of(path)).map_err(unwritable)
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Makes a new name durable.
-pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
+    publish(path, text.as_bytes(), Access::Owner).map_err(unwritable)
 }
 
 #[cfg(test)]

@@ -53,7 +53,12 @@ impl LocalKeyring {
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let key = KeyEncryptionKey::generate()?;
         key_file::create(path.as_ref(), std::slice::from_ref(&key), 0)?;
-        Ok(Self { keys: vec![key], primary: 0 })
+        // what counts is what the next process will read
+        let created = Self::open(path)?;
+        if created.keys.iter().any(|stored| stored.id() == key.id()) {
+            return Ok(created);
+        }
+        Err(Error::new(ErrorKind::KeyUnavailable).message("the key file was replaced while it was made"))
     }
 
     /// Reads the key file, or makes it if there is none: for development and examples. In
@@ -144,9 +149,10 @@ pub(crate) fn unwrap_with(
             binding.context.names()
         )));
     }
-    let names: Vec<&str> = copies.iter().map(|copy| copy.key_name.as_str()).collect();
+    // key names come from storage: only what is an id is repeated
+    let names = copies.iter().filter_map(|copy| KeyId::parse(&copy.key_name)).map(|id| id.to_string());
     Err(Error::new(ErrorKind::KeyMissing)
-        .key(names.join(", "))
+        .key(names.collect::<Vec<_>>().join(", "))
         .message("the key-encryption key is not in the key file")
         .help("use the key file with which the value was written, or add that key to this one"))
 }

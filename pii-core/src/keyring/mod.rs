@@ -8,7 +8,6 @@ use std::{fmt, sync::Arc};
 
 use futures_core::future::BoxFuture;
 
-pub(crate) use key_file::sync_folder_of;
 pub use local::LocalKeyring;
 pub use test::TestKeyring;
 #[cfg(test)]

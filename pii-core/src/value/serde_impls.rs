@@ -12,7 +12,7 @@ use crate::{
 
 thread_local! {
     /// The texts of the values that are being serialised, by the address of the value's state.
-    static SCOPE: RefCell<Option<Arc<HashMap<usize, String>>>> = const { RefCell::new(None) };
+    static SCOPE: RefCell<Option<Arc<HashMap<usize, StoredText>>>> = const { RefCell::new(None) };
 }
 
 fn address(cell: &Cell) -> usize {
@@ -24,7 +24,7 @@ impl<T> Serialize for Encrypted<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let scope = SCOPE.with_borrow(Clone::clone);
         match scope.as_ref().and_then(|scope| scope.get(&address(self.cell()))) {
-            Some(text) => serializer.serialize_str(text),
+            Some(text) => serializer.serialize_str(text.as_str()),
             None => serializer.serialize_str(self.stored_text().map_err(ser::Error::custom)?.as_str()),
         }
     }
@@ -90,18 +90,18 @@ impl<F: Serialize> Serialize for SealedField<'_, F> {
 }
 
 /// The texts of the values of one model or field, by address.
-struct SealedScope(Arc<HashMap<usize, String>>);
+struct SealedScope(Arc<HashMap<usize, StoredText>>);
 
 impl SealedScope {
     fn new(walk: &Walk<'_>, texts: impl Iterator<Item = StoredText>) -> Self {
         Self(Arc::new(
-            walk.slots().iter().map(|slot| address(slot.cell)).zip(texts.map(String::from)).collect(),
+            walk.slots().iter().map(|slot| address(slot.cell)).zip(texts).collect(),
         ))
     }
 
     /// Serialises with the texts in place; the scope before is put back, also when `f` panics.
     fn during<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct PutBack(Option<Arc<HashMap<usize, String>>>);
+        struct PutBack(Option<Arc<HashMap<usize, StoredText>>>);
         impl Drop for PutBack {
             fn drop(&mut self) {
                 SCOPE.set(self.0.take());

@@ -196,7 +196,9 @@ impl serde::Serialize for Ciphertext {
 
 impl<'de> serde::Deserialize<'de> for Ciphertext {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        // serde's own message quotes what it found instead
+        let text = <Cow<'de, str>>::deserialize(deserializer)
+            .map_err(|_| serde::de::Error::custom("a sealed value must be stored as text"))?;
         Self::parse(text).map_err(serde::de::Error::custom)
     }
 }

@@ -79,6 +79,13 @@ fn check_field(
         ("IsPlain", format!("`{other}` stores `{name}` plain: give it the same type here")),
         ("OtherType", format!("`{name}` has another type in `{other}`: give it the same type here")),
         ("OtherLevel", format!("`{name}` has another level in `{other}`: write the same `level`")),
+        (
+            "OtherRules",
+            format!(
+                "`{name}` has another `column` or `plaintext` policy than in `{other}`, or a `mode` that allows more: \
+                 write what `{other}` says"
+            ),
+        ),
         ("OtherKeyring", format!("`{name}` has another keyring in `{other}`: write the same `keyring`")),
         ("OtherWas", format!("`{name}` has other earlier names in `{other}`: write the same `was`")),
         (

@@ -60,10 +60,14 @@ impl CacheLimits {
 }
 
 /// Keys by name, within limits; misses for one name share one flight.
-pub(crate) struct Cache<K, V> {
+///
+/// A flight may depend on more than the name: on the wrapped copies that a value carries. Then `F`
+/// names the flight, so that a damaged copy fails alone, and what landed serves all of the name.
+pub(crate) struct Cache<K, V, F = K> {
     limits: CacheLimits,
     entries: Mutex<HashMap<K, Entry<V>>>,
-    flights: Mutex<HashMap<K, Flight<V>>>,
+    flights: Mutex<HashMap<F, Flight<V>>>,
+    swept: Mutex<Instant>,
     clock: AtomicU64,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -79,9 +83,10 @@ struct Entry<V> {
     used: u64,
 }
 
-impl<K, V> Cache<K, V>
+impl<K, V, F> Cache<K, V, F>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
+    F: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     pub(crate) fn new(limits: CacheLimits) -> Self {
@@ -89,6 +94,7 @@ where
             limits,
             entries: Mutex::default(),
             flights: Mutex::default(),
+            swept: Mutex::new(Instant::now()),
             clock: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
@@ -100,6 +106,7 @@ where
     pub(crate) async fn get(
         self: &Arc<Self>,
         key: K,
+        flight: F,
         messages: u64,
         bytes: u64,
         fetch: impl FnOnce() -> BoxFuture<'static, Result<V>>,
@@ -111,15 +118,15 @@ where
         self.misses.fetch_add(1, Ordering::Relaxed);
         let flight = {
             let mut flights = lock(&self.flights);
-            match flights.get(&key) {
+            match flights.get(&flight) {
                 Some(flight) => flight.clone(),
                 // whoever held the flight may have landed between the look above and the lock
                 None => match self.kept(&key, messages, bytes) {
                     Some(value) => return Ok(value),
                     None => {
-                        let flight = self.fly(key.clone(), fetch());
-                        flights.insert(key.clone(), flight.clone());
-                        flight
+                        let flying = self.fly(key.clone(), flight.clone(), fetch());
+                        flights.insert(flight, flying.clone());
+                        flying
                     }
                 },
             }
@@ -130,7 +137,7 @@ where
     }
 
     /// The flight lands before any of those who wait for it go on: the entry is in, the flight out.
-    fn fly(self: &Arc<Self>, key: K, fetch: BoxFuture<'static, Result<V>>) -> Flight<V> {
+    fn fly(self: &Arc<Self>, key: K, flight: F, fetch: BoxFuture<'static, Result<V>>) -> Flight<V> {
         let cache = Arc::clone(self);
         let landing = async move {
             let fetched = AssertUnwindSafe(fetch).catch_unwind().await.unwrap_or_else(|_| {
@@ -138,9 +145,9 @@ where
                 Err(Error::new(ErrorKind::KeyUnavailable).message("a keyring or key store panicked"))
             });
             if let Ok(value) = &fetched {
-                cache.keep(key.clone(), value.clone());
+                cache.keep(key, value.clone());
             }
-            lock(&cache.flights).remove(&key);
+            lock(&cache.flights).remove(&flight);
             fetched
         };
         landing.boxed().shared()
@@ -164,6 +171,13 @@ where
 
     fn keep(&self, key: K, value: V) {
         let mut entries = lock(&self.entries);
+        let mut swept = lock(&self.swept);
+        if swept.elapsed() >= self.limits.max_age {
+            // keys that nobody asks for any more do not stay in memory
+            entries.retain(|_, entry| entry.since.elapsed() < self.limits.max_age);
+            *swept = Instant::now();
+        }
+        drop(swept);
         if entries.len() >= self.limits.capacity && !entries.contains_key(&key) {
             let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
             oldest.map(|key| entries.remove(&key));
@@ -225,11 +239,11 @@ mod tests {
     #[tokio::test]
     async fn all_who_ask_together_share_one_flight() {
         let (cache, calls) = (cache(CacheLimits::default()), Arc::new(AtomicU32::new(0)));
-        let asked = (0..50).map(|_| cache.get(1, 1, 1, fetch(&calls, Ok(7))));
+        let asked = (0..50).map(|_| cache.get(1, 1, 1, 1, fetch(&calls, Ok(7))));
         let got = futures_util::future::join_all(asked).await;
         assert!(got.into_iter().all(|value| value.unwrap() == 7));
         assert_eq!(calls.load(Ordering::SeqCst), 1);
-        assert_eq!(cache.get(1, 1, 1, fetch(&calls, Ok(8))).await.unwrap(), 7);
+        assert_eq!(cache.get(1, 1, 1, 1, fetch(&calls, Ok(8))).await.unwrap(), 7);
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
 
@@ -237,20 +251,20 @@ mod tests {
     async fn a_failure_is_shared_and_not_kept() {
         let (cache, calls) = (cache(CacheLimits::default()), Arc::new(AtomicU32::new(0)));
         let failure = || Err(Error::new(ErrorKind::KeyThrottled));
-        let asked = (0..10).map(|_| cache.get(1, 1, 1, fetch(&calls, failure())));
+        let asked = (0..10).map(|_| cache.get(1, 1, 1, 1, fetch(&calls, failure())));
         assert!(futures_util::future::join_all(asked).await.into_iter().all(|value| value.is_err()));
         assert_eq!(calls.load(Ordering::SeqCst), 1);
-        assert_eq!(cache.get(1, 1, 1, fetch(&calls, Ok(7))).await.unwrap(), 7);
+        assert_eq!(cache.get(1, 1, 1, 1, fetch(&calls, Ok(7))).await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn one_who_gives_up_does_not_strand_the_others() {
         let (cache, calls) = (cache(CacheLimits::default()), Arc::new(AtomicU32::new(0)));
         {
-            let asked = cache.get(1, 1, 1, fetch(&calls, Ok(7)));
+            let asked = cache.get(1, 1, 1, 1, fetch(&calls, Ok(7)));
             assert!(tokio::time::timeout(Duration::from_millis(1), asked).await.is_err());
         }
-        assert_eq!(cache.get(1, 1, 1, fetch(&calls, Ok(8))).await.unwrap(), 7);
+        assert_eq!(cache.get(1, 1, 1, 1, fetch(&calls, Ok(8))).await.unwrap(), 7);
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
 
@@ -258,8 +272,8 @@ mod tests {
     async fn a_panic_is_an_error_and_the_next_call_recovers() {
         let (cache, calls) = (cache(CacheLimits::default()), Arc::new(AtomicU32::new(0)));
         let panics = || async { panic!("a keyring's own fault") }.boxed();
-        assert_eq!(cache.get(1, 1, 1, panics).await.unwrap_err().kind(), ErrorKind::KeyUnavailable);
-        assert_eq!(cache.get(1, 1, 1, fetch(&calls, Ok(7))).await.unwrap(), 7);
+        assert_eq!(cache.get(1, 1, 1, 1, panics).await.unwrap_err().kind(), ErrorKind::KeyUnavailable);
+        assert_eq!(cache.get(1, 1, 1, 1, fetch(&calls, Ok(7))).await.unwrap(), 7);
     }
 
     #[tokio::test]
@@ -267,26 +281,26 @@ mod tests {
         let calls = Arc::new(AtomicU32::new(0));
         let by_messages = cache(CacheLimits { max_messages: 2, ..CacheLimits::default() });
         for _ in 0..4 {
-            by_messages.get(1, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
+            by_messages.get(1, 1, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
         }
         assert_eq!(calls.swap(0, Ordering::SeqCst), 2);
         let by_bytes = cache(CacheLimits { max_bytes: 100, ..CacheLimits::default() });
         for _ in 0..4 {
-            by_bytes.get(1, 1, 60, fetch(&calls, Ok(1))).await.unwrap();
+            by_bytes.get(1, 1, 1, 60, fetch(&calls, Ok(1))).await.unwrap();
         }
         assert_eq!(calls.swap(0, Ordering::SeqCst), 4);
         let by_age = cache(CacheLimits { max_age: Duration::from_millis(1), ..CacheLimits::default() });
         for _ in 0..2 {
-            by_age.get(1, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
+            by_age.get(1, 1, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
         assert_eq!(calls.swap(0, Ordering::SeqCst), 2);
         let by_capacity = cache(CacheLimits { capacity: 2, ..CacheLimits::default() });
         for key in [1, 2, 1, 3, 1] {
-            by_capacity.get(key, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
+            by_capacity.get(key, key, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
         }
         assert_eq!(calls.swap(0, Ordering::SeqCst), 3);
-        by_capacity.get(2, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
+        by_capacity.get(2, 2, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
 

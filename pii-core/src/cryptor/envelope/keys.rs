@@ -46,7 +46,7 @@ pub(crate) struct KeyRequest {
 pub(crate) struct KeyService {
     source: Arc<KeySource>,
     active: Arc<Cache<KeySlot, ActiveKey>>,
-    opening: Arc<Cache<KeyRequest, Arc<SealingKey>>>,
+    opening: Arc<Cache<(KeyId, KeySlot), Arc<SealingKey>, KeyRequest>>,
 }
 
 impl KeyService {
@@ -79,7 +79,7 @@ impl KeyService {
     pub(crate) async fn active(&self, slot: KeySlot, messages: u64, bytes: u64) -> Result<ActiveKey> {
         let (source, wanted) = (Arc::clone(&self.source), slot.clone());
         let fetch = move || async move { source.active(&wanted).await }.boxed();
-        self.active.get(slot, messages, bytes, fetch).await
+        self.active.get(slot.clone(), slot, messages, bytes, fetch).await
     }
 
     /// The key for opening values.
@@ -92,7 +92,8 @@ impl KeyService {
         let source = Arc::clone(&self.source);
         let wanted = request.clone();
         let fetch = move || async move { source.opening(&wanted).await }.boxed();
-        self.opening.get(request, messages, bytes, fetch).await
+        let key = (request.key_id, request.slot.clone());
+        self.opening.get(key, request, messages, bytes, fetch).await
     }
 
     pub(crate) fn stats(&self) -> CryptorStats {
@@ -144,7 +145,8 @@ impl KeySource {
                 };
                 let winner = store.elect(&proposal).await?;
                 // only what can be read back may seal a value
-                let stored = store.load(winner.key_id).await?.filter(|stored| *stored == winner);
+                let expected = if winner.key_id == proposal.key_id { &proposal } else { &winner };
+                let stored = store.load(winner.key_id).await?.filter(|stored| stored == expected);
                 let stored = stored.ok_or_else(|| {
                     Error::new(ErrorKind::KeyUnavailable)
                         .key(winner.key_id)
@@ -197,8 +199,8 @@ impl KeySource {
     async fn unwrap_record(&self, record: &KeyRecord, slot: &KeySlot) -> Result<DataKey> {
         if record.slot.keyring != slot.keyring {
             return Err(Error::new(ErrorKind::KeyMissing).key(record.key_id).message(format!(
-                "the data key belongs to the keyring `{}`, and the field to `{}`",
-                record.slot.keyring, slot.keyring
+                "the data key belongs to another keyring than `{}`, that of the field",
+                slot.keyring
             )));
         }
         if record.slot.context != slot.context {

@@ -18,7 +18,7 @@ use crate::{
     cryptor::OpenItem,
     error::{Error, ErrorKind, Result},
     secret::SecretBytes,
-    wire::{Parts, TAG_BYTES, decode_text},
+    wire::{MAX_PLAINTEXT_BYTES, Parts, TAG_BYTES, decode_text},
 };
 
 /// So many data keys are asked for at once.
@@ -160,6 +160,9 @@ impl<'a> Opener<'a> {
         };
         if !opens(0) && !(1..item.place.alternatives()).any(&mut opens) {
             return Err(refused());
+        }
+        if body.len() > MAX_PLAINTEXT_BYTES {
+            return Err(Error::new(ErrorKind::Malformed).key(key_id).message("the plaintext is too long"));
         }
         if let Some(derived) = candidate {
             self.key.keep(&first, &derived);

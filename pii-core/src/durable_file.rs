@@ -1,0 +1,69 @@
+//! Files that appear whole and durable, or not at all.
+
+use std::{
+    fs,
+    io::{self, Read as _, Write as _},
+    path::Path,
+};
+
+use zeroize::Zeroizing;
+
+use crate::{crypto::fill_random, wire::encode::hex};
+
+/// Who may read a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Owner,
+    Default,
+}
+
+/// Makes a file of these bytes under a name that must be free; whoever comes second gets
+/// [`io::ErrorKind::AlreadyExists`], and the file of the first stays as it is.
+///
+/// It is written under a random name first: a crash leaves no half file, and no two writers, not
+/// even with the same process id in two containers, can take each other's draft for their own.
+pub(crate) fn publish(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let mut random = [0; 16];
+    fill_random(&mut random).map_err(io::Error::other)?;
+    let draft = path.with_file_name(format!("draft-{}", hex(&random)));
+    let published = write(&draft, bytes, access).and_then(|()| fs::hard_link(&draft, path));
+    let _ = fs::remove_file(&draft);
+    published?;
+    sync_folder_of(path)
+}
+
+fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if access == Access::Owner {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes a new name durable.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// The bytes of a regular file of at most `limit` bytes, in one block that is wiped when dropped.
+pub(crate) fn read(file: &mut fs::File, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    if length > limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long"));
+    }
+    // room beyond the length, so that the block is not left for a larger one
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit.min(length).saturating_add(64)));
+    file.take(u64::try_from(length).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
