@@ -269,7 +269,7 @@ fn debug_masks_what_is_personal_and_hides_the_context() {
         "Customer { id: 7, tenant: <context>, region: <context>, name: A**** L****, birth_year: *****, \
          nickname: Some(TE), email: <plain a****@example.com>, backup_email: Some(<plain *****>), \
          ssn: Some(<plain *****3456>), phones: [<plain *****>, <plain *****>], \
-         answers: {\"pet\": <plain *****>}, preferences: <plain *****>, \
+         answers: {*****: <plain *****>}, preferences: <plain *****>, \
          address: Address { street: <plain 1****>, city: *****, country: \"GB\" }, \
          former_addresses: Some([Address { street: <plain K****>, city: *****, country: \"GB\" }]), \
          type: \"private\", version: 3, .. }"
@@ -486,7 +486,7 @@ pub struct CustomerContact {
     id: i64,
     tenant: String,
     region: String,
-    #[pii(name = "mail", was("e_mail", "electronic_mail"))]
+    #[pii(name = "mail", was("e_mail", "electronic_mail"), column = "email_address")]
     email: EncryptedStr,
     #[pii(nested)]
     address: Option<Street>,

@@ -1,6 +1,6 @@
 //! Views: whether a struct with `view_of` fits its model. All of it runs at compile time.
 
-use crate::model::{ContextPart, FieldRole, FieldSpec, Holds, ModelSpec, RowBinding};
+use crate::model::{ContextPart, FieldRole, FieldSpec, Holds, ModelSpec, PlaintextPolicy, RowBinding};
 
 /// How a field of a view relates to the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,8 +112,9 @@ const fn fit_field(model: &FieldSpec, view: &FieldSpec) -> ViewFit {
     let same_column = same(model.column(), view.column());
     let no_wider_mode = (model.mode().can_seal() || !view.mode().can_seal())
         && (model.mode().can_open() || !view.mode().can_open());
-    let same_policy = model.plaintext() as u8 == view.plaintext() as u8;
-    if !same_column || !no_wider_mode || !same_policy {
+    let no_laxer_policy = matches!(view.plaintext(), PlaintextPolicy::Reject)
+        || model.plaintext() as u8 == view.plaintext() as u8;
+    if !same_column || !no_wider_mode || !no_laxer_policy {
         return ViewFit::OtherRules;
     }
     if !same_list(model.was(), view.was()) {

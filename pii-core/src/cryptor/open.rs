@@ -128,7 +128,13 @@ impl Cryptor {
                             if from.is_some_and(|from| from != here) {
                                 // it keeps the place that it was loaded from: opening is no way to move it
                                 let error = wrong_place();
-                                self.note_event(&mut events, Operation::Open, &place, Some(text), Some(error.kind()));
+                                self.note_event(
+                                    &mut events,
+                                    Operation::Open,
+                                    &place,
+                                    Some(text),
+                                    Some(error.kind()),
+                                );
                                 row.fail(place.locate(error));
                                 Change::Keep
                             } else {
@@ -144,7 +150,13 @@ impl Cryptor {
                                 && !(found.ops.check)(text.expose()) =>
                         {
                             let error = wrong_type(found.ops.code);
-                            self.note_event(&mut events, Operation::AcceptPlaintext, &place, None, Some(error.kind()));
+                            self.note_event(
+                                &mut events,
+                                Operation::AcceptPlaintext,
+                                &place,
+                                None,
+                                Some(error.kind()),
+                            );
                             row.fail(place.locate(error));
                             Change::Keep
                         }

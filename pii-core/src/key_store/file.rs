@@ -103,8 +103,8 @@ impl FileKeyStore {
         // ours appear whole; another implementation's may be met half-written: worth another try
         let key_id = key_id.ok_or_else(|| wrong(ErrorKind::KeyUnavailable, "does not name a key"))?;
         let record = self.read(key_id)?;
-        let record =
-            record.ok_or_else(|| wrong(ErrorKind::KeyMissing, "names a key whose record is missing").key(key_id))?;
+        let record = record
+            .ok_or_else(|| wrong(ErrorKind::KeyMissing, "names a key whose record is missing").key(key_id))?;
         if record.slot != *slot || record.epoch != epoch {
             return Err(wrong(ErrorKind::ContextMismatch, "names a key of another slot or epoch").key(key_id));
         }
@@ -112,8 +112,9 @@ impl FileKeyStore {
     }
 
     fn propose(&self, proposal: &KeyRecord) -> Result<KeyRecord> {
-        let record = serde_json::to_vec(&RecordFile::from(proposal))
-            .map_err(|_| Error::new(ErrorKind::Malformed).message("the key record cannot be written as JSON"))?;
+        let record = serde_json::to_vec(&RecordFile::from(proposal)).map_err(|_| {
+            Error::new(ErrorKind::Malformed).message("the key record cannot be written as JSON")
+        })?;
         let own = self.folder.join(format!("{}.json", proposal.key_id));
         publish(&own, &record, Access::Default).map_err(|error| self.unavailable(error))?;
         let election = self.election(&proposal.slot.digest(), proposal.epoch);

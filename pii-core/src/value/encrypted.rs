@@ -220,7 +220,8 @@ impl<T> Clone for Encrypted<T> {
 }
 
 impl Default for Encrypted<String> {
-    /// A plain empty text.
+    /// A plain empty text. With `#[serde(default)]` or `#[sqlx(default)]` on a field it stands for a
+    /// column that was not loaded, and saving that row would store it: use `Option` there.
     fn default() -> Self {
         Self::new("")
     }

@@ -94,9 +94,7 @@ struct SealedScope(Arc<HashMap<usize, StoredText>>);
 
 impl SealedScope {
     fn new(walk: &Walk<'_>, texts: impl Iterator<Item = StoredText>) -> Self {
-        Self(Arc::new(
-            walk.slots().iter().map(|slot| address(slot.cell)).zip(texts).collect(),
-        ))
+        Self(Arc::new(walk.slots().iter().map(|slot| address(slot.cell)).zip(texts).collect()))
     }
 
     /// Serialises with the texts in place; the scope before is put back, also when `f` panics.

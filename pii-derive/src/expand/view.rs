@@ -82,7 +82,7 @@ fn check_field(
         (
             "OtherRules",
             format!(
-                "`{name}` has another `column` or `plaintext` policy than in `{other}`, or a `mode` that allows more: \
+                "`{name}` has another `column` than in `{other}`, or a `mode` or `plaintext` policy that allows more: \
                  write what `{other}` says"
             ),
         ),

@@ -213,3 +213,89 @@ fn two_hundred_tasks_in_four_processes_worth_of_cryptors_elect_one_key() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".json"));
     assert_eq!(records.count(), 1, "losers leave no record behind");
 }
+
+#[test]
+fn who_makes_a_key_file_together_has_the_same_key() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.key"));
+        let keyrings: Vec<LocalKeyring> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| LocalKeyring::open_or_create(&path).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let stored = LocalKeyring::open(&path).unwrap().key_ids();
+        assert!(keyrings.iter().all(|keyring| keyring.key_ids() == stored));
+    }
+}
+
+#[tokio::test]
+async fn a_forged_election_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let build = || {
+        Cryptor::envelope()
+            .keyring(TestKeyring::new())
+            .key_store(FileKeyStore::open(folder.path()).unwrap())
+            .build()
+            .unwrap()
+    };
+    build().seal(&mut [ada()]).await.unwrap();
+    let election = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("slot-"))
+        .unwrap();
+    let later = election
+        .with_file_name(election.file_name().unwrap().to_string_lossy().replace("-00000000", "-00000001"));
+    std::fs::copy(&election, &later).unwrap();
+    let error = build().seal(&mut [ada()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ContextMismatch, "a key of epoch 0 made active for epoch 1: {error}");
+    std::fs::remove_file(later).unwrap();
+    build().seal(&mut [Customer { tenant: "globex".into(), ..ada() }]).await.unwrap();
+    let elections: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("slot-"))
+        .collect();
+    std::fs::copy(&elections[0], &elections[1]).unwrap();
+    let results = [
+        build().seal(&mut [ada()]).await,
+        build().seal(&mut [Customer { tenant: "globex".into(), ..ada() }]).await,
+    ];
+    assert_eq!(
+        results.iter().filter(|result| result.is_err()).count(),
+        1,
+        "another tenant's key is not taken"
+    );
+}
+
+#[tokio::test]
+async fn what_an_attacker_appends_to_copies_costs_no_more_key_calls() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let writer = cryptor();
+    let mut rows = [ada()];
+    writer.seal(&mut rows).await.unwrap();
+    let text = rows[0].email.ciphertext().unwrap().as_str().to_owned();
+    let bytes = STANDARD.decode(&text[4..]).unwrap();
+    let block = usize::from(u16::from_be_bytes([bytes[18], bytes[19]]));
+    let with_junk = |junk: u16| {
+        let copy = [&[99, 0, 1, b'k', 0, 2][..], &junk.to_be_bytes()].concat();
+        let mut out = bytes[..18].to_vec();
+        out.extend(u16::try_from(block + copy.len()).unwrap().to_be_bytes());
+        out.extend(&bytes[20..20 + block]);
+        out[25] += 1; // the count
+        out.extend(copy);
+        out.extend(&bytes[20 + block..]);
+        format!("ENC:{}", STANDARD.encode(out))
+    };
+    let reader = cryptor();
+    reader
+        .open(&mut [Customer { email: EncryptedStr::from_stored(text.clone()), ssn: None, ..ada() }])
+        .await
+        .unwrap();
+    for junk in 0..200 {
+        let mut rows = [Customer { email: EncryptedStr::from_stored(with_junk(junk)), ssn: None, ..ada() }];
+        reader.open(&mut rows).await.unwrap();
+    }
+    assert_eq!(reader.stats().key_calls(), 1);
+}

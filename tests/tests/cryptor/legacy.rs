@@ -58,3 +58,27 @@ async fn policies_for_plaintext_in_the_table() {
         assert!(cryptor.open(&mut row::<Accept>(damaged)).await.unwrap_err().is_integrity(), "{damaged}");
     }
 }
+
+#[derive(PiiModel, Clone, Serialize, Deserialize)]
+#[pii(name = "numbers")]
+struct Numbers {
+    #[pii(id)]
+    id: i64,
+    #[pii(plaintext = "accept_and_seal")]
+    email: Encrypted<Json<Vec<u32>>>,
+}
+
+#[tokio::test]
+async fn plaintext_of_another_type_is_not_sealed() {
+    let cryptor = cryptor();
+    let mut rows = row::<Numbers>("n/a, ask Ada");
+    let error = cryptor.open(&mut rows).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+    assert!(!error.to_string().contains("Ada"), "{error}");
+    assert_eq!(
+        cryptor.seal_texts(&rows).await.unwrap_err().kind(),
+        ErrorKind::Malformed,
+        "the table keeps its text"
+    );
+    cryptor.open(&mut row::<Numbers>("[1, 2]")).await.unwrap();
+}

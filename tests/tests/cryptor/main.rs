@@ -114,3 +114,63 @@ async fn a_sealed_value_of_unknown_origin_is_verified_before_it_is_saved() {
     loaded.id = 8;
     assert_eq!(cryptor.sealed(&loaded).await.err().unwrap().kind(), ErrorKind::Integrity);
 }
+
+/// Opens nothing, notes where values come from: what a table does after loading.
+async fn load(cryptor: &Cryptor, models: &mut [Customer]) {
+    for result in cryptor.open_each(models, &FieldSelection::Nothing).await.unwrap() {
+        result.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn opening_is_no_way_to_move_a_value() {
+    let cryptor = cryptor();
+    let mut loaded = [stored(&cryptor, &ada()).await];
+    load(&cryptor, &mut loaded).await;
+    // another tenant: refused, opened in vain, and still refused
+    let mut moved = [Customer { tenant: "globex".into(), ..loaded[0].clone() }];
+    assert_eq!(cryptor.sealed(&moved[0]).await.err().unwrap().kind(), ErrorKind::WrongPlace);
+    assert_eq!(cryptor.open(&mut moved).await.unwrap_err().kind(), ErrorKind::WrongPlace);
+    assert_eq!(cryptor.sealed(&moved[0]).await.err().unwrap().kind(), ErrorKind::WrongPlace);
+    // another row: a field that is not asked for is refused too
+    let mut copied = [Customer { id: 8, email: EncryptedStr::new("new@example.com"), ..loaded[0].clone() }];
+    let results = cryptor.open_each(&mut copied, &FieldSelection::only(["email"])).await.unwrap();
+    assert_eq!(results[0].as_ref().unwrap_err().kind(), ErrorKind::WrongPlace);
+    assert_eq!(cryptor.sealed(&copied[0]).await.err().unwrap().kind(), ErrorKind::WrongPlace);
+    // a value that did not open stays one of unknown origin
+    let mut foreign = [Customer { id: 9, ..stored(&cryptor, &ada()).await }];
+    assert_eq!(cryptor.open(&mut foreign).await.unwrap_err().kind(), ErrorKind::Integrity);
+    assert_eq!(cryptor.sealed(&foreign[0]).await.err().unwrap().kind(), ErrorKind::Integrity);
+}
+
+/// An id that is not known before the row is stored.
+#[derive(Clone, Serialize, Deserialize)]
+enum LateId {
+    New,
+    Known(i64),
+}
+
+impl pii::RowId for LateId {
+    fn write_row(&self, out: &mut pii::RowWriter) {
+        if let Self::Known(id) = self {
+            out.integer((*id).into());
+        }
+    }
+}
+
+#[derive(PiiModel, Clone, Serialize, Deserialize)]
+#[pii(name = "late", debug = "manual")]
+struct Late {
+    #[pii(id)]
+    id: LateId,
+    email: EncryptedStr,
+}
+
+#[tokio::test]
+async fn an_id_that_writes_nothing_does_not_unbind_the_row() {
+    let late = |id| Late { id, email: EncryptedStr::new("ada@example.com") };
+    let error = cryptor().sealed(&late(LateId::New)).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("bind = \"field\""), "{error}");
+    assert!(cryptor().sealed(&late(LateId::Known(1))).await.is_ok());
+}
