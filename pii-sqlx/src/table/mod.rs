@@ -127,9 +127,10 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
 
     /// Inserts many rows, all of them or none, and says how many.
     ///
-    /// All values are sealed in one batch, with one key call for each encryption context whose data key
-    /// is not at hand. The rows go in statements as large as the database allows; if they need more
-    /// than one, these run in a transaction, or in a savepoint of the one given with `.on()`.
+    /// Keys are asked for before a connection is taken: one call for each encryption context whose data
+    /// key is not at hand. The rows go in statements of at most 500 rows, and the next ones are sealed
+    /// while these are on their way; more than one statement run in a transaction, or in a savepoint of
+    /// the one given with `.on()`.
     pub fn insert_many<'a>(&'a self, models: impl IntoIterator<Item = &'a M>) -> InsertMany<'a, M, DB> {
         InsertMany::new(self, models.into_iter().collect())
     }
