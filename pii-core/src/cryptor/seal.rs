@@ -309,8 +309,14 @@ impl Cryptor {
         let field = place.field();
         match cell {
             Cell::Plain(plain) => self.plan_plain(place, plain),
+            // a plain value has its type from the program; stored text has to prove it, for what a
+            // reader would refuse is not written
             Cell::Legacy(text) if field.plaintext() != PlaintextPolicy::Reject => {
-                self.plan_plain(place, text)
+                if place.is_of_its_type(text.expose()) {
+                    self.plan_plain(place, text)
+                } else {
+                    Err(wrong_type(place.type_code()))
+                }
             }
             Cell::Legacy(_) => Err(not_encrypted()),
             Cell::Sealed { text, place: Some(from) } | Cell::Opened { text, place: Some(from), .. } => {
@@ -340,10 +346,6 @@ impl Cryptor {
         if plain.expose().len() > MAX_PLAINTEXT_BYTES {
             return Err(Error::new(ErrorKind::TooLarge)
                 .message(format!("at most {MAX_PLAINTEXT_BYTES} bytes can be sealed")));
-        }
-        // what a reader would refuse is not written
-        if !place.is_of_its_type(plain.expose()) {
-            return Err(wrong_type(place.type_code()));
         }
         if place.field().plaintext() != PlaintextPolicy::Prepare {
             return Ok(Plan::Seal(plain));
