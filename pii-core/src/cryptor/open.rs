@@ -93,10 +93,10 @@ impl Cryptor {
             self.record_refusal(Operation::Open, M::MODEL, &error).await?;
             return Err(error);
         }
-        let mut places = RowPlaces::default();
+        let mut places = RowPlaces::with_capacity(models.len());
         let mut events = Vec::new();
         let mut rows = Vec::with_capacity(models.len());
-        let mut walk = Walk::default();
+        let mut walk = Walk::for_models::<M>(models.len());
         for model in models.iter() {
             let start = walk.slots().len();
             let row = match places.add(model, scope) {

@@ -44,7 +44,19 @@ struct RowPlace {
     id: Range<usize>,
 }
 
+/// About as many bytes as context and id of a row have.
+const ROW_BYTES: usize = 80;
+
 impl RowPlaces {
+    /// With room for this many rows.
+    pub(crate) fn with_capacity(rows: usize) -> Self {
+        Self {
+            rows: Vec::with_capacity(rows),
+            bytes: Vec::with_capacity(rows.saturating_mul(ROW_BYTES)),
+            ..Self::default()
+        }
+    }
+
     /// Adds a row; refuses one whose context is invalid or outside `scope`.
     pub(crate) fn add<M: PiiModel>(&mut self, model: &M, scope: Option<&EncryptionContext>) -> Result<usize> {
         let spec = M::MODEL;

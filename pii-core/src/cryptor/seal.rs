@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     audit::{AuditEvent, Operation},
+    context::EncryptionContext,
     error::{Error, ErrorKind, Result},
     model::{ModelSpec, PiiField, PiiModel, PlaintextPolicy, Walk, WalkMut},
     secret::SecretBytes,
@@ -109,6 +110,35 @@ impl Iterator for SealedTexts {
 
 impl ExactSizeIterator for SealedTexts {}
 
+/// The models of a batch with their places and values. Made without an await, so that the caller's
+/// iterator need not be `Send`.
+struct Visited<'a> {
+    places: RowPlaces,
+    walk: Walk<'a>,
+    /// for each model its place and its slots, or why it has none
+    rows: Result<Vec<(usize, Range<usize>)>>,
+}
+
+impl<'a> Visited<'a> {
+    fn of<M: PiiModel + 'a>(
+        models: impl IntoIterator<Item = &'a M>,
+        scope: Option<&EncryptionContext>,
+    ) -> Self {
+        let models = models.into_iter();
+        let expected = models.size_hint().0;
+        let mut places = RowPlaces::with_capacity(expected);
+        let mut walk = Walk::for_models::<M>(expected);
+        let mut visit = |model: &'a M| {
+            let place = places.add(model, scope)?;
+            let start = walk.slots().len();
+            model.visit(&mut walk);
+            Ok((place, start..walk.slots().len()))
+        };
+        let rows = models.map(&mut visit).collect();
+        Self { places, walk, rows }
+    }
+}
+
 /// What is to be done with one slot before it can be stored.
 enum Plan<'a> {
     WriteBack(&'a Ciphertext),
@@ -130,18 +160,7 @@ impl Cryptor {
         I: IntoIterator<Item = &'a M>,
     {
         let scope = self.usable_scope()?;
-        let mut places = RowPlaces::default();
-        let mut walk = Walk::default();
-        // no await inside: the caller's iterator need not be `Send`
-        let rows: Result<Vec<(usize, Range<usize>)>> = models
-            .into_iter()
-            .map(|model| {
-                let place = places.add(model, scope)?;
-                let start = walk.slots().len();
-                model.visit(&mut walk);
-                Ok((place, start..walk.slots().len()))
-            })
-            .collect();
+        let Visited { places, walk, rows } = Visited::of(models, scope);
         let rows = match rows {
             Ok(rows) => rows,
             Err(error) => {

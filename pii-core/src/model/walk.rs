@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{FieldSpec, Holds, PiiField};
+use super::{FieldSpec, Holds, PiiField, PiiModel};
 use crate::value::{Cell, TypeOps};
 
 /// One step of the way from a model to a value.
@@ -33,6 +33,13 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
+    /// With room for this many models.
+    pub(crate) fn for_models<M: PiiModel>(models: usize) -> Self {
+        let fields = M::MODEL.fields().iter().filter(|field| field.is_sealed()).count();
+        let values = models.saturating_mul(fields);
+        Self { steps: Vec::with_capacity(values), slots: Vec::with_capacity(values), ..Self::default() }
+    }
+
     /// How many values a field has. Allocates nothing.
     pub(crate) fn count<F: PiiField>(field: &'a F) -> usize {
         let mut walk = Self { counted: Some(0), ..Self::default() };
