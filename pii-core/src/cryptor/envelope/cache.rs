@@ -261,8 +261,9 @@ mod tests {
     async fn one_who_gives_up_does_not_strand_the_others() {
         let (cache, calls) = (cache(CacheLimits::default()), Arc::new(AtomicU32::new(0)));
         {
+            // polled once, then dropped: however slow the machine, it can't have landed
             let asked = cache.get(1, 1, 1, 1, fetch(&calls, Ok(7)));
-            assert!(tokio::time::timeout(Duration::from_millis(1), asked).await.is_err());
+            assert!(asked.now_or_never().is_none());
         }
         assert_eq!(cache.get(1, 1, 1, 1, fetch(&calls, Ok(8))).await.unwrap(), 7);
         assert_eq!(calls.load(Ordering::SeqCst), 1);
