@@ -274,7 +274,7 @@ pub use pii_core::{BoxFuture, CryptorBackend, OpenItem, SealItem, ValuePlace};
 #[doc(inline)]
 pub use pii_core::{
     DataKey, FileKeyStore, GeneratedKey, KeyBinding, KeyId, KeyRecord, KeySlot, KeyState, KeyStore, Keyring,
-    Layout, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
+    Layout, ListedKey, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
 };
 // audit
 #[doc(inline)]

@@ -12,8 +12,8 @@ use shake::{
 
 use crate::{
     Cryptor, DataKey, EncryptionContext, Error, ErrorKind, FieldSpec, GeneratedKey, Holds, KeyBinding, KeyId,
-    KeyRecord, KeySlot, KeyState, KeyStore, Keyring, Level, ModelSpec, Provider, Result, RowBinding,
-    RowWriter, SecretBytes, TestKeyring, TypeCode, WrappedKey,
+    KeyRecord, KeySlot, KeyState, KeyStore, Keyring, Level, ListedKey, ModelSpec, Provider, Result,
+    RowBinding, RowWriter, SecretBytes, TestKeyring, TypeCode, WrappedKey,
     crypto::xaes::{XaesKey, halves},
     crypto::{KeyLabel, expand},
     cryptor::{OpenItem, RowPlaces, ValuePlace},
@@ -145,12 +145,28 @@ impl KeyStore for VectorStore {
     }
 
     fn active<'a>(&'a self, _: &'a KeySlot) -> BoxFuture<'a, Result<Option<KeyRecord>>> {
-        Box::pin(async { Err(Error::new(ErrorKind::Configuration).message("the vectors are only opened")) })
+        only_opened()
     }
 
     fn elect<'a>(&'a self, _: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {
-        Box::pin(async { Err(Error::new(ErrorKind::Configuration).message("the vectors are only opened")) })
+        only_opened()
     }
+
+    fn insert<'a>(&'a self, _: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {
+        only_opened()
+    }
+
+    fn replace<'a>(&'a self, _: &'a KeyRecord, _: &'a KeyRecord) -> BoxFuture<'a, Result<bool>> {
+        only_opened()
+    }
+
+    fn list<'a>(&'a self, _: Option<KeyId>, _: usize) -> BoxFuture<'a, Result<Vec<ListedKey>>> {
+        only_opened()
+    }
+}
+
+fn only_opened<T: Send>() -> BoxFuture<'static, Result<T>> {
+    Box::pin(async { Err(Error::new(ErrorKind::Configuration).message("the vectors are only opened")) })
 }
 
 fn leak(text: &str) -> &'static str {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
@@ -23,13 +23,28 @@ pub(crate) enum Access {
 /// It is written under a random name first: a crash leaves no half file, and no two writers, not
 /// even with the same process id in two containers, can take each other's draft for their own.
 pub(crate) fn publish(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
-    let mut random = [0; 16];
-    fill_random(&mut random).map_err(io::Error::other)?;
-    let draft = path.with_file_name(format!("draft-{}", hex(&random)));
+    let draft = draft_beside(path)?;
     let published = write(&draft, bytes, access).and_then(|()| fs::hard_link(&draft, path));
     let _ = fs::remove_file(&draft);
     published?;
     sync_folder_of(path)
+}
+
+/// As [`publish`], in the place of the file that has the name now.
+pub(crate) fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let draft = draft_beside(path)?;
+    let replaced = write(&draft, bytes, access).and_then(|()| fs::rename(&draft, path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    replaced?;
+    sync_folder_of(path)
+}
+
+fn draft_beside(path: &Path) -> io::Result<PathBuf> {
+    let mut random = [0; 16];
+    fill_random(&mut random).map_err(io::Error::other)?;
+    Ok(path.with_file_name(format!("draft-{}", hex(&random))))
 }
 
 fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {

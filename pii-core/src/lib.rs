@@ -34,7 +34,7 @@ pub use cryptor::{
 pub use futures_core::future::BoxFuture;
 
 pub use error::{Error, ErrorKind, Result};
-pub use key_store::{FileKeyStore, KeyRecord, KeySlot, KeyState, KeyStore};
+pub use key_store::{FileKeyStore, KeyRecord, KeySlot, KeyState, KeyStore, ListedKey};
 pub use keyring::{GeneratedKey, KeyBinding, Keyring, LocalKeyring, TestKeyring};
 pub use mask::Mask;
 pub use model::{

@@ -1,20 +1,16 @@
 //! Key records as files in a folder: see FORMAT.md, "File key store".
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc};
+use std::{fs, io, path::PathBuf};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_core::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 
-use super::{KeyRecord, KeySlot, KeyState, KeyStore};
+use super::{KeyRecord, KeySlot, KeyStore, ListedKey};
 use crate::{
-    context::EncryptionContext,
-    durable_file::{self, Access, publish},
+    durable_file::{self, Access, publish, replace},
     error::{Error, ErrorKind, Result},
-    wire::{KeyId, Provider, Purpose, WrappedKey},
+    wire::KeyId,
 };
 
-const FORMAT: &str = "pii-data-key-1";
 /// Far more than any record needs: eight copies of at most 64 KiB, in base64.
 const MAX_RECORD_BYTES: usize = 1024 * 1024;
 
@@ -55,14 +51,13 @@ impl FileKeyStore {
     }
 
     fn read(&self, key_id: KeyId) -> Result<Option<KeyRecord>> {
-        let file = fs::File::open(self.folder.join(format!("{key_id}.json")));
+        let file = fs::File::open(self.record(key_id));
         let bytes = match file.and_then(|mut file| durable_file::read(&mut file, MAX_RECORD_BYTES)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(|error| self.unavailable(error))?,
         };
-        let record = serde_json::from_slice::<RecordFile>(&bytes).ok().and_then(RecordFile::into_record);
-        match record {
-            Some(record) if record.key_id == key_id => Ok(Some(record)),
+        match KeyRecord::from_json(&bytes) {
+            Ok(record) if record.key_id == key_id => Ok(Some(record)),
             _ => Err(Error::new(ErrorKind::Malformed)
                 .message(format!("the key record in `{}` is damaged", self.folder.display()))
                 .key(key_id)
@@ -111,24 +106,81 @@ impl FileKeyStore {
         Ok(record)
     }
 
-    fn propose(&self, proposal: &KeyRecord) -> Result<KeyRecord> {
-        let record = serde_json::to_vec(&RecordFile::from(proposal)).map_err(|_| {
-            Error::new(ErrorKind::Malformed).message("the key record cannot be written as JSON")
-        })?;
-        let own = self.folder.join(format!("{}.json", proposal.key_id));
-        publish(&own, &record, Access::Default).map_err(|error| self.unavailable(error))?;
-        let election = self.election(&proposal.slot.digest(), proposal.epoch);
-        match publish(&election, proposal.key_id.to_string().as_bytes(), Access::Default) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(self.unavailable(error)),
+    fn record(&self, key_id: KeyId) -> PathBuf {
+        self.folder.join(format!("{key_id}.json"))
+    }
+
+    /// Keeps a record, unless there is one of this key. Says whether it was kept.
+    fn keep(&self, record: &KeyRecord) -> Result<bool> {
+        let json = record.to_json()?;
+        match publish(&self.record(record.key_id), json.as_bytes(), Access::Default) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(self.unavailable(error)),
         }
+    }
+
+    /// Makes the record the winner of its slot and epoch, unless there is one.
+    fn run(&self, candidate: &KeyRecord) -> Result<()> {
+        let election = self.election(&candidate.slot.digest(), candidate.epoch);
+        match publish(&election, candidate.key_id.to_string().as_bytes(), Access::Default) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(self.unavailable(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn propose(&self, proposal: &KeyRecord) -> Result<KeyRecord> {
+        let is_new = self.keep(proposal)?;
+        self.run(proposal)?;
         let winner = self.elected(&proposal.slot, proposal.epoch)?;
-        if winner.key_id != proposal.key_id {
+        if is_new && winner.key_id != proposal.key_id {
             // nothing was sealed under the loser
-            let _ = fs::remove_file(&own);
+            let _ = fs::remove_file(self.record(proposal.key_id));
         }
         Ok(winner)
+    }
+
+    fn put(&self, record: &KeyRecord) -> Result<KeyRecord> {
+        self.keep(record)?;
+        let stored = self.read(record.key_id)?.ok_or_else(|| {
+            Error::new(ErrorKind::KeyUnavailable)
+                .key(record.key_id)
+                .message("the key store did not keep the record of a data key")
+        })?;
+        if stored.slot.purpose.is_elected() {
+            self.run(&stored)?;
+        }
+        Ok(stored)
+    }
+
+    fn exchange(&self, current: &KeyRecord, new: &KeyRecord) -> Result<bool> {
+        current.check_replacement(new)?;
+        let json = new.to_json()?;
+        // others who exchange wait here; who reads meets the old file or the new one
+        let lock = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("lock"));
+        let lock =
+            lock.and_then(|lock| lock.lock().map(|()| lock)).map_err(|error| self.unavailable(error))?;
+        if self.read(current.key_id)?.as_ref() != Some(current) {
+            return Ok(false);
+        }
+        replace(&self.record(current.key_id), json.as_bytes(), Access::Default)
+            .map_err(|error| self.unavailable(error))?;
+        drop(lock);
+        Ok(true)
+    }
+
+    fn page(&self, after: Option<KeyId>, limit: usize) -> Result<Vec<ListedKey>> {
+        let entries = fs::read_dir(&self.folder).map_err(|error| self.unavailable(error))?;
+        let mut ids = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(|error| self.unavailable(error))?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(KeyId::parse);
+            ids.extend(id.filter(|id| after.is_none_or(|after| *id > after)));
+        }
+        ids.sort_unstable();
+        ids.truncate(limit);
+        // one that vanished meanwhile is no longer listed
+        Ok(ids.into_iter().filter_map(|id| Some((id, self.read(id).transpose()?))).collect())
     }
 }
 
@@ -144,85 +196,16 @@ impl KeyStore for FileKeyStore {
     fn elect<'a>(&'a self, proposal: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {
         Box::pin(async move { self.propose(proposal) })
     }
-}
 
-#[derive(Serialize, Deserialize)]
-struct RecordFile {
-    format: String,
-    key_id: String,
-    keyring: String,
-    context: BTreeMap<String, String>,
-    purpose: String,
-    epoch: u32,
-    state: String,
-    created: String,
-    copies: Vec<CopyFile>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct CopyFile {
-    provider: u8,
-    key: String,
-    blob: String,
-}
-
-impl From<&KeyRecord> for RecordFile {
-    fn from(record: &KeyRecord) -> Self {
-        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let copy = |copy: &WrappedKey| CopyFile {
-            provider: copy.provider.0,
-            key: copy.key_name.clone(),
-            blob: STANDARD.encode(&copy.blob),
-        };
-        Self {
-            format: FORMAT.to_owned(),
-            key_id: record.key_id.to_string(),
-            keyring: record.slot.keyring.as_ref().to_owned(),
-            context: record.slot.context.pairs().map(own).collect(),
-            purpose: record.slot.purpose.name().to_owned(),
-            epoch: record.epoch,
-            state: record.state.name().to_owned(),
-            created: record.created.clone(),
-            copies: record.copies.iter().map(copy).collect(),
-        }
+    fn insert<'a>(&'a self, record: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {
+        Box::pin(async move { self.put(record) })
     }
-}
 
-impl RecordFile {
-    fn into_record(self) -> Option<KeyRecord> {
-        if self.format != FORMAT || self.keyring.is_empty() {
-            return None;
-        }
-        let state = KeyState::from_name(&self.state)?;
-        let copies: Vec<WrappedKey> =
-            self.copies.into_iter().map(CopyFile::into_copy).collect::<Option<_>>()?;
-        let fits = match state {
-            KeyState::Destroyed => copies.is_empty(),
-            KeyState::Active | KeyState::DecryptOnly => (1..=8).contains(&copies.len()),
-        };
-        fits.then_some(())?;
-        Some(KeyRecord {
-            key_id: KeyId::parse(&self.key_id)?,
-            slot: KeySlot {
-                keyring: self.keyring.into(),
-                context: Arc::new(EncryptionContext::new(self.context).ok()?),
-                purpose: Purpose::from_name(&self.purpose)?,
-            },
-            epoch: self.epoch,
-            state,
-            created: self.created,
-            copies,
-        })
+    fn replace<'a>(&'a self, current: &'a KeyRecord, new: &'a KeyRecord) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { self.exchange(current, new) })
     }
-}
 
-impl CopyFile {
-    fn into_copy(self) -> Option<WrappedKey> {
-        let blob = STANDARD.decode(self.blob).ok()?;
-        (self.provider != 0 && !self.key.is_empty() && !blob.is_empty()).then_some(WrappedKey {
-            provider: Provider(self.provider),
-            key_name: self.key,
-            blob,
-        })
+    fn list<'a>(&'a self, after: Option<KeyId>, limit: usize) -> BoxFuture<'a, Result<Vec<ListedKey>>> {
+        Box::pin(async move { self.page(after, limit) })
     }
 }

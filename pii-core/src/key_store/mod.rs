@@ -1,6 +1,7 @@
 //! Key stores: where wrapped data keys are kept, once per key instead of once per value.
 
 mod file;
+mod json;
 
 use std::{
     fmt,
@@ -15,9 +16,10 @@ pub use file::FileKeyStore;
 
 use crate::{
     context::EncryptionContext,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     wire::{
         KeyId, Purpose, WrappedKey,
+        copies::MAX_COPIES,
         encode::{hex, put_lp},
     },
 };
@@ -115,8 +117,50 @@ pub struct KeyRecord {
     pub copies: Vec<WrappedKey>,
 }
 
-/// Keeps key records. What it returns from [`KeyStore::elect`] must be durable: the first value
-/// sealed under the key may be stored right after.
+impl KeyRecord {
+    /// Whether a store may put `new` in the place of this record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] if they differ in more than state and copies, if a destroyed
+    /// key would come back, or if the number of copies does not fit the state.
+    pub fn check_replacement(&self, new: &Self) -> Result<()> {
+        let wrong = |message: &str| {
+            Err(Error::new(ErrorKind::Configuration).key(self.key_id).message(message.to_owned()))
+        };
+        let is_same_key = self.key_id == new.key_id
+            && self.slot == new.slot
+            && self.epoch == new.epoch
+            && self.created == new.created;
+        if !is_same_key {
+            return wrong("a key record may change in its state and its copies only");
+        }
+        if self.state == KeyState::Destroyed && new.state != KeyState::Destroyed {
+            return wrong("a destroyed data key can't come back");
+        }
+        if !new.has_fitting_copies() {
+            return wrong("a data key has 1 to 8 copies, and a destroyed one has none");
+        }
+        Ok(())
+    }
+
+    /// 1 to 8 copies, or none when destroyed.
+    #[must_use]
+    pub fn has_fitting_copies(&self) -> bool {
+        match self.state {
+            KeyState::Destroyed => self.copies.is_empty(),
+            KeyState::Active | KeyState::DecryptOnly => (1..=MAX_COPIES).contains(&self.copies.len()),
+        }
+    }
+}
+
+/// One key id of a [`KeyStore::list`], with its record or with what is wrong with the record.
+pub type ListedKey = (KeyId, Result<KeyRecord>);
+
+/// Keeps key records. What it says it has kept must be durable: the first value sealed under the
+/// key may be stored right after.
+///
+/// A store that takes part in transactions of the application must use a connection of its own: a
+/// record that is rolled back with the application's rows loses values of other processes.
 pub trait KeyStore: Send + Sync + 'static {
     /// The record of this key, also a destroyed one.
     ///
@@ -125,16 +169,41 @@ pub trait KeyStore: Send + Sync + 'static {
     /// [`Malformed`](crate::ErrorKind::Malformed) if the record is damaged.
     fn load<'a>(&'a self, key_id: KeyId) -> BoxFuture<'a, Result<Option<KeyRecord>>>;
 
-    /// The record of the active key of this slot with the highest epoch.
+    /// The record of the elected key of this slot with the highest epoch, whatever its state.
     ///
     /// # Errors
     /// As [`KeyStore::load`].
     fn active<'a>(&'a self, slot: &'a KeySlot) -> BoxFuture<'a, Result<Option<KeyRecord>>>;
 
     /// Proposes a new key for its slot and epoch. Exactly one proposal per slot and epoch wins,
-    /// whatever the number of processes; all of them get the winner's record.
+    /// whatever the number of processes; all of them get the winner's record. Nothing is kept of a
+    /// proposal that loses.
     ///
     /// # Errors
     /// As [`KeyStore::load`].
     fn elect<'a>(&'a self, proposal: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>>;
+
+    /// Keeps a record under which values may exist already: one that got lost, one from a backup,
+    /// or one of a purpose without elections. A record of the same key that is there already stays
+    /// as it is. If the slot has no winner for the epoch, and its purpose has elections, the record
+    /// becomes the winner. Gives what is stored now.
+    ///
+    /// # Errors
+    /// As [`KeyStore::load`].
+    fn insert<'a>(&'a self, record: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>>;
+
+    /// Puts `new` in the place of `current` if that is what is stored, in one step; says whether it
+    /// was. Both are records of one key that differ in state and copies only:
+    /// [`KeyRecord::check_replacement`].
+    ///
+    /// # Errors
+    /// As [`KeyStore::load`], and those of [`KeyRecord::check_replacement`].
+    fn replace<'a>(&'a self, current: &'a KeyRecord, new: &'a KeyRecord) -> BoxFuture<'a, Result<bool>>;
+
+    /// Up to `limit` keys in the order of their ids, beginning after `after`; fewer mean that
+    /// there are no more. A damaged record is an error of its own entry.
+    ///
+    /// # Errors
+    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the store can't be reached.
+    fn list<'a>(&'a self, after: Option<KeyId>, limit: usize) -> BoxFuture<'a, Result<Vec<ListedKey>>>;
 }

@@ -78,6 +78,11 @@ impl LocalKeyring {
         }
     }
 
+    fn primary(&self) -> Result<&KeyEncryptionKey> {
+        let primary = self.keys.get(self.primary);
+        primary.ok_or_else(|| Error::new(ErrorKind::KeyMissing).message("the keyring is empty"))
+    }
+
     /// The ids of the keys, the primary first.
     #[must_use]
     pub fn key_ids(&self) -> Vec<KeyId> {
@@ -98,10 +103,7 @@ impl fmt::Debug for LocalKeyring {
 
 impl Keyring for LocalKeyring {
     fn generate<'a>(&'a self, binding: &'a KeyBinding) -> BoxFuture<'a, Result<GeneratedKey>> {
-        let primary = self.keys.get(self.primary);
-        let generated = primary
-            .ok_or_else(|| Error::new(ErrorKind::KeyMissing).message("the keyring is empty"))
-            .and_then(|key| generate_under(key, Provider::LOCAL, binding));
+        let generated = self.primary().and_then(|key| generate_under(key, Provider::LOCAL, binding));
         Box::pin(std::future::ready(generated))
     }
 
@@ -115,6 +117,18 @@ impl Keyring for LocalKeyring {
             .and_then(|()| unwrap_with(&self.keys, Provider::LOCAL, copies, binding, is_wanted));
         Box::pin(std::future::ready(unwrapped))
     }
+
+    fn wrap<'a>(
+        &'a self,
+        data_key: &'a DataKey,
+        binding: &'a KeyBinding,
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>>> {
+        let wrapped = self
+            .primary()
+            .and_then(|key| wrap_under(key, Provider::LOCAL, data_key, binding))
+            .map(|copy| vec![copy]);
+        Box::pin(std::future::ready(wrapped))
+    }
 }
 
 pub(super) fn generate_under(
@@ -123,8 +137,18 @@ pub(super) fn generate_under(
     binding: &KeyBinding,
 ) -> Result<GeneratedKey> {
     let data_key = DataKey::generate()?;
-    let blob = key.wrap(&data_key, binding)?;
-    Ok(GeneratedKey { data_key, copies: vec![WrappedKey { provider, key_name: key.id().to_string(), blob }] })
+    let copies = vec![wrap_under(key, provider, &data_key, binding)?];
+    Ok(GeneratedKey { data_key, copies })
+}
+
+pub(super) fn wrap_under(
+    key: &KeyEncryptionKey,
+    provider: Provider,
+    data_key: &DataKey,
+    binding: &KeyBinding,
+) -> Result<WrappedKey> {
+    let blob = key.wrap(data_key, binding)?;
+    Ok(WrappedKey { provider, key_name: key.id().to_string(), blob })
 }
 
 pub(crate) fn unwrap_with(

@@ -70,6 +70,48 @@ pub trait Keyring: Send + Sync + 'static {
         binding: &'a KeyBinding,
         is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
     ) -> BoxFuture<'a, Result<DataKey>>;
+
+    /// Wraps a data key that exists already, under every key-encryption key of this keyring: what
+    /// [`Keyring::generate`] does with a new one. Moving data keys to other key-encryption keys
+    /// needs it; sealing and opening values do not. Refuses by default.
+    ///
+    /// # Errors
+    /// Key errors, and [`ErrorKind::Configuration`] if this keyring can't.
+    fn wrap<'a>(
+        &'a self,
+        data_key: &'a DataKey,
+        binding: &'a KeyBinding,
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>>> {
+        let _ = (data_key, binding);
+        let error = Error::new(ErrorKind::Configuration)
+            .message("this keyring does not wrap data keys that exist already")
+            .help("implement `Keyring::wrap` for it, or make a new data key instead");
+        Box::pin(std::future::ready(Err(error)))
+    }
+
+    /// Copies under the key-encryption keys of this keyring, made of copies of the same data key
+    /// that it can open. By default it unwraps and wraps; a key service that does both in one step
+    /// need not show the data key to this process.
+    ///
+    /// # Errors
+    /// Those of [`Keyring::unwrap`] and [`Keyring::wrap`].
+    fn rewrap<'a>(
+        &'a self,
+        copies: &'a [WrappedKey],
+        binding: &'a KeyBinding,
+        is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>>> {
+        Box::pin(async move {
+            let data_key = self.unwrap(copies, binding, is_wanted).await?;
+            self.wrap(&data_key, binding).await
+        })
+    }
+
+    /// Whether this keyring can unwrap at all. One that holds only a public key can't: its values
+    /// are sealed under data keys that each process makes for itself.
+    fn can_unwrap(&self) -> bool {
+        true
+    }
 }
 
 /// Refuses copies that a test keyring made.

@@ -7,7 +7,7 @@ use futures_core::future::BoxFuture;
 use super::{
     GeneratedKey, KeyBinding, Keyring,
     key_file::KeyEncryptionKey,
-    local::{generate_under, unwrap_with},
+    local::{generate_under, unwrap_with, wrap_under},
 };
 use crate::{
     crypto::DataKey,
@@ -64,5 +64,14 @@ impl Keyring for TestKeyring {
             }
         });
         Box::pin(std::future::ready(unwrapped))
+    }
+
+    fn wrap<'a>(
+        &'a self,
+        data_key: &'a DataKey,
+        binding: &'a KeyBinding,
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>>> {
+        let wrapped = wrap_under(&self.key, Provider::TEST, data_key, binding).map(|copy| vec![copy]);
+        Box::pin(std::future::ready(wrapped))
     }
 }

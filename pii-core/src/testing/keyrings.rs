@@ -49,6 +49,33 @@ impl<K: Keyring> Keyring for DelayingKeyring<K> {
             self.inner.unwrap(copies, binding, is_wanted).await
         })
     }
+
+    fn wrap<'a>(
+        &'a self,
+        data_key: &'a DataKey,
+        binding: &'a KeyBinding,
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>>> {
+        Box::pin(async move {
+            Sleep::new(self.delay).await;
+            self.inner.wrap(data_key, binding).await
+        })
+    }
+
+    fn rewrap<'a>(
+        &'a self,
+        copies: &'a [WrappedKey],
+        binding: &'a KeyBinding,
+        is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>>> {
+        Box::pin(async move {
+            Sleep::new(self.delay).await;
+            self.inner.rewrap(copies, binding, is_wanted).await
+        })
+    }
+
+    fn can_unwrap(&self) -> bool {
+        self.inner.can_unwrap()
+    }
 }
 
 /// A thread that wakes the future: for tests, whatever runtime they use.
@@ -150,5 +177,32 @@ impl<K: Keyring> Keyring for FailingKeyring<K> {
             Ok(()) => self.inner.unwrap(copies, binding, is_wanted),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
+    }
+
+    fn wrap<'a>(
+        &'a self,
+        data_key: &'a DataKey,
+        binding: &'a KeyBinding,
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>>> {
+        match self.check() {
+            Ok(()) => self.inner.wrap(data_key, binding),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn rewrap<'a>(
+        &'a self,
+        copies: &'a [WrappedKey],
+        binding: &'a KeyBinding,
+        is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<Vec<WrappedKey>>> {
+        match self.check() {
+            Ok(()) => self.inner.rewrap(copies, binding, is_wanted),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn can_unwrap(&self) -> bool {
+        self.inner.can_unwrap()
     }
 }

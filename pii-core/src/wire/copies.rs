@@ -17,6 +17,8 @@ pub enum Purpose {
     Drop,
     /// Sealing the values of one person.
     Subject,
+    /// Wrapping other data keys: a branch key of a hierarchical keyring.
+    Branch,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
             Self::Index => 2,
             Self::Drop => 3,
             Self::Subject => 4,
+            Self::Branch => 5,
         }
     }
 
@@ -39,6 +42,7 @@ impl Purpose {
             Self::Index => "index",
             Self::Drop => "drop",
             Self::Subject => "subject",
+            Self::Branch => "branch",
         }
     }
 
@@ -48,14 +52,27 @@ impl Purpose {
             2 => Some(Self::Index),
             3 => Some(Self::Drop),
             4 => Some(Self::Subject),
+            5 => Some(Self::Branch),
             _ => None,
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Seal, Self::Index, Self::Drop, Self::Subject]
+        [Self::Seal, Self::Index, Self::Drop, Self::Subject, Self::Branch]
             .into_iter()
             .find(|purpose| purpose.name() == name)
+    }
+
+    /// Whether values may be sealed under data keys of this purpose.
+    #[must_use]
+    pub const fn seals_values(self) -> bool {
+        matches!(self, Self::Seal | Self::Drop | Self::Subject)
+    }
+
+    /// Whether the processes of a slot agree on one active key; under `drop`, each makes its own.
+    #[must_use]
+    pub const fn is_elected(self) -> bool {
+        !matches!(self, Self::Drop)
     }
 }
 
@@ -139,7 +156,7 @@ impl CopiesBlock {
         mut each: impl FnMut(Provider, &str, &[u8]) -> Option<()>,
     ) -> Option<(Purpose, u32)> {
         let mut reader = Reader(block);
-        let purpose = Purpose::from_byte(reader.u8()?).filter(|purpose| *purpose != Purpose::Index)?;
+        let purpose = Purpose::from_byte(reader.u8()?).filter(|purpose| purpose.seals_values())?;
         let epoch = reader.u32()?;
         let count = reader.u8()?;
         if count == 0 || usize::from(count) > MAX_COPIES {

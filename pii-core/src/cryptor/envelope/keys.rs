@@ -65,14 +65,19 @@ impl KeyService {
     }
 
     /// The slot whose data key a value under this keyring and context has.
-    pub(crate) fn slot(&self, keyring: Option<&str>, context: &Arc<EncryptionContext>) -> Result<KeySlot> {
+    pub(crate) fn slot(
+        &self,
+        keyring: Option<&str>,
+        context: &Arc<EncryptionContext>,
+        purpose: Purpose,
+    ) -> Result<KeySlot> {
         let name = keyring.unwrap_or(DEFAULT_KEYRING);
         let Some((keyring, _)) = self.source.keyrings.get_key_value(name) else {
             return Err(Error::new(ErrorKind::Configuration)
                 .message(format!("there is no keyring `{name}`"))
                 .help(format!("add it to the cryptor: `.named_keyring(\"{name}\", ...)`")));
         };
-        Ok(KeySlot { keyring: Arc::clone(keyring), context: Arc::clone(context), purpose: Purpose::Seal })
+        Ok(KeySlot { keyring: Arc::clone(keyring), context: Arc::clone(context), purpose })
     }
 
     /// The key for sealing `messages` values of `bytes` in all.
@@ -217,7 +222,7 @@ impl KeySource {
         key_id: KeyId,
         slot: &KeySlot,
     ) -> Result<DataKey> {
-        if purpose == Purpose::Index {
+        if !purpose.seals_values() {
             return Err(Error::new(ErrorKind::Integrity).key(key_id));
         }
         let binding = KeyBinding { context: Arc::clone(&slot.context), purpose, epoch };

@@ -18,7 +18,12 @@ use futures_core::future::BoxFuture;
 pub(crate) use keys::KeyService;
 
 use super::backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
-use crate::{context::EncryptionContext, error::Result, secret::SecretBytes, wire::Ciphertext};
+use crate::{
+    context::EncryptionContext,
+    error::Result,
+    secret::SecretBytes,
+    wire::{Ciphertext, Purpose},
+};
 
 /// The envelope implementation of the joint.
 pub(crate) struct EnvelopeCryptor {
@@ -66,7 +71,7 @@ impl CryptorBackend for EnvelopeCryptor {
         Box::pin(async move {
             for context in contexts {
                 for keyring in keyrings {
-                    self.keys.active(self.keys.slot(*keyring, context)?, 0, 0).await?;
+                    self.keys.active(self.keys.slot(*keyring, context, Purpose::Seal)?, 0, 0).await?;
                 }
             }
             Ok(())

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     key_store::KeySlot,
     model::Level,
-    wire::{Ciphertext, TAG_BYTES, encode_text},
+    wire::{Ciphertext, Purpose, TAG_BYTES, encode_text},
 };
 
 const HALF_NONCE: usize = 12;
@@ -90,7 +90,7 @@ impl<'a> Groups<'a> {
 
 /// The slot whose data key a value at this place has.
 pub(super) fn slot_of(keys: &KeyService, place: &ValuePlace<'_>) -> Result<KeySlot> {
-    keys.slot(place.field().keyring(), place.context()).map_err(|error| place.locate(error))
+    keys.slot(place.field().keyring(), place.context(), Purpose::Seal).map_err(|error| place.locate(error))
 }
 
 pub(super) fn check_level(place: &ValuePlace<'_>) -> Result<()> {
