@@ -241,6 +241,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod environment;
+
 // The public interface is:
 
 // values
@@ -267,6 +269,7 @@ pub use pii_core::{
     CacheLimits, Cryptor, CryptorStats, EncryptionContext, EnvelopeBuilder, FieldSelection, IntoContext,
     Opening, SealedTexts, StoredText, ctx,
 };
+pub use environment::envelope_from_env;
 // a cryptor of your own
 #[doc(inline)]
 pub use pii_core::{BoxFuture, CryptorBackend, OpenItem, SealItem, ValuePlace};
