@@ -19,6 +19,7 @@ pub(crate) use keys::KeyService;
 
 use super::backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
 use crate::{
+    app_keys::LoadedAppKeys,
     context::EncryptionContext,
     error::Result,
     secret::SecretBytes,
@@ -28,6 +29,7 @@ use crate::{
 /// The envelope implementation of the joint.
 pub(crate) struct EnvelopeCryptor {
     keys: Arc<KeyService>,
+    app_keys: Option<LoadedAppKeys>,
     counters: Counters,
 }
 
@@ -39,8 +41,8 @@ struct Counters {
 }
 
 impl EnvelopeCryptor {
-    pub(crate) fn new(keys: KeyService) -> Self {
-        Self { keys: Arc::new(keys), counters: Counters::default() }
+    pub(crate) fn new(keys: KeyService, app_keys: Option<LoadedAppKeys>) -> Self {
+        Self { keys: Arc::new(keys), app_keys, counters: Counters::default() }
     }
 }
 
