@@ -160,3 +160,164 @@ impl LoadedAppKeys {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, iter};
+
+    use super::*;
+
+    /// Gives one result after the other, then none.
+    struct Scripted(Mutex<VecDeque<Result<AppKeys>>>);
+
+    impl AppKeySource for Scripted {
+        fn load<'a>(&'a self) -> BoxFuture<'a, Result<AppKeys>> {
+            let next = lock(&self.0).pop_front().expect("the source is asked too often");
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                next
+            })
+        }
+    }
+
+    fn keys(version: u32) -> AppKeys {
+        let secret = version.to_string().repeat(32);
+        AppKeys::from_json(&format!(
+            r#"{{"app_encryption_keys": {{"a_v{version}": "{secret}", "current_version": {version}}}}}"#
+        ))
+        .unwrap()
+    }
+
+    fn scripted(results: impl IntoIterator<Item = Result<AppKeys>>) -> LoadedAppKeys {
+        LoadedAppKeys::new(Arc::new(Scripted(Mutex::new(results.into_iter().collect()))))
+    }
+
+    /// As if the keys had been loaded, and the last attempts been made, so long ago.
+    fn age(loaded: &LoadedAppKeys, seconds: u64) {
+        let mut state = lock(&loaded.state);
+        let age = |at: &mut Instant| *at = at.checked_sub(Duration::from_secs(seconds)).unwrap();
+        state.loaded.iter_mut().for_each(|(_, since)| age(since));
+        state.for_unknown.iter_mut().for_each(age);
+        state.failed.iter_mut().for_each(|(_, at)| age(at));
+    }
+
+    async fn version(loaded: &LoadedAppKeys) -> Result<u32> {
+        loaded.current().await.map(|keys| keys.current_version())
+    }
+
+    const NOBODY: KeyId = KeyId([0; 16]);
+
+    fn fails(kind: ErrorKind) -> Result<AppKeys> {
+        Err(Error::new(kind))
+    }
+
+    #[tokio::test]
+    async fn all_who_ask_share_one_load_until_it_is_old() {
+        let loaded = scripted([Ok(keys(1)), Ok(keys(2))]);
+        let asked = futures_util::future::join_all((0..50).map(|_| version(&loaded))).await;
+        assert!(asked.into_iter().all(|version| version.unwrap() == 1));
+        age(&loaded, 200);
+        assert_eq!(version(&loaded).await.unwrap(), 1);
+        age(&loaded, 200);
+        assert_eq!(version(&loaded).await.unwrap(), 2);
+        assert_eq!(loaded.loads(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_first_load_that_fails_is_an_error_and_not_kept() {
+        let loaded = scripted([fails(ErrorKind::KeyUnavailable), Ok(keys(1))]);
+        assert_eq!(version(&loaded).await.unwrap_err().kind(), ErrorKind::KeyUnavailable);
+        assert_eq!(version(&loaded).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_unavailable_does_not_take_the_keys_away_at_once() {
+        for kind in [ErrorKind::KeyUnavailable, ErrorKind::KeyThrottled] {
+            let loaded = scripted(iter::once(Ok(keys(1))).chain((0..3).map(|_| fails(kind))));
+            version(&loaded).await.unwrap();
+            age(&loaded, 301);
+            for _ in 0..10 {
+                assert_eq!(version(&loaded).await.unwrap(), 1);
+            }
+            assert_eq!(loaded.loads(), 2, "it is not asked again and again");
+            age(&loaded, 100);
+            assert_eq!(version(&loaded).await.unwrap(), 1);
+            assert_eq!(loaded.loads(), 3);
+            age(&loaded, 300);
+            assert_eq!(version(&loaded).await.unwrap_err().kind(), kind, "the grace is over");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_failures_are_errors_once_the_keys_are_old() {
+        for kind in [ErrorKind::KeyDenied, ErrorKind::KeyMissing, ErrorKind::Configuration] {
+            let loaded = scripted([Ok(keys(1)), fails(kind), fails(kind), Ok(keys(2))]);
+            version(&loaded).await.unwrap();
+            age(&loaded, 301);
+            assert_eq!(version(&loaded).await.unwrap_err().kind(), kind);
+            assert_eq!(version(&loaded).await.unwrap_err().kind(), kind);
+            assert_eq!(version(&loaded).await.unwrap(), 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_id_makes_it_ask_once_in_a_while() {
+        let loaded = scripted([Ok(keys(1)), Ok(keys(2)), Ok(keys(3))]);
+        version(&loaded).await.unwrap();
+        for _ in 0..10 {
+            let unknown: Vec<KeyId> = (0..100).map(|byte| KeyId([byte; 16])).collect();
+            assert_eq!(loaded.after_unknown(&unknown).await.unwrap().current_version(), 2);
+        }
+        assert_eq!(loaded.loads(), 2);
+        age(&loaded, 6);
+        assert_eq!(loaded.after_unknown(&[NOBODY]).await.unwrap().current_version(), 3);
+    }
+
+    #[tokio::test]
+    async fn keys_that_others_have_loaded_meanwhile_need_no_load() {
+        let loaded = scripted([Ok(keys(1))]);
+        version(&loaded).await.unwrap();
+        let known = keys(1).current().id();
+        assert!(loaded.after_unknown(&[known]).await.unwrap().find(known).is_some());
+        assert_eq!(loaded.loads(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failed_load_for_an_unknown_key_leaves_the_known_ones() {
+        let loaded = scripted([Ok(keys(1)), fails(ErrorKind::Configuration)]);
+        version(&loaded).await.unwrap();
+        for _ in 0..3 {
+            let error = loaded.after_unknown(&[NOBODY]).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+        }
+        assert_eq!(version(&loaded).await.unwrap(), 1);
+        assert_eq!(loaded.loads(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_may_not_have_the_keys_any_more_loses_them_at_once() {
+        for kind in [ErrorKind::KeyDenied, ErrorKind::KeyDisabled] {
+            let loaded = scripted([Ok(keys(1)), fails(kind), fails(kind)]);
+            version(&loaded).await.unwrap();
+            assert_eq!(loaded.after_unknown(&[NOBODY]).await.unwrap_err().kind(), kind);
+            assert_eq!(version(&loaded).await.unwrap_err().kind(), kind);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_who_gives_up_does_not_strand_the_others() {
+        let loaded = scripted([Ok(keys(1))]);
+        // polled once, then dropped: the source has yielded, so it can't have landed
+        assert!(loaded.current().now_or_never().is_none());
+        assert_eq!(version(&loaded).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_the_next_call_recovers() {
+        let loaded = scripted([]);
+        assert_eq!(version(&loaded).await.unwrap_err().kind(), ErrorKind::KeyUnavailable);
+        let gives = Scripted(Mutex::new([Ok(keys(1))].into()));
+        let loaded = LoadedAppKeys { source: Arc::new(gives), ..loaded };
+        assert_eq!(version(&loaded).await.unwrap(), 1);
+    }
+}
