@@ -189,7 +189,10 @@ mod tests {
     }
 
     fn scripted(results: impl IntoIterator<Item = Result<AppKeys>>) -> LoadedAppKeys {
-        LoadedAppKeys::new(Arc::new(Scripted(Mutex::new(results.into_iter().collect()))))
+        let source = Scripted(Mutex::new(results.into_iter().collect()));
+        // a pause that no slow machine outlasts
+        let timing = Timing { pause: Duration::from_secs(60), ..Timing::default() };
+        LoadedAppKeys::with_timing(Arc::new(source), timing)
     }
 
     /// As if the keys had been loaded, and the last attempts been made, so long ago.
@@ -269,7 +272,7 @@ mod tests {
             assert_eq!(loaded.after_unknown(&unknown).await.unwrap().current_version(), 2);
         }
         assert_eq!(loaded.loads(), 2);
-        age(&loaded, 6);
+        age(&loaded, 61);
         assert_eq!(loaded.after_unknown(&[NOBODY]).await.unwrap().current_version(), 3);
     }
 

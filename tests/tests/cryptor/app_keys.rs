@@ -1,8 +1,11 @@
 //! Level 3: two keys of different owners, and neither opens anything alone.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use pii::{AppKeyFile, AppKeySource, AppKeyVariable, AppKeys, BoxFuture, Ciphertext, Error, KeyId};
@@ -69,6 +72,12 @@ impl Source {
 
     fn loads(&self) -> usize {
         self.loads.load(Ordering::SeqCst)
+    }
+
+    /// Once at first, and once in five seconds because of unknown keys.
+    fn assert_rarely_asked(&self, since: Instant) {
+        let allowed = 2 + usize::try_from(since.elapsed().as_secs() / 5).unwrap();
+        assert!((2..=allowed).contains(&self.loads()), "{} loads", self.loads());
     }
 }
 
@@ -160,6 +169,7 @@ async fn an_unknown_version_makes_the_source_load_once() {
 
 #[tokio::test]
 async fn hostile_values_cannot_hammer_the_source_and_fail_alone() {
+    let start = Instant::now();
     let source = Source::new(app_keys(1, &[(1, V1)]));
     let reader = with(source.clone());
     let foreign = app_keys(3, &[(3, V3)]);
@@ -178,12 +188,13 @@ async fn hostile_values_cannot_hammer_the_source_and_fail_alone() {
             assert_eq!(error.row_id(), Some("2"));
         }
     }
-    assert_eq!(source.loads(), 2, "one load for the batch, one for the unknown key");
+    source.assert_rarely_asked(start);
     assert_eq!(reader.stats().refused, 20);
 }
 
 #[tokio::test]
 async fn a_source_that_fails_then_is_named_and_hides_no_good_value() {
+    let start = Instant::now();
     let source = Source::new(app_keys(1, &[(1, V1)]));
     let reader = with(source.clone());
     let foreign = app_keys(3, &[(3, V3)]);
@@ -199,7 +210,7 @@ async fn a_source_that_fails_then_is_named_and_hides_no_good_value() {
         let shown = error.to_string();
         assert!(shown.contains(&current_id(&foreign).to_string()) && shown.contains("no answer"), "{shown}");
     }
-    assert_eq!(source.loads(), 2);
+    source.assert_rarely_asked(start);
 }
 
 #[tokio::test]
