@@ -11,9 +11,9 @@ use shake::{
 };
 
 use crate::{
-    AppKeys, Cryptor, DataKey, EncryptionContext, Error, ErrorKind, FieldSpec, GeneratedKey, Holds, KeyBinding, KeyId,
-    KeyRecord, KeySlot, KeyState, KeyStore, Keyring, Level, ListedKey, ModelSpec, Provider, Result,
-    RowBinding, RowWriter, SecretBytes, TestKeyring, TypeCode, WrappedKey,
+    AppKeys, Cryptor, DataKey, EncryptionContext, Error, ErrorKind, FieldSpec, GeneratedKey, Holds,
+    KeyBinding, KeyId, KeyRecord, KeySlot, KeyState, KeyStore, Keyring, Level, ListedKey, ModelSpec,
+    Provider, Result, RowBinding, RowWriter, SecretBytes, TestKeyring, TypeCode, WrappedKey,
     crypto::xaes::{XaesKey, halves},
     crypto::{KeyLabel, app_key, expand},
     cryptor::{OpenItem, RowPlaces, ValuePlace},
@@ -276,7 +276,9 @@ fn app_keys(keys: &Keys) -> AppKeys {
     members.insert("current_version".to_owned(), 0.into());
     let loaded =
         AppKeys::from_json(&serde_json::json!({ "app_encryption_keys": members }).to_string()).unwrap();
-    assert!(loaded.versions().map(|(_, id)| id.to_string()).eq(keys.app_keys.iter().map(|key| key.id.clone())));
+    assert!(
+        loaded.versions().map(|(_, id)| id.to_string()).eq(keys.app_keys.iter().map(|key| key.id.clone()))
+    );
     loaded
 }
 
@@ -314,9 +316,7 @@ async fn every_valid_vector_opens_and_every_other_is_refused() {
         let is_padded = vector.place.type_code & 0x80 != 0;
         let has_type = matches!(vector.place.type_code, 1 | 6);
         // padding and further types are specified now and written by later releases
-        if (vector.stage.as_deref() == Some("type") && !has_type)
-            || (is_padded && vector.valid)
-        {
+        if (vector.stage.as_deref() == Some("type") && !has_type) || (is_padded && vector.valid) {
             planned += 1;
             continue;
         }

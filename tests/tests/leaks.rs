@@ -7,9 +7,9 @@ use std::{
 };
 
 use pii::{
-    Access, AppKeyFile, AppKeySource, AppKeys, AuditFailure, Cryptor, DataKey, DecryptPii as _, Encrypted, EncryptedStr, Error, ErrorKind,
-    FieldSelection, FileKeyStore, Json, KeyBinding, Keyring as _, LocalKeyring, Mask, Mode, PiiModel,
-    Purpose, Reason, SecretBytes, SqlTable, TestKeyring, ctx,
+    Access, AppKeyFile, AppKeySource, AppKeys, AuditFailure, Cryptor, DataKey, DecryptPii as _, Encrypted,
+    EncryptedStr, Error, ErrorKind, FieldSelection, FileKeyStore, Json, KeyBinding, Keyring as _,
+    LocalKeyring, Mask, Mode, PiiModel, Purpose, Reason, SecretBytes, SqlTable, TestKeyring, ctx,
     testing::{CollectingSink, FailingKeyring, assert_no_plaintext},
 };
 use serde::{Deserialize, Serialize};

@@ -51,10 +51,12 @@ async fn texts(pool: &SqlitePool, id: i64) -> [String; 4] {
 async fn three_levels_from_insert_to_update() {
     let folder = tempfile::tempdir().unwrap();
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
-    sqlx::query("create table users (id integer primary key, name text, address text, ssn text, accounts text)")
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "create table users (id integer primary key, name text, address text, ssn text, accounts text)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
     let cryptor = start(folder.path());
     let users = SqlTable::<User, _>::new(&pool, &cryptor);
     users.insert(&ada(1)).await.unwrap();

@@ -158,7 +158,8 @@ mod tests {
         assert_eq!(made.current_version(), 1);
         let read = AppKeyFile::open_or_create(&path).unwrap().load().await.unwrap();
         assert!(made.versions().eq(read.versions()));
-        let other = AppKeyFile::open_or_create(folder.path().join("other.json")).unwrap().load().await.unwrap();
+        let other =
+            AppKeyFile::open_or_create(folder.path().join("other.json")).unwrap().load().await.unwrap();
         assert!(!made.versions().eq(other.versions()));
     }
 

@@ -131,7 +131,8 @@ impl LoadedAppKeys {
             let load = AssertUnwindSafe(async move { source.load().await }).catch_unwind();
             let result = load.await.unwrap_or_else(|_| {
                 // a load that ended by a panic must not strand all later ones
-                Err(Error::new(ErrorKind::KeyUnavailable).message("the source of the application keys panicked"))
+                Err(Error::new(ErrorKind::KeyUnavailable)
+                    .message("the source of the application keys panicked"))
             });
             let mut state = lock(&shared);
             state.flight = None;

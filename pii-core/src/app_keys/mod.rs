@@ -191,9 +191,10 @@ mod tests {
 
     #[test]
     fn a_secret_of_the_worked_example_gives_its_keys() {
-        let keys =
-            read(r#""level3_app_key_v1": "example secret, at least 32 characters long", "current_version": 1"#)
-                .unwrap();
+        let keys = read(
+            r#""level3_app_key_v1": "example secret, at least 32 characters long", "current_version": 1"#,
+        )
+        .unwrap();
         let id = KeyId::parse("e8704c6970de5baea6b049ad5d2f956c").unwrap();
         assert_eq!(keys.versions().collect::<Vec<_>>(), [(1, id)]);
         assert_eq!(keys.current().id(), id);
@@ -216,8 +217,7 @@ mod tests {
     #[test]
     fn escapes_are_part_of_json_and_not_of_the_secret() {
         let plain = read(&format!(r#""a_v1": "{ONE}", "current_version": 1"#)).unwrap();
-        let escaped =
-            read(&format!(r#""a_v1": "\u0030{}", "current_version": 1"#, &ONE[1..])).unwrap();
+        let escaped = read(&format!(r#""a_v1": "\u0030{}", "current_version": 1"#, &ONE[1..])).unwrap();
         assert_eq!(plain.current().id(), escaped.current().id());
     }
 

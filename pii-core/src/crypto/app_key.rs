@@ -40,10 +40,7 @@ mod tests {
     fn the_worked_example_of_the_format() {
         let key = extract("example secret, at least 32 characters long");
         assert_eq!(hex(&*key), "2e0526746eded700eec561208b811961e5c12507fc739965741bd394f089c94a");
-        assert_eq!(
-            hex(&*expand::<16>(&key, KeyLabel::AppKeyId)),
-            "e8704c6970de5baea6b049ad5d2f956c"
-        );
+        assert_eq!(hex(&*expand::<16>(&key, KeyLabel::AppKeyId)), "e8704c6970de5baea6b049ad5d2f956c");
         assert_eq!(
             hex(&*expand::<32>(&key, KeyLabel::InnerKey)),
             "a5a3e1cd71a0a829568de86e3a12c4fe8a2ef5d1c05f9465ef56f5ae85b3be7e"

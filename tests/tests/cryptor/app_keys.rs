@@ -40,8 +40,10 @@ fn grace(id: i64) -> Employee {
 }
 
 fn app_keys(current: u32, secrets: &[(u32, &str)]) -> AppKeys {
-    let mut members: serde_json::Map<String, serde_json::Value> =
-        secrets.iter().map(|(version, text)| (format!("level3_app_key_v{version}"), (*text).into())).collect();
+    let mut members: serde_json::Map<String, serde_json::Value> = secrets
+        .iter()
+        .map(|(version, text)| (format!("level3_app_key_v{version}"), (*text).into()))
+        .collect();
     members.insert("current_version".into(), current.into());
     AppKeys::from_json(&serde_json::json!({ "app_encryption_keys": members }).to_string()).unwrap()
 }
@@ -220,10 +222,9 @@ async fn a_source_that_fails_from_the_start_concerns_level_3_only() {
     source.give(Err(Error::new(ErrorKind::KeyDenied)));
     let cryptor = with(source.clone());
     let without = Employee { ssn: None, ..grace(2) };
-    let mut models = [serde_json::from_str(
-        &serde_json::to_string(&cryptor.sealed(&without).await.unwrap()).unwrap(),
-    )
-    .unwrap()];
+    let mut models =
+        [serde_json::from_str(&serde_json::to_string(&cryptor.sealed(&without).await.unwrap()).unwrap())
+            .unwrap()];
     cryptor.open(&mut models).await.unwrap();
     assert_eq!(source.loads(), 0, "it is not asked for what nobody needs");
     let [without] = models;
@@ -289,8 +290,7 @@ struct Swapped {
 async fn a_value_of_one_level_does_not_open_where_another_is_declared() {
     let cryptor = with(app_keys(1, &[(1, V1)]));
     let stored = sealed(&cryptor, 1).await;
-    let mut swapped: [Swapped; 1] =
-        [serde_json::from_str(&serde_json::to_string(&stored).unwrap()).unwrap()];
+    let mut swapped: [Swapped; 1] = [serde_json::from_str(&serde_json::to_string(&stored).unwrap()).unwrap()];
     for field in ["email", "ssn"] {
         let results = cryptor.open_each(&mut swapped, &FieldSelection::only([field])).await.unwrap();
         let error = results[0].as_ref().unwrap_err();
@@ -356,8 +356,7 @@ struct Worker {
 async fn former_names_open_and_new_values_get_the_new_names() {
     let cryptor = with(app_keys(1, &[(1, V1)]));
     let stored = sealed(&cryptor, 1).await;
-    let mut renamed: [Worker; 1] =
-        [serde_json::from_str(&serde_json::to_string(&stored).unwrap()).unwrap()];
+    let mut renamed: [Worker; 1] = [serde_json::from_str(&serde_json::to_string(&stored).unwrap()).unwrap()];
     cryptor.open(&mut renamed).await.unwrap();
     let number = renamed[0].number.as_mut().unwrap();
     assert_eq!(number.expose().unwrap(), "900-12-3456");
@@ -365,9 +364,13 @@ async fn former_names_open_and_new_values_get_the_new_names() {
     cryptor.seal(&mut renamed).await.unwrap();
     let mut again = [through_storage(&renamed[0])];
     cryptor.open(&mut again).await.unwrap();
-    let old = Employee { ssn: again[0].number.clone().map(|value| {
-        EncryptedStr::from_ciphertext(value.ciphertext().unwrap().clone())
-    }), ..stored };
+    let old = Employee {
+        ssn: again[0]
+            .number
+            .clone()
+            .map(|value| EncryptedStr::from_ciphertext(value.ciphertext().unwrap().clone())),
+        ..stored
+    };
     assert_eq!(open(&cryptor, &old).await.unwrap_err().kind(), ErrorKind::Integrity);
 }
 

@@ -1,7 +1,7 @@
 //! The inner envelope of level 3, under an application key.
 
 use super::{
-    layer::{OpeningLayer, SealingLayer, Scratch},
+    layer::{OpeningLayer, Scratch, SealingLayer},
     seal::Nonces,
 };
 use crate::{
@@ -21,9 +21,10 @@ pub(super) fn is_needed(place: &ValuePlace<'_>, app_keys: Option<&LoadedAppKeys>
         Level::Two => Ok(false),
         Level::Three if app_keys.is_some() => Ok(true),
         Level::Three => Err(place.locate(no_source())),
-        Level::One => Err(place.locate(
-            Error::new(ErrorKind::Configuration).message("values of level 1 are stored plain"),
-        )),
+        Level::One => {
+            Err(place
+                .locate(Error::new(ErrorKind::Configuration).message("values of level 1 are stored plain")))
+        }
     }
 }
 
@@ -125,6 +126,7 @@ pub(super) fn unknown_key(key_id: KeyId) -> Error {
 
 /// The application key that a value names is not known, and the source could not be asked.
 pub(super) fn no_news(error: &Error, key_id: KeyId) -> Error {
-    let whole = format!("the application key {key_id} of the value is not known, and the source cannot be asked");
+    let whole =
+        format!("the application key {key_id} of the value is not known, and the source cannot be asked");
     error.clone().key(key_id).within(&whole)
 }

@@ -100,7 +100,12 @@ struct Openers<'a> {
 
 impl<'a> Openers<'a> {
     #[inline]
-    fn open(&mut self, item: &OpenItem<'a>, group: usize, scratch: &mut Scratch) -> Result<SecretBytes, Failure> {
+    fn open(
+        &mut self,
+        item: &OpenItem<'a>,
+        group: usize,
+        scratch: &mut Scratch,
+    ) -> Result<SecretBytes, Failure> {
         match self.openers.get_mut(group) {
             Some(Ok(opener)) => opener.open(item, self.inner.as_mut(), scratch),
             Some(Err(error)) => Err(error.clone().into()),

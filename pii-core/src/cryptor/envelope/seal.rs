@@ -40,10 +40,9 @@ pub(super) async fn seal(
         group_of.push(groups.add(keys, item)?);
     }
     let mut inner = match app_keys.filter(|_| with_inner > 0) {
-        Some(app_keys) => Some(InnerSealer::new(
-            &app_keys.current().await?,
-            u64::try_from(with_inner).unwrap_or(u64::MAX),
-        )),
+        Some(app_keys) => {
+            Some(InnerSealer::new(&app_keys.current().await?, u64::try_from(with_inner).unwrap_or(u64::MAX)))
+        }
         None => None,
     };
     let mut sealers = Vec::with_capacity(groups.groups.len());
