@@ -136,7 +136,7 @@ fn new_text() -> Result<Zeroizing<String>> {
     let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
     fill_random(&mut *bytes)?;
     let mut base64 = Zeroizing::new([0; SECRET_CHARACTERS]);
-    let length = URL_SAFE_NO_PAD.encode_slice(&*bytes, &mut *base64).unwrap_or_default();
+    let length = URL_SAFE_NO_PAD.encode_slice(bytes.as_slice(), &mut *base64).unwrap_or_default();
     let secret = base64.get(..length).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default();
     // room for everything, so that no block with a part of the secret is left behind
     let mut text = Zeroizing::new(String::with_capacity(256));

@@ -264,7 +264,7 @@ mod tests {
             format!(r#""a_v": "{ONE}", "current_version": 1"#),
             format!(r#""a_v4294967296": "{ONE}", "current_version": 1"#),
             format!(r#""a_v1": ["{ONE}"], "current_version": 1"#),
-            format!(r#""a_v1": 123456789, "current_version": 1"#),
+            r#""a_v1": 123456789, "current_version": 1"#.to_owned(),
             format!(r#""a_v1": "{ONE}", "current_version": 1, "note": "{TWO}""#),
         ] {
             assert_eq!(refusal(&members).kind(), ErrorKind::Configuration, "{members}");
