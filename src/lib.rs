@@ -279,6 +279,9 @@ pub use pii_core::{
     DataKey, FileKeyStore, GeneratedKey, KeyBinding, KeyId, KeyRecord, KeySlot, KeyState, KeyStore, Keyring,
     Layout, ListedKey, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
 };
+// application keys, the second lock of level 3
+#[doc(inline)]
+pub use pii_core::{AppKeyFile, AppKeySource, AppKeyVariable, AppKeys};
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
