@@ -273,8 +273,8 @@ pub use pii_core::{BoxFuture, CryptorBackend, OpenItem, SealItem, ValuePlace};
 // keys
 #[doc(inline)]
 pub use pii_core::{
-    DataKey, FileKeyStore, GeneratedKey, KeyBinding, KeyId, KeyRecord, KeySlot, KeyState, KeyStore, Keyring,
-    Layout, ListedKey, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
+    DataKey, FileKeyStore, GeneratedKey, HierarchicalKeyring, KeyBinding, KeyId, KeyRecord, KeySlot,
+    KeyState, KeyStore, Keyring, Layout, ListedKey, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
 };
 // audit
 #[doc(inline)]

@@ -15,6 +15,7 @@ pub(crate) enum KeyLabel {
     KeyId,
     Seal,
     LocalWrap,
+    SubjectWrap,
 }
 
 impl KeyLabel {
@@ -23,6 +24,7 @@ impl KeyLabel {
             Self::KeyId => "pii/v2/key-id",
             Self::Seal => "pii/v2/seal",
             Self::LocalWrap => "pii/v2/local-wrap",
+            Self::SubjectWrap => "pii/v2/subject-wrap",
         }
     }
 }

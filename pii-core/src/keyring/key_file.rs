@@ -1,96 +1,22 @@
 //! The key file: see FORMAT.md, "Local key file".
 
-use std::{fmt, fs, io, path::Path};
+use std::{fs, io, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use super::KeyBinding;
+use super::key_encryption_key::KeyEncryptionKey;
 use crate::{
-    crypto::{
-        DataKey, KeyLabel, expand, fill_random,
-        xaes::{HALF_NONCE, XaesKey, halves},
-    },
+    crypto::DataKey,
     durable_file::{self, Access, publish},
     error::{Error, ErrorKind, Result},
-    wire::{
-        KeyId, NONCE_BYTES, TAG_BYTES, VERSION,
-        encode::{Reader, put_lp},
-    },
+    wire::KeyId,
 };
 
 const FIRST_LINE: &str = "pii-key-file 1";
 /// Far more than any key file needs.
 const MAX_FILE_BYTES: usize = 64 * 1024;
 const KEY_BYTES: usize = 32;
-
-/// A key that wraps data keys; wiped when dropped.
-pub(crate) struct KeyEncryptionKey {
-    id: KeyId,
-    key: DataKey,
-}
-
-impl KeyEncryptionKey {
-    pub(super) fn generate() -> Result<Self> {
-        DataKey::generate().map(Self::from_key)
-    }
-
-    pub(crate) fn from_key(key: DataKey) -> Self {
-        Self { id: key.id(), key }
-    }
-
-    pub(crate) fn id(&self) -> KeyId {
-        self.id
-    }
-
-    fn wrapping_key(&self) -> XaesKey {
-        XaesKey::new(&expand(self.key.expose_bytes(), KeyLabel::LocalWrap))
-    }
-
-    fn associated_data(&self, binding: &KeyBinding) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        put_lp(&mut out, KeyLabel::LocalWrap.text().as_bytes());
-        out.extend_from_slice(self.id.as_bytes());
-        out.push(binding.purpose.byte());
-        out.extend_from_slice(&binding.epoch.to_be_bytes());
-        out.extend_from_slice(binding.context.canonical_bytes());
-        out
-    }
-
-    /// Nonce, wrapped key and tag: 72 bytes.
-    pub(crate) fn wrap(&self, data_key: &DataKey, binding: &KeyBinding) -> Result<Vec<u8>> {
-        let mut nonce = [0; NONCE_BYTES];
-        fill_random(&mut nonce)?;
-        let (first, second) = halves(&nonce);
-        let mut bytes = Zeroizing::new(*data_key.expose_bytes());
-        let tag = self
-            .wrapping_key()
-            .derive(first)
-            .seal(second, &self.associated_data(binding), &mut *bytes)
-            .map_err(|_| Error::new(ErrorKind::TooLarge))?;
-        Ok([nonce.as_slice(), bytes.as_slice(), tag.as_slice()].concat())
-    }
-
-    pub(super) fn unwrap(&self, blob: &[u8], binding: &KeyBinding) -> Option<DataKey> {
-        let mut reader = Reader(blob);
-        let first: [u8; HALF_NONCE] = reader.array()?;
-        let second: [u8; HALF_NONCE] = reader.array()?;
-        let mut bytes = Zeroizing::new(reader.array::<KEY_BYTES>()?);
-        let tag: [u8; TAG_BYTES] = reader.array()?;
-        if !reader.0.is_empty() {
-            return None;
-        }
-        let derived = self.wrapping_key().derive(&first);
-        derived.open(&second, &self.associated_data(binding), &mut *bytes, &tag).ok()?;
-        Some(DataKey::take(&mut bytes))
-    }
-}
-
-impl fmt::Debug for KeyEncryptionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyEncryptionKey({})", self.id)
-    }
-}
 
 pub(super) fn read(path: &Path) -> Result<(Vec<KeyEncryptionKey>, usize)> {
     let unreadable = |error: io::Error| {
@@ -202,7 +128,7 @@ pub(super) fn create(path: &Path, keys: &[KeyEncryptionKey], primary: usize) -> 
     for key in keys {
         text.push_str(&format!("key {} ", key.id()));
         let mut base64 = Zeroizing::new([0; 44]);
-        if let Ok(length) = STANDARD.encode_slice(key.key.expose_bytes(), &mut *base64) {
+        if let Ok(length) = STANDARD.encode_slice(key.expose_bytes(), &mut *base64) {
             text.push_str(
                 base64.get(..length).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default(),
             );

@@ -1,5 +1,7 @@
 //! Keyrings: what wraps data keys.
 
+mod hierarchical;
+mod key_encryption_key;
 mod key_file;
 mod local;
 mod test;
@@ -8,10 +10,12 @@ use std::{fmt, sync::Arc};
 
 use futures_core::future::BoxFuture;
 
+pub use hierarchical::HierarchicalKeyring;
+pub(crate) use key_encryption_key::KeyEncryptionKey;
 pub use local::LocalKeyring;
-pub use test::TestKeyring;
 #[cfg(test)]
-pub(crate) use {key_file::KeyEncryptionKey, local::unwrap_with};
+pub(crate) use local::unwrap_with;
+pub use test::TestKeyring;
 
 use crate::{
     context::EncryptionContext,
