@@ -91,6 +91,7 @@
 //! | `sqlite` | tables and queries on SQLite, by sqlx; compiles SQLite in |
 //! | `postgres` | tables and queries on Postgres, by sqlx |
 //! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
+//! | `public-keyring` | `PublicKeyring`, for programs that write and can't read; compiles elliptic curves in |
 //! | `testing` | the module `testing`: assertions, keyrings that wait or fail, a sink that collects audit events |
 //!
 //! No feature changes what another one does. This crate chooses no async runtime and no TLS library: choose
@@ -276,6 +277,9 @@ pub use pii_core::{
     DataKey, FileKeyStore, GeneratedKey, HierarchicalKeyring, KeyBinding, KeyId, KeyRecord, KeySlot,
     KeyState, KeyStore, Keyring, Layout, ListedKey, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
 };
+#[cfg(feature = "public-keyring")]
+#[doc(inline)]
+pub use pii_core::{PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey};
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};

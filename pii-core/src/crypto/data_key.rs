@@ -16,6 +16,11 @@ pub(crate) enum KeyLabel {
     Seal,
     LocalWrap,
     SubjectWrap,
+    #[cfg(feature = "public-keyring")]
+    PrivateKey,
+    /// In associated data only.
+    #[cfg(feature = "public-keyring")]
+    Hpke,
 }
 
 impl KeyLabel {
@@ -25,6 +30,10 @@ impl KeyLabel {
             Self::Seal => "pii/v2/seal",
             Self::LocalWrap => "pii/v2/local-wrap",
             Self::SubjectWrap => "pii/v2/subject-wrap",
+            #[cfg(feature = "public-keyring")]
+            Self::PrivateKey => "pii/v2/private-key",
+            #[cfg(feature = "public-keyring")]
+            Self::Hpke => "pii/v2/hpke",
         }
     }
 }

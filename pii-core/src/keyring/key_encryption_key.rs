@@ -41,6 +41,12 @@ impl KeyEncryptionKey {
         Self { id: key.id(), key, label: KeyLabel::SubjectWrap }
     }
 
+    /// The data key that wraps the private key of a key pair, and nothing else.
+    #[cfg(feature = "public-keyring")]
+    pub(super) fn of_private_key(key: DataKey) -> Self {
+        Self { id: key.id(), key, label: KeyLabel::PrivateKey }
+    }
+
     pub(crate) fn id(&self) -> KeyId {
         self.id
     }

@@ -19,6 +19,14 @@ const MAX_FILE_BYTES: usize = 64 * 1024;
 const KEY_BYTES: usize = 32;
 
 pub(super) fn read(path: &Path) -> Result<(Vec<KeyEncryptionKey>, usize)> {
+    let help = "give the path of an existing key file, or make one with `LocalKeyring::create`";
+    let bytes = read_owned(path, help)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| damaged(path, "it is not text"))?;
+    parse(text).map_err(|why| damaged(path, &why))
+}
+
+/// The bytes of a file that only its owner may use.
+pub(super) fn read_owned(path: &Path, help: &str) -> Result<Zeroizing<Vec<u8>>> {
     let unreadable = |error: io::Error| {
         let kind = match error.kind() {
             io::ErrorKind::NotFound => ErrorKind::KeyMissing,
@@ -26,14 +34,12 @@ pub(super) fn read(path: &Path) -> Result<(Vec<KeyEncryptionKey>, usize)> {
         };
         Error::new(kind)
             .message(format!("the key file `{}` cannot be read", path.display()))
-            .help("give the path of an existing key file, or make one with `LocalKeyring::create`")
+            .help(help)
             .source(error)
     };
     let mut file = fs::File::open(path).map_err(unreadable)?;
     check_permissions(path, &file.metadata().map_err(unreadable)?)?;
-    let bytes = durable_file::read(&mut file, MAX_FILE_BYTES).map_err(unreadable)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| damaged(path, "it is not text"))?;
-    parse(text).map_err(|why| damaged(path, &why))
+    durable_file::read(&mut file, MAX_FILE_BYTES).map_err(unreadable)
 }
 
 #[cfg(unix)]
@@ -57,7 +63,7 @@ fn check_permissions(_: &Path, _: &fs::Metadata) -> Result<()> {
     Ok(())
 }
 
-fn damaged(path: &Path, why: &str) -> Error {
+pub(super) fn damaged(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::Configuration)
         .message(format!("the key file `{}` is damaged: {why}", path.display()))
         .help("restore it from a backup; a damaged key can't be repaired")
@@ -83,6 +89,7 @@ fn parse(text: &str) -> Result<(Vec<KeyEncryptionKey>, usize), String> {
             (Some("key"), Some(id), Some(base64), None) => {
                 let id = KeyId::parse(id).ok_or_else(|| format!("line {number} has no key id"))?;
                 let key = parse_key(base64).ok_or_else(|| format!("line {number} has no key of 32 bytes"))?;
+                let key = KeyEncryptionKey::from_key(key);
                 if key.id() != id {
                     return Err(format!("the key in line {number} is not the one that its id names"));
                 }
@@ -104,21 +111,14 @@ fn parse(text: &str) -> Result<(Vec<KeyEncryptionKey>, usize), String> {
     Ok((keys, index))
 }
 
-fn parse_key(base64: &str) -> Option<KeyEncryptionKey> {
+pub(super) fn parse_key(base64: &str) -> Option<DataKey> {
     // room for what the decoder estimates, so that it never needs another block
     let mut bytes = Zeroizing::new([0; KEY_BYTES + 4]);
     let length = STANDARD.decode_slice(base64, &mut *bytes).ok()?;
-    DataKey::from_slice(bytes.get(..length)?).map(KeyEncryptionKey::from_key)
+    DataKey::from_slice(bytes.get(..length)?)
 }
 
 pub(super) fn create(path: &Path, keys: &[KeyEncryptionKey], primary: usize) -> Result<()> {
-    let unwritable = |error: io::Error| {
-        let kind = match error.kind() {
-            io::ErrorKind::AlreadyExists => ErrorKind::Configuration,
-            _ => ErrorKind::KeyUnavailable,
-        };
-        Error::new(kind).message(format!("the key file `{}` cannot be made", path.display())).source(error)
-    };
     let mut text = Zeroizing::new(String::with_capacity(256 + 128 * keys.len()));
     text.push_str(FIRST_LINE);
     text.push_str("\n# Whoever can read this file can open every value. Keep it apart from the database.\n");
@@ -127,15 +127,31 @@ pub(super) fn create(path: &Path, keys: &[KeyEncryptionKey], primary: usize) -> 
     }
     for key in keys {
         text.push_str(&format!("key {} ", key.id()));
-        let mut base64 = Zeroizing::new([0; 44]);
-        if let Ok(length) = STANDARD.encode_slice(key.expose_bytes(), &mut *base64) {
-            text.push_str(
-                base64.get(..length).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default(),
-            );
-        }
+        push_key(&mut text, key.expose_bytes());
         text.push('\n');
     }
-    publish(path, text.as_bytes(), Access::Owner).map_err(unwritable)
+    create_owned(path, &text)
+}
+
+/// Writes a key in base64 without leaving it elsewhere; the text must have room for it.
+pub(super) fn push_key(text: &mut String, key: &[u8; KEY_BYTES]) {
+    let mut base64 = Zeroizing::new([0; 44]);
+    if let Ok(length) = STANDARD.encode_slice(key, &mut *base64) {
+        text.push_str(
+            base64.get(..length).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default(),
+        );
+    }
+}
+
+/// Makes a file that only its owner may use; an existing one is left alone.
+pub(super) fn create_owned(path: &Path, text: &str) -> Result<()> {
+    publish(path, text.as_bytes(), Access::Owner).map_err(|error: io::Error| {
+        let kind = match error.kind() {
+            io::ErrorKind::AlreadyExists => ErrorKind::Configuration,
+            _ => ErrorKind::KeyUnavailable,
+        };
+        Error::new(kind).message(format!("the key file `{}` cannot be made", path.display())).source(error)
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! Keyrings: what wraps data keys.
 
+mod cache;
 mod hierarchical;
 mod key_encryption_key;
 mod key_file;
 mod local;
+#[cfg(feature = "public-keyring")]
+mod public_key;
 mod test;
 
 use std::{fmt, sync::Arc};
@@ -15,6 +18,10 @@ pub(crate) use key_encryption_key::KeyEncryptionKey;
 pub use local::LocalKeyring;
 #[cfg(test)]
 pub(crate) use local::unwrap_with;
+#[cfg(feature = "public-keyring")]
+pub use public_key::{
+    PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey,
+};
 pub use test::TestKeyring;
 
 use crate::{

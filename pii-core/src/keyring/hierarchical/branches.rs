@@ -7,12 +7,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::cache::lock;
 use crate::{
     crypto::DataKey,
     error::{Error, ErrorKind, Result},
     key_store::{KeyRecord, KeySlot, KeyState, KeyStore},
-    keyring::{KeyBinding, KeyEncryptionKey, Keyring},
+    keyring::{KeyBinding, KeyEncryptionKey, Keyring, cache::lock},
     wire::{KeyId, Provider, copies::CopiesBlock},
 };
 

@@ -1,7 +1,6 @@
 //! Data keys wrapped in this process, under a branch key that another keyring wraps.
 
 mod branches;
-mod cache;
 
 use std::{
     fmt,
@@ -12,12 +11,10 @@ use std::{
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 
-use self::{
-    branches::{BranchKey, Branches, Elected},
-    cache::{Ages, Cache},
-};
+use self::branches::{BranchKey, Branches, Elected};
 use super::{
     GeneratedKey, KeyBinding, Keyring,
+    cache::{Ages, Cache},
     local::{generate_under, wrap_under},
     refuse_test_copies,
 };
