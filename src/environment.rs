@@ -53,7 +53,8 @@ impl Variables {
     fn new(all: impl Iterator<Item = (OsString, OsString)>) -> Result<Self> {
         let ours = all.filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
-            let is_ours = name.starts_with(PREFIX) && !IGNORED.iter().any(|ignored| name.starts_with(ignored));
+            let is_ours =
+                name.starts_with(PREFIX) && !IGNORED.iter().any(|ignored| name.starts_with(ignored));
             is_ours.then_some((name, value))
         });
         let variables = Self(ours.collect());
@@ -69,11 +70,14 @@ impl Variables {
             wrong(KEYRING, "is not set").help("set it to the kind of keyring: `local` for a key file")
         })?;
         builder = match keyring.as_str() {
-            "local" => builder.keyring(LocalKeyring::open(self.needed(KEY_FILE, "the path of the key file")?)?),
+            "local" => {
+                builder.keyring(LocalKeyring::open(self.needed(KEY_FILE, "the path of the key file")?)?)
+            }
             "test" => {
                 if self.text(ALLOW_TEST_KEYRING)?.as_deref() != Some("yes") {
-                    return Err(wrong(KEYRING, "is `test`, whose key everybody knows")
-                        .help("for tests set `PII_ALLOW_TEST_KEYRING=yes` too; otherwise use a real keyring"));
+                    return Err(wrong(KEYRING, "is `test`, whose key everybody knows").help(
+                        "for tests set `PII_ALLOW_TEST_KEYRING=yes` too; otherwise use a real keyring",
+                    ));
                 }
                 builder.keyring(TestKeyring::new())
             }

@@ -91,6 +91,7 @@
 //! | `sqlite` | tables and queries on SQLite, by sqlx; compiles SQLite in |
 //! | `postgres` | tables and queries on Postgres, by sqlx |
 //! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
+//! | `public-keyring` | `PublicKeyring`, for programs that write and can't read; compiles elliptic curves in |
 //! | `testing` | the module `testing`: assertions, keyrings that wait or fail, a sink that collects audit events |
 //!
 //! No feature changes what another one does. This crate chooses no async runtime and no TLS library: choose
@@ -264,24 +265,27 @@ pub use pii_derive::{ContextValue, PiiModel, RowId};
 #[doc(inline)]
 pub use pii_core::{SCHEMA_UPDATE_VARIABLE, assert_schema, check_schema, schema_of};
 // sealing and opening
+pub use environment::envelope_from_env;
 #[doc(inline)]
 pub use pii_core::{
     CacheLimits, Cryptor, CryptorStats, EncryptionContext, EnvelopeBuilder, FieldSelection, IntoContext,
     Opening, SealedTexts, StoredText, ctx,
 };
-pub use environment::envelope_from_env;
 // a cryptor of your own
 #[doc(inline)]
 pub use pii_core::{BoxFuture, CryptorBackend, OpenItem, SealItem, ValuePlace};
 // keys
 #[doc(inline)]
 pub use pii_core::{
-    DataKey, FileKeyStore, GeneratedKey, KeyBinding, KeyId, KeyRecord, KeySlot, KeyState, KeyStore, Keyring,
-    Layout, ListedKey, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
+    DataKey, FileKeyStore, GeneratedKey, HierarchicalKeyring, KeyBinding, KeyId, KeyRecord, KeySlot,
+    KeyState, KeyStore, Keyring, Layout, ListedKey, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
 };
 // application keys, the second lock of level 3
 #[doc(inline)]
 pub use pii_core::{AppKeyFile, AppKeySource, AppKeyVariable, AppKeys};
+#[cfg(feature = "public-keyring")]
+#[doc(inline)]
+pub use pii_core::{PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey};
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};

@@ -11,9 +11,10 @@ use shake::{
 };
 
 use crate::{
-    AppKeys, Cryptor, DataKey, EncryptionContext, Error, ErrorKind, FieldSpec, GeneratedKey, Holds,
-    KeyBinding, KeyId, KeyRecord, KeySlot, KeyState, KeyStore, Keyring, Level, ListedKey, ModelSpec,
-    Provider, Result, RowBinding, RowWriter, SecretBytes, TestKeyring, TypeCode, WrappedKey,
+    AppKeys, Cryptor, DataKey, EncryptionContext, Error, ErrorKind, FieldSpec, GeneratedKey,
+    HierarchicalKeyring, Holds, KeyBinding, KeyId, KeyRecord, KeySlot, KeyState, KeyStore, Keyring, Level,
+    ListedKey, ModelSpec, Provider, Result, RowBinding, RowWriter, SecretBytes, TestKeyring, TypeCode,
+    WrappedKey,
     crypto::xaes::{XaesKey, halves},
     crypto::{KeyLabel, app_key, expand},
     cryptor::{OpenItem, RowPlaces, ValuePlace},
@@ -96,12 +97,18 @@ fn data_key(hex: &str) -> DataKey {
     DataKey::from_slice(&bytes(hex)).unwrap()
 }
 
-/// The key file of the vectors, under both keyring names.
-struct VectorKeyring(Vec<KeyEncryptionKey>);
+/// The key file of the vectors.
+struct KeyFile(Vec<KeyEncryptionKey>);
 
-impl Keyring for VectorKeyring {
+impl KeyFile {
+    fn new(keys: &Keys) -> Self {
+        Self(keys.keks.iter().map(|kek| KeyEncryptionKey::from_key(data_key(&kek.kek))).collect())
+    }
+}
+
+impl Keyring for KeyFile {
     fn generate<'a>(&'a self, _: &'a KeyBinding) -> BoxFuture<'a, Result<GeneratedKey>> {
-        Box::pin(async { Err(Error::new(ErrorKind::Configuration).message("the vectors are only opened")) })
+        only_opened()
     }
 
     fn unwrap<'a>(
@@ -113,6 +120,40 @@ impl Keyring for VectorKeyring {
         let unwrapped = refuse_test_copies(copies)
             .and_then(|()| unwrap_with(&self.0, Provider::LOCAL, copies, binding, is_wanted));
         Box::pin(async { unwrapped })
+    }
+}
+
+/// All that can open the vectors, under both keyring names.
+struct VectorKeyring(Vec<Box<dyn Keyring>>);
+
+impl VectorKeyring {
+    fn new(keys: &Keys, store: &Arc<VectorStore>) -> Self {
+        let branches = HierarchicalKeyring::shared(Arc::new(KeyFile::new(keys)), Arc::clone(store) as _);
+        Self(vec![Box::new(KeyFile::new(keys)), Box::new(branches)])
+    }
+}
+
+impl Keyring for VectorKeyring {
+    fn generate<'a>(&'a self, _: &'a KeyBinding) -> BoxFuture<'a, Result<GeneratedKey>> {
+        only_opened()
+    }
+
+    fn unwrap<'a>(
+        &'a self,
+        copies: &'a [WrappedKey],
+        binding: &'a KeyBinding,
+        is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<DataKey>> {
+        Box::pin(async move {
+            let mut failure = Error::new(ErrorKind::KeyMissing);
+            for keyring in &self.0 {
+                match keyring.unwrap(copies, binding, is_wanted).await {
+                    Ok(data_key) => return Ok(data_key),
+                    Err(error) => failure = error,
+                }
+            }
+            Err(failure)
+        })
     }
 }
 
@@ -283,13 +324,12 @@ fn app_keys(keys: &Keys) -> AppKeys {
 }
 
 fn cryptor(keys: &Keys, test: bool) -> Cryptor {
-    let builder = Cryptor::envelope().key_store(VectorStore::new(keys)).app_keys(app_keys(keys));
-    let local = || {
-        VectorKeyring(keys.keks.iter().map(|kek| KeyEncryptionKey::from_key(data_key(&kek.kek))).collect())
-    };
+    let store = Arc::new(VectorStore::new(keys));
+    let builder = Cryptor::envelope().shared_key_store(Arc::clone(&store) as _).app_keys(app_keys(keys));
+    let real = || VectorKeyring::new(keys, &store);
     let builder = match test {
         true => builder.keyring(TestKeyring::new()).named_keyring("high", TestKeyring::new()),
-        false => builder.keyring(local()).named_keyring("high", local()),
+        false => builder.keyring(real()).named_keyring("high", real()),
     };
     builder.build().unwrap()
 }

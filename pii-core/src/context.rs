@@ -82,6 +82,16 @@ impl EncryptionContext {
         Ok(Self { pairs, encoded: encoded.into() })
     }
 
+    /// A context that no program can ask for: one pair with a reserved name.
+    #[cfg(feature = "public-keyring")]
+    pub(crate) fn reserved(name: &'static str, value: &str) -> Self {
+        let mut encoded = Vec::new();
+        put_u16(&mut encoded, 1);
+        put_lp(&mut encoded, name.as_bytes());
+        put_lp(&mut encoded, value.as_bytes());
+        Self { pairs: vec![(name.into(), value.into())], encoded: encoded.into() }
+    }
+
     /// The pairs, sorted by name. Values are not for logs.
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (&**name, &**value))

@@ -37,7 +37,9 @@ pub use futures_core::future::BoxFuture;
 
 pub use error::{Error, ErrorKind, Result};
 pub use key_store::{FileKeyStore, KeyRecord, KeySlot, KeyState, KeyStore, ListedKey};
-pub use keyring::{GeneratedKey, KeyBinding, Keyring, LocalKeyring, TestKeyring};
+pub use keyring::{GeneratedKey, HierarchicalKeyring, KeyBinding, Keyring, LocalKeyring, TestKeyring};
+#[cfg(feature = "public-keyring")]
+pub use keyring::{PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey};
 pub use mask::Mask;
 pub use model::{
     ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiField, PiiFieldInfo, PiiModel,

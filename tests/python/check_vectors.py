@@ -34,7 +34,11 @@ def load_keys(data_keys, keks, app_keys):  # as open_value() wants them; the dat
     need(all(len(app["secret"]) >= 32 for app in app_keys), "an application secret is too short")
     stored = {(bytes.fromhex(record["key_id"]), record["keyring"], frozenset(record["context"].items())):
               bytes.fromhex(record["data_key"]) for record in data_keys if record["purpose"] in (1, 3, 4)}
-    return {"keks": {(2, kek["id"]): bytes.fromhex(kek["kek"]) for kek in keks}, "stored": stored,
+    branches = {(3, record["key_id"]): bytes.fromhex(record["data_key"]) for record in data_keys
+                if (record["purpose"], record["keyring"], record["context"]) == (5, "branch", {})
+                and record["state"] != "destroyed"}
+    local = {(2, kek["id"]): bytes.fromhex(kek["kek"]) for kek in keks}
+    return {"keks": local | branches, "stored": stored,
             "destroyed": {bytes.fromhex(rec["key_id"]) for rec in data_keys if rec["state"] == "destroyed"},
             "apps": {b"\1" + bytes.fromhex(app["id"]): hmac.digest(
                 b"pii/v2/app", app["secret"].encode(), "sha256") for app in app_keys}}

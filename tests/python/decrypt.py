@@ -25,11 +25,12 @@ def unseal(key, label, box, *ad):  # sections 2 and 6; box = nonce | ciphertext 
     return cipher.decrypt(box[12:24], box[24:], b"\2" + b"".join(ad))
 
 def unwrap(block, context, keks):  # sections 9 and 10: the keys in the copies that open
-    made_for, count, data, label = block[:5], block[5], collections.deque(block[6:]), b"pii/v2/local-wrap"
+    made_for, count, data = block[:5], block[5], collections.deque(block[6:])
     copies = [(data.popleft(), unlp(data, 2).decode(), unlp(data, 2)) for _ in range(count)]
     need(made_for[0] in (1, 3, 4) and 1 <= count <= 8 and all(map(all, copies)) and not data, "bad copies")
     need(0x7F not in [copy[0] for copy in copies] or 0x7F in [kek[0] for kek in keks], "a test value")
     for provider, name, blob in copies:
+        label = b"pii/v2/subject-wrap" if provider == 3 else b"pii/v2/local-wrap"
         with contextlib.suppress(LookupError, ValueError, InvalidTag):  # not ours, or does not open
             yield unseal(keks[provider, name], label, blob, lp(label), bytes.fromhex(name), made_for, context)
 
@@ -54,7 +55,6 @@ def open_value(text, place, keys):  # section 14
     if place["level"] == 3:  # section 13
         app, box = value[:17], value[17:]
         value = unseal(keys["apps"][app], b"pii/v2/inner-key", box, app[1:], kind, lp(b"pii/v2/inner"), where)
-    data = collections.deque(value if place["type"] & 0x80 else lp(value))  # section 8
-    value = unlp(data, 4)
+    value = unlp(data := collections.deque(value if place["type"] & 0x80 else lp(value)), 4)  # section 8
     need(len(value) <= 2**20 and not any(data), "too long, or padding that is not zero")
     return value

@@ -37,7 +37,7 @@ SEED = b"pii format 2 test vectors, 1"
 
 MAX_VALUE = 1 << 20
 MAX_TEXT = 2 << 20
-SEAL, INDEX, DROP, SUBJECT = 1, 2, 3, 4
+SEAL, INDEX, DROP, SUBJECT, BRANCH = 1, 2, 3, 4, 5
 KMS, LOCAL, HIERARCHICAL, HPKE, TEST = 1, 2, 3, 4, 0x7F
 TEST_KEK = b"pii test key - never real data!!"
 UTF8, BYTES, BOOL, INT, DATE, JSON, FLOAT, UUID, TIME, INSTANT, LOCAL_TIME, DECIMAL, ENUM, ZONED = range(1, 15)
@@ -179,9 +179,13 @@ def to_body(text: str) -> bytes:
 
 
 def local_wrap(kek, data_key, purpose, epoch, context, nonce, label="pii/v2/local-wrap", ad_kek_id=None) -> bytes:
+    return wrap(kek, data_key, purpose, epoch, context, nonce, "pii/v2/local-wrap", label, ad_kek_id)
+
+
+def wrap(kek, data_key, purpose, epoch, context, nonce, key_label, label, ad_kek_id=None) -> bytes:
     kek_id = key_id_of(kek) if ad_kek_id is None else ad_kek_id
     ad = b"\x02" + lp(label) + kek_id + u8(purpose) + u32(epoch) + enc_context(context)
-    return nonce + xaes_seal(expand(kek, "pii/v2/local-wrap", 32), nonce, data_key, ad)
+    return nonce + xaes_seal(expand(kek, key_label, 32), nonce, data_key, ad)
 
 
 def copies_block(purpose, epoch, copies, count=None, length=None, trailing=b"") -> bytes:
@@ -380,6 +384,9 @@ class Reader:
             self.keks = {(TEST, key_id_of(TEST_KEK).hex()): TEST_KEK}
         else:
             self.keks = {(LOCAL, k["id"]): bytes.fromhex(k["kek"]) for k in keys["keks"]}
+            for r in keys["data_keys"]:
+                if (r["purpose"], r["keyring"], r["context"]) == (BRANCH, "branch", {}) and r["state"] != "destroyed":
+                    self.keks[HIERARCHICAL, r["key_id"]] = bytes.fromhex(r["data_key"])
         self.app = {}
         for k in keys["app_keys"]:
             _, kid, inner = app_keys(k["secret"])
@@ -428,9 +435,10 @@ class Reader:
             kek = self.keks.get((provider, name))
             if kek is None or len(blob) != 72:
                 continue
-            ad = b"\x02" + lp("pii/v2/local-wrap") + key_id_of(kek) + u8(purpose) + u32(epoch) + enc_context(place["context"])
+            label = "pii/v2/subject-wrap" if provider == HIERARCHICAL else "pii/v2/local-wrap"
+            ad = b"\x02" + lp(label) + key_id_of(kek) + u8(purpose) + u32(epoch) + enc_context(place["context"])
             try:
-                key = xaes_open(expand(kek, "pii/v2/local-wrap", 32), blob[:24], blob[24:], ad)
+                key = xaes_open(expand(kek, label, 32), blob[:24], blob[24:], ad)
             except InvalidTag:
                 continue
             if key_id_of(key) == kid:
@@ -538,6 +546,12 @@ K_DROP = record("drop", ACME, purpose=DROP)
 K_SUBJECT = record("subject", ACME, purpose=SUBJECT)
 K_HIGH = record("keyring high", ACME, keyring="high")
 K_DESTROYED = record("destroyed", ACME, epoch=9, state="destroyed")
+K_BRANCH_OLD = record("branch, decrypt-only", [], purpose=BRANCH, keyring="branch", state="decrypt-only")
+K_BRANCH = record("branch", [], purpose=BRANCH, epoch=1, keyring="branch")
+K_BRANCH_DESTROYED = record("branch, destroyed", [], purpose=BRANCH, epoch=2, keyring="branch", state="destroyed")
+K_BRANCH_ELSEWHERE = record("branch of another keyring", [], purpose=BRANCH, keyring="default")
+K_BRANCH_CONTEXT = record("branch of another context", ACME, purpose=BRANCH, keyring="branch")
+K_NO_BRANCH = record("a data key where branch keys are", [], keyring="branch")
 K_INLINE = det("data key/inline", 32)
 K_UNKNOWN = det("data key/unknown", 32)
 
@@ -564,6 +578,12 @@ def kid_hex(kek):
 
 def own_copy(kek=KEK, key=K_INLINE, purpose=SEAL, epoch=0, context=ACME, nonce="own copy", provider=LOCAL, **forge):
     return (provider, kid_hex(kek), local_wrap(kek, key, purpose, epoch, context, det("wrap nonce/" + nonce, 24), **forge))
+
+
+def branch_copy(branch=K_BRANCH, key=K_INLINE, purpose=SEAL, epoch=0, context=ACME, nonce="branch copy", **forge):
+    label, key_label = forge.pop("label", "pii/v2/subject-wrap"), forge.pop("key_label", "pii/v2/subject-wrap")
+    blob = wrap(branch, key, purpose, epoch, context, det("wrap nonce/" + nonce, 24), key_label, label, **forge)
+    return (HIERARCHICAL, kid_hex(branch), blob)
 
 
 def foreign(provider, name, n=120):
@@ -1338,6 +1358,64 @@ def additions(b: Book):
     # instants whose seconds end in other bytes than 00
     for name, seconds, nanos in (("before 1970", -1, 999_999_999), ("before 2026", 1767225599, 0)):
         b.good(f"instant just {name}", struct.pack(">qI", seconds, nanos), where=place(path=F("value"), type=INSTANT))
+
+    hierarchical(b)
+
+
+def hierarchical(b: Book):
+    """Provider 3: copies wrapped under branch keys, which are records of purpose 5."""
+
+    def good(name, copies, key=K_INLINE, **more):
+        return b.good("branch key, " + name, EXAMPLE_TEXT, key, copies=copies, **more)
+
+    def bad(name, reason, copies, where=None, purpose=SEAL, epoch=0, stage="key", requires=None, key=K_INLINE):
+        body = seal(key, place() if where is None else where, EXAMPLE_TEXT.encode(), det("nonce/branch/" + name, 24), copies_block(purpose, epoch, copies))
+        b.bad("branch key: " + name, stage, reason, body, where, requires)
+
+    copy, old = branch_copy(), branch_copy(K_BRANCH_OLD)
+    good("one copy", [copy])
+    good("one that only opens", [old])
+    good("two branch keys", [old, copy])
+    good("no context", [branch_copy(context=[])], where=place(context=[]))
+    good("eight pairs of context", [branch_copy(context=EIGHT)], where=place(context=EIGHT))
+    good("purpose subject, epoch 7", [branch_copy(purpose=SUBJECT, epoch=7)], purpose=SUBJECT, epoch=7)
+    good("purpose drop, last epoch", [branch_copy(purpose=DROP, epoch=0xFFFFFFFF)], purpose=DROP, epoch=0xFFFFFFFF)
+    good("a field of the keyring high", [copy], where=place(keyring="high"))
+    good("a damaged copy is passed over", [(HIERARCHICAL, old[1], flip(old[2], 30)), copy])
+    good("a blob of the wrong length is passed over", [(HIERARCHICAL, old[1], old[2][:71]), copy])
+    good("an unknown branch key is passed over", [branch_copy(K_UNKNOWN), copy])
+    good("a copy of another data key is passed over", [branch_copy(K_BRANCH_OLD, key=K_UNKNOWN), copy])
+    good("beside a copy under the key file", [branch_copy(K_UNKNOWN), own_copy()])
+
+    for at in (0, 12, 24, 55, 56, 71):
+        bad(f"byte {at} of the blob changed", "the wrap is authenticated", [(HIERARCHICAL, copy[1], flip(copy[2], at))])
+    bad("blob cut short", "a blob has 72 bytes", [(HIERARCHICAL, copy[1], copy[2][:71])])
+    bad("blob with a byte more", "a blob has 72 bytes", [(HIERARCHICAL, copy[1], copy[2] + b"\x00")])
+    bad("another context", "the wrap binds the context", [copy], place(context=GLOBEX))
+    bad("wrapped for purpose subject", "the wrap binds the purpose", [branch_copy(purpose=SUBJECT)])
+    bad("wrapped for epoch 1", "the wrap binds the epoch", [branch_copy(epoch=1)])
+    bad("wrapped with the label of a local wrap as associated data", "labels have one use", [branch_copy(label="pii/v2/local-wrap")])
+    bad("wrapped with the key of a local wrap", "labels have one use", [branch_copy(key_label="pii/v2/local-wrap")])
+    bad("a local wrap under the branch key", "labels have one use", [branch_copy(label="pii/v2/local-wrap", key_label="pii/v2/local-wrap")])
+    bad("id of another branch key in the associated data", "the wrap binds the branch key", [branch_copy(ad_kek_id=key_id_of(K_BRANCH_OLD))])
+    bad("key name of another branch key", "the copy is tried with the key that it names", [(HIERARCHICAL, old[1], copy[2])])
+    bad("key name in capitals", "names are compared byte for byte", [(HIERARCHICAL, copy[1].upper(), copy[2])])
+    bad("no record of the branch key", "unknown branch key", [branch_copy(K_UNKNOWN)])
+    bad("destroyed", "a destroyed branch key opens nothing", [branch_copy(K_BRANCH_DESTROYED)])
+    bad("of another keyring", "the record is for another keyring", [branch_copy(K_BRANCH_ELSEWHERE)])
+    bad("of another context", "the record is for another context", [branch_copy(K_BRANCH_CONTEXT)])
+    bad("a data key in its place", "a branch key has purpose 5", [branch_copy(K_NO_BRANCH)])
+    bad("a key of the key file in its place", "a branch key has a record", [branch_copy(KEK)])
+    bad("provider changed to the key file", "branch keys are not in the key file", [(LOCAL,) + copy[1:]])
+    bad("a local copy with provider 3", "keys of the key file are not branch keys", [(HIERARCHICAL,) + own_copy()[1:]])
+    bad("provider changed to the test keyring", "a test keyring's value", [(TEST,) + copy[1:]])
+    bad("beside a test copy", "one test copy marks the value", [copy, own_copy(TEST_KEK, provider=TEST)])
+    bad("test keyring", "the test keyring opens its own copies only", [copy], requires="test-keyring")
+    bad("wrapping a branch key's purpose", "branch keys seal no values", [branch_copy(purpose=BRANCH)], purpose=BRANCH, stage="format")
+    wrong = branch_copy(key=K_UNKNOWN)
+    bad("a copy of another data key", "the key id in the header names another key", [wrong])
+    where = place(keyring="branch", context=[])
+    b.bad("a value under a branch key", "key", "branch keys seal no values", seal(K_BRANCH, where, EXAMPLE_TEXT.encode(), det("nonce/under a branch key", 24)), where)
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,12 @@ pub(crate) enum KeyLabel {
     LocalWrap,
     AppKeyId,
     InnerKey,
+    SubjectWrap,
+    #[cfg(feature = "public-keyring")]
+    PrivateKey,
+    /// In associated data only.
+    #[cfg(feature = "public-keyring")]
+    Hpke,
 }
 
 impl KeyLabel {
@@ -27,6 +33,11 @@ impl KeyLabel {
             Self::LocalWrap => "pii/v2/local-wrap",
             Self::AppKeyId => "pii/v2/app-key-id",
             Self::InnerKey => "pii/v2/inner-key",
+            Self::SubjectWrap => "pii/v2/subject-wrap",
+            #[cfg(feature = "public-keyring")]
+            Self::PrivateKey => "pii/v2/private-key",
+            #[cfg(feature = "public-keyring")]
+            Self::Hpke => "pii/v2/hpke",
         }
     }
 }

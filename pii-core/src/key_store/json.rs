@@ -48,7 +48,7 @@ struct RecordJson {
 }
 
 #[derive(Serialize, Deserialize)]
-struct CopyJson {
+pub(crate) struct CopyJson {
     provider: u8,
     key: String,
     blob: String,
@@ -57,11 +57,6 @@ struct CopyJson {
 impl From<&KeyRecord> for RecordJson {
     fn from(record: &KeyRecord) -> Self {
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let copy = |copy: &WrappedKey| CopyJson {
-            provider: copy.provider.0,
-            key: copy.key_name.clone(),
-            blob: STANDARD.encode(&copy.blob),
-        };
         Self {
             format: FORMAT.to_owned(),
             key_id: record.key_id.to_string(),
@@ -71,7 +66,7 @@ impl From<&KeyRecord> for RecordJson {
             epoch: record.epoch,
             state: record.state.name().to_owned(),
             created: record.created.clone(),
-            copies: record.copies.iter().map(copy).collect(),
+            copies: record.copies.iter().map(CopyJson::from).collect(),
         }
     }
 }
@@ -97,8 +92,14 @@ impl RecordJson {
     }
 }
 
+impl From<&WrappedKey> for CopyJson {
+    fn from(copy: &WrappedKey) -> Self {
+        Self { provider: copy.provider.0, key: copy.key_name.clone(), blob: STANDARD.encode(&copy.blob) }
+    }
+}
+
 impl CopyJson {
-    fn into_copy(self) -> Option<WrappedKey> {
+    pub(crate) fn into_copy(self) -> Option<WrappedKey> {
         let blob = STANDARD.decode(self.blob).ok()?;
         (self.provider != 0 && !self.key.is_empty() && !blob.is_empty()).then_some(WrappedKey {
             provider: Provider(self.provider),

@@ -13,6 +13,8 @@ use futures_core::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
 pub use file::FileKeyStore;
+#[cfg(feature = "public-keyring")]
+pub(crate) use json::CopyJson;
 
 use crate::{
     context::EncryptionContext,

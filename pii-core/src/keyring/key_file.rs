@@ -1,22 +1,16 @@
 //! The key file: see FORMAT.md, "Local key file".
 
-use std::{fmt, fs, io, path::Path};
+use std::{fs, io, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use super::KeyBinding;
+use super::key_encryption_key::KeyEncryptionKey;
 use crate::{
-    crypto::{
-        DataKey, KeyLabel, expand, fill_random,
-        xaes::{HALF_NONCE, XaesKey, halves},
-    },
+    crypto::DataKey,
     durable_file::{self, Access, publish, refuse_access_of_others},
     error::{Error, ErrorKind, Result},
-    wire::{
-        KeyId, NONCE_BYTES, TAG_BYTES, VERSION,
-        encode::{Reader, put_lp},
-    },
+    wire::KeyId,
 };
 
 const FIRST_LINE: &str = "pii-key-file 1";
@@ -24,75 +18,15 @@ const FIRST_LINE: &str = "pii-key-file 1";
 const MAX_FILE_BYTES: usize = 64 * 1024;
 const KEY_BYTES: usize = 32;
 
-/// A key that wraps data keys; wiped when dropped.
-pub(crate) struct KeyEncryptionKey {
-    id: KeyId,
-    key: DataKey,
-}
-
-impl KeyEncryptionKey {
-    pub(super) fn generate() -> Result<Self> {
-        DataKey::generate().map(Self::from_key)
-    }
-
-    pub(crate) fn from_key(key: DataKey) -> Self {
-        Self { id: key.id(), key }
-    }
-
-    pub(crate) fn id(&self) -> KeyId {
-        self.id
-    }
-
-    fn wrapping_key(&self) -> XaesKey {
-        XaesKey::new(&expand(self.key.expose_bytes(), KeyLabel::LocalWrap))
-    }
-
-    fn associated_data(&self, binding: &KeyBinding) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        put_lp(&mut out, KeyLabel::LocalWrap.text().as_bytes());
-        out.extend_from_slice(self.id.as_bytes());
-        out.push(binding.purpose.byte());
-        out.extend_from_slice(&binding.epoch.to_be_bytes());
-        out.extend_from_slice(binding.context.canonical_bytes());
-        out
-    }
-
-    /// Nonce, wrapped key and tag: 72 bytes.
-    pub(crate) fn wrap(&self, data_key: &DataKey, binding: &KeyBinding) -> Result<Vec<u8>> {
-        let mut nonce = [0; NONCE_BYTES];
-        fill_random(&mut nonce)?;
-        let (first, second) = halves(&nonce);
-        let mut bytes = Zeroizing::new(*data_key.expose_bytes());
-        let tag = self
-            .wrapping_key()
-            .derive(first)
-            .seal(second, &self.associated_data(binding), &mut *bytes)
-            .map_err(|_| Error::new(ErrorKind::TooLarge))?;
-        Ok([nonce.as_slice(), bytes.as_slice(), tag.as_slice()].concat())
-    }
-
-    pub(super) fn unwrap(&self, blob: &[u8], binding: &KeyBinding) -> Option<DataKey> {
-        let mut reader = Reader(blob);
-        let first: [u8; HALF_NONCE] = reader.array()?;
-        let second: [u8; HALF_NONCE] = reader.array()?;
-        let mut bytes = Zeroizing::new(reader.array::<KEY_BYTES>()?);
-        let tag: [u8; TAG_BYTES] = reader.array()?;
-        if !reader.0.is_empty() {
-            return None;
-        }
-        let derived = self.wrapping_key().derive(&first);
-        derived.open(&second, &self.associated_data(binding), &mut *bytes, &tag).ok()?;
-        Some(DataKey::take(&mut bytes))
-    }
-}
-
-impl fmt::Debug for KeyEncryptionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyEncryptionKey({})", self.id)
-    }
-}
-
 pub(super) fn read(path: &Path) -> Result<(Vec<KeyEncryptionKey>, usize)> {
+    let help = "give the path of an existing key file, or make one with `LocalKeyring::create`";
+    let bytes = read_owned(path, help)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| damaged(path, "it is not text"))?;
+    parse(text).map_err(|why| damaged(path, &why))
+}
+
+/// The bytes of a file that only its owner may use.
+pub(super) fn read_owned(path: &Path, help: &str) -> Result<Zeroizing<Vec<u8>>> {
     let unreadable = |error: io::Error| {
         let kind = match error.kind() {
             io::ErrorKind::NotFound => ErrorKind::KeyMissing,
@@ -100,17 +34,15 @@ pub(super) fn read(path: &Path) -> Result<(Vec<KeyEncryptionKey>, usize)> {
         };
         Error::new(kind)
             .message(format!("the key file `{}` cannot be read", path.display()))
-            .help("give the path of an existing key file, or make one with `LocalKeyring::create`")
+            .help(help)
             .source(error)
     };
     let mut file = fs::File::open(path).map_err(unreadable)?;
     refuse_access_of_others("key file", path, &file.metadata().map_err(unreadable)?)?;
-    let bytes = durable_file::read(&mut file, MAX_FILE_BYTES).map_err(unreadable)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| damaged(path, "it is not text"))?;
-    parse(text).map_err(|why| damaged(path, &why))
+    durable_file::read(&mut file, MAX_FILE_BYTES).map_err(unreadable)
 }
 
-fn damaged(path: &Path, why: &str) -> Error {
+pub(super) fn damaged(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::Configuration)
         .message(format!("the key file `{}` is damaged: {why}", path.display()))
         .help("restore it from a backup; a damaged key can't be repaired")
@@ -136,6 +68,7 @@ fn parse(text: &str) -> Result<(Vec<KeyEncryptionKey>, usize), String> {
             (Some("key"), Some(id), Some(base64), None) => {
                 let id = KeyId::parse(id).ok_or_else(|| format!("line {number} has no key id"))?;
                 let key = parse_key(base64).ok_or_else(|| format!("line {number} has no key of 32 bytes"))?;
+                let key = KeyEncryptionKey::from_key(key);
                 if key.id() != id {
                     return Err(format!("the key in line {number} is not the one that its id names"));
                 }
@@ -157,21 +90,14 @@ fn parse(text: &str) -> Result<(Vec<KeyEncryptionKey>, usize), String> {
     Ok((keys, index))
 }
 
-fn parse_key(base64: &str) -> Option<KeyEncryptionKey> {
+pub(super) fn parse_key(base64: &str) -> Option<DataKey> {
     // room for what the decoder estimates, so that it never needs another block
     let mut bytes = Zeroizing::new([0; KEY_BYTES + 4]);
     let length = STANDARD.decode_slice(base64, &mut *bytes).ok()?;
-    DataKey::from_slice(bytes.get(..length)?).map(KeyEncryptionKey::from_key)
+    DataKey::from_slice(bytes.get(..length)?)
 }
 
 pub(super) fn create(path: &Path, keys: &[KeyEncryptionKey], primary: usize) -> Result<()> {
-    let unwritable = |error: io::Error| {
-        let kind = match error.kind() {
-            io::ErrorKind::AlreadyExists => ErrorKind::Configuration,
-            _ => ErrorKind::KeyUnavailable,
-        };
-        Error::new(kind).message(format!("the key file `{}` cannot be made", path.display())).source(error)
-    };
     let mut text = Zeroizing::new(String::with_capacity(256 + 128 * keys.len()));
     text.push_str(FIRST_LINE);
     text.push_str("\n# Whoever can read this file can open every value. Keep it apart from the database.\n");
@@ -180,15 +106,31 @@ pub(super) fn create(path: &Path, keys: &[KeyEncryptionKey], primary: usize) -> 
     }
     for key in keys {
         text.push_str(&format!("key {} ", key.id()));
-        let mut base64 = Zeroizing::new([0; 44]);
-        if let Ok(length) = STANDARD.encode_slice(key.key.expose_bytes(), &mut *base64) {
-            text.push_str(
-                base64.get(..length).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default(),
-            );
-        }
+        push_key(&mut text, key.expose_bytes());
         text.push('\n');
     }
-    publish(path, text.as_bytes(), Access::Owner).map_err(unwritable)
+    create_owned(path, &text)
+}
+
+/// Writes a key in base64 without leaving it elsewhere; the text must have room for it.
+pub(super) fn push_key(text: &mut String, key: &[u8; KEY_BYTES]) {
+    let mut base64 = Zeroizing::new([0; 44]);
+    if let Ok(length) = STANDARD.encode_slice(key, &mut *base64) {
+        text.push_str(
+            base64.get(..length).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default(),
+        );
+    }
+}
+
+/// Makes a file that only its owner may use; an existing one is left alone.
+pub(super) fn create_owned(path: &Path, text: &str) -> Result<()> {
+    publish(path, text.as_bytes(), Access::Owner).map_err(|error: io::Error| {
+        let kind = match error.kind() {
+            io::ErrorKind::AlreadyExists => ErrorKind::Configuration,
+            _ => ErrorKind::KeyUnavailable,
+        };
+        Error::new(kind).message(format!("the key file `{}` cannot be made", path.display())).source(error)
+    })
 }
 
 #[cfg(test)]

@@ -5,9 +5,7 @@ use std::{fmt, path::Path};
 use futures_core::future::BoxFuture;
 
 use super::{
-    GeneratedKey, KeyBinding, Keyring,
-    key_file::{self, KeyEncryptionKey},
-    refuse_test_copies,
+    GeneratedKey, KeyBinding, Keyring, key_encryption_key::KeyEncryptionKey, key_file, refuse_test_copies,
 };
 use crate::{
     crypto::DataKey,

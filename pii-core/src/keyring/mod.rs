@@ -1,17 +1,28 @@
 //! Keyrings: what wraps data keys.
 
+mod cache;
+mod hierarchical;
+mod key_encryption_key;
 mod key_file;
 mod local;
+#[cfg(feature = "public-keyring")]
+mod public_key;
 mod test;
 
 use std::{fmt, sync::Arc};
 
 use futures_core::future::BoxFuture;
 
+pub use hierarchical::HierarchicalKeyring;
+pub(crate) use key_encryption_key::KeyEncryptionKey;
 pub use local::LocalKeyring;
-pub use test::TestKeyring;
 #[cfg(test)]
-pub(crate) use {key_file::KeyEncryptionKey, local::unwrap_with};
+pub(crate) use local::unwrap_with;
+#[cfg(feature = "public-keyring")]
+pub use public_key::{
+    PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey,
+};
+pub use test::TestKeyring;
 
 use crate::{
     context::EncryptionContext,

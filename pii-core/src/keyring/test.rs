@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 
 use super::{
     GeneratedKey, KeyBinding, Keyring,
-    key_file::KeyEncryptionKey,
+    key_encryption_key::KeyEncryptionKey,
     local::{generate_under, unwrap_with, wrap_under},
 };
 use crate::{
