@@ -276,6 +276,13 @@ pub use pii_core::{
     DataKey, FileKeyStore, GeneratedKey, KeyBinding, KeyId, KeyRecord, KeySlot, KeyState, KeyStore, Keyring,
     Layout, ListedKey, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
 };
+// the life of keys
+#[doc(inline)]
+pub use pii_core::{
+    AccountReport, Confirm, ElectionProblem, ExportReport, ImportOptions, ImportReport, KeyAdmin, KeyProblem,
+    Progress, ReplayReport, Retention, RewrapOptions, RewrapReport, Rotation, ShredReceipt, ShredScope,
+    VerifyReport,
+};
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};

@@ -12,18 +12,14 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+pub(crate) use builder::DEFAULT_KEYRING;
 pub use builder::EnvelopeBuilder;
 pub use cache::CacheLimits;
 use futures_core::future::BoxFuture;
 pub(crate) use keys::KeyService;
 
 use super::backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
-use crate::{
-    context::EncryptionContext,
-    error::Result,
-    secret::SecretBytes,
-    wire::{Ciphertext, Purpose},
-};
+use crate::{context::EncryptionContext, error::Result, secret::SecretBytes, wire::Ciphertext};
 
 /// The envelope implementation of the joint.
 pub(crate) struct EnvelopeCryptor {
@@ -71,7 +67,7 @@ impl CryptorBackend for EnvelopeCryptor {
         Box::pin(async move {
             for context in contexts {
                 for keyring in keyrings {
-                    self.keys.active(self.keys.slot(*keyring, context, Purpose::Seal)?, 0, 0).await?;
+                    self.keys.active(seal::slot_in(&self.keys, *keyring, context)?, 0, 0).await?;
                 }
             }
             Ok(())
