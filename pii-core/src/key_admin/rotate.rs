@@ -81,13 +81,21 @@ impl KeyAdmin {
             copies: generated.copies,
         };
         let winner = self.store.elect(&proposal).await?;
-        let expected = if winner.key_id == proposal.key_id { &proposal } else { &winner };
-        let stored = self.store.load(winner.key_id).await?.filter(|stored| stored == expected);
-        let stored = stored.ok_or_else(|| {
+        // it may have been retired or shredded since, but it must be there
+        let stored = self.store.load(winner.key_id).await?;
+        let stored = stored.filter(|stored| winner.check_replacement(stored).is_ok()).ok_or_else(|| {
             Error::new(ErrorKind::KeyUnavailable)
                 .key(winner.key_id)
                 .message("the key store did not keep the record of a new data key")
         })?;
+        if stored.slot != *slot || stored.epoch != epoch {
+            return Err(Error::new(ErrorKind::Integrity)
+                .key(stored.key_id)
+                .message("the elected data key is one of another slot or epoch"));
+        }
+        if stored.state == KeyState::Destroyed {
+            return Err(shredded(stored.key_id));
+        }
         let mut retired = None;
         if let Some(old) = old {
             // a shred may have gone by between the first look and the election: it must be final

@@ -233,11 +233,8 @@ async fn a_scope_is_exact_or_contained() {
     let cryptor = process(folder.path());
     sealed(&cryptor).await;
     cryptor.seal(&mut [ada(), Customer { id: 8, tenant: "globex".into(), ..ada() }]).await.unwrap();
-    let exact = shred(
-        folder.path(),
-        ShredScope::Exactly(ctx!(app = "billing", tenant = "acme").unwrap()),
-    )
-    .await;
+    let exact =
+        shred(folder.path(), ShredScope::Exactly(ctx!(app = "billing", tenant = "acme").unwrap())).await;
     assert_eq!(exact.key_ids().len(), 1, "not the persons of the tenant");
     let contained = shred(folder.path(), ShredScope::Containing(ctx!(tenant = "acme").unwrap())).await;
     assert_eq!(contained.key_ids().len(), 4);

@@ -3,8 +3,8 @@
 use std::{io::Cursor, sync::Arc};
 
 use pii::{
-    BoxFuture, Confirm, ErrorKind, ImportOptions, KeyAdmin, KeyStore, LocalKeyring, Retention,
-    RewrapOptions, ShredScope, ctx,
+    BoxFuture, Confirm, ErrorKind, ImportOptions, KeyAdmin, KeyStore, LocalKeyring, Retention, RewrapOptions,
+    ShredScope, ctx,
 };
 
 use crate::support::{Customer, House, OddKeyring, SlowStore, poll_times, slot};
@@ -13,19 +13,19 @@ use crate::support::{Customer, House, OddKeyring, SlowStore, poll_times, slot};
 /// told whether it ended. Gives the number of points at which it was dropped.
 async fn at_every_point(
     prepared: &House,
-    operation: impl for<'a> Fn(&'a KeyAdmin) -> BoxFuture<'a, ()>,
+    operation: impl Fn(KeyAdmin) -> BoxFuture<'static, ()>,
     mut check: impl AsyncFnMut(&House),
 ) -> usize {
     for polls in 0.. {
         let house = prepared.copy();
         let store: Arc<dyn KeyStore> = Arc::new(SlowStore::new(house.store()));
         let admin = house.admin_with(store, Arc::new(OddKeyring::new(house.keyring())));
-        let ended = poll_times(operation(&admin).as_mut(), polls).is_some();
+        let ended = poll_times(operation(admin.clone()).as_mut(), polls).is_some();
         let report = house.admin().verify(|_| ()).await.unwrap();
         assert!(report.is_clean(), "after {polls} polls: {report}");
         check(&house).await;
         // once more, to its end
-        operation(&admin).await;
+        operation(admin).await;
         check(&house).await;
         let report = house.admin().verify(|_| ()).await.unwrap();
         assert!(report.is_clean(), "after {polls} polls, and again: {report}");
@@ -47,8 +47,7 @@ async fn prepared() -> (House, Vec<Customer>) {
 async fn of_a_rewrap() {
     let (house, rows) = prepared().await;
     LocalKeyring::rotate(house.key_file()).unwrap();
-    let rewrap = |admin: &KeyAdmin| -> BoxFuture<'_, ()> {
-        let admin = admin.clone();
+    let rewrap = |admin: KeyAdmin| -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let report = admin.rewrap(&RewrapOptions::default(), |_| ()).await.unwrap();
             assert!(report.is_complete(), "{report}");
@@ -61,8 +60,7 @@ async fn of_a_rewrap() {
 #[tokio::test]
 async fn of_a_rotation() {
     let (house, rows) = prepared().await;
-    let rotate = |admin: &KeyAdmin| -> BoxFuture<'_, ()> {
-        let admin = admin.clone();
+    let rotate = |admin: KeyAdmin| -> BoxFuture<'static, ()> {
         Box::pin(async move { drop(admin.rotate(&slot("acme"), true).await.unwrap()) })
     };
     let check = async |house: &House| {
@@ -77,8 +75,7 @@ async fn of_a_rotation() {
 #[tokio::test]
 async fn of_a_shred() {
     let (house, rows) = prepared().await;
-    let shred = |admin: &KeyAdmin| -> BoxFuture<'_, ()> {
-        let admin = admin.clone();
+    let shred = |admin: KeyAdmin| -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let scope = ShredScope::Containing(ctx!(tenant = "acme").unwrap());
             let confirm = Confirm::i_know_values_become_unreadable();
@@ -111,8 +108,8 @@ async fn of_an_import() {
     let file = Arc::new(file);
     std::fs::remove_dir_all(house.store_folder()).unwrap();
     std::fs::create_dir(house.store_folder()).unwrap();
-    let import = |admin: &KeyAdmin| -> BoxFuture<'_, ()> {
-        let (admin, file) = (admin.clone(), Arc::clone(&file));
+    let import = |admin: KeyAdmin| -> BoxFuture<'static, ()> {
+        let file = Arc::clone(&file);
         Box::pin(async move {
             let mut input = Cursor::new(file.as_slice());
             let report = admin.import(&mut input, &ImportOptions::default(), |_| ()).await.unwrap();

@@ -169,10 +169,7 @@ async fn records_that_do_not_unwrap_fail_alone() {
     house.assert_opens(&rows[3..]).await;
     // by keyring: the others are not looked into
     let high = RewrapOptions { keyring: Some("high".into()), ..RewrapOptions::default() };
-    assert_eq!(
-        house.admin().rewrap(&high, |_| ()).await.unwrap_err().kind(),
-        ErrorKind::Configuration
-    );
+    assert_eq!(house.admin().rewrap(&high, |_| ()).await.unwrap_err().kind(), ErrorKind::Configuration);
     let admin = house.admin().keyring("high", Arc::new(house.keyring()));
     let report = admin.rewrap(&high, |_| ()).await.unwrap();
     assert_eq!((report.rewrapped, report.failed.len()), (1, 1), "the unreadable one may be of it: {report}");

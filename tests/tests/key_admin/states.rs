@@ -41,8 +41,7 @@ async fn a_newest_key_that_is_decrypt_only_is_not_destroyed_either() {
     let record = house.record(&rows[0]).await;
     let closed = pii::KeyRecord { state: KeyState::DecryptOnly, ..record.clone() };
     assert!(house.store().replace(&record, &closed).await.unwrap());
-    let destroyed =
-        house.admin().destroy(key_of(&rows[0]), Confirm::i_know_values_become_unreadable()).await;
+    let destroyed = house.admin().destroy(key_of(&rows[0]), Confirm::i_know_values_become_unreadable()).await;
     assert!(destroyed.unwrap_err().to_string().contains("rotate the slot first"));
     house.assert_opens(&rows).await;
 }

@@ -164,7 +164,7 @@ pub(crate) fn pause() -> impl Future<Output = ()> + Send {
 }
 
 /// Polls a future so many times; gives what it gave, if it ended.
-pub(crate) fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> Option<F::Output> {
+pub(crate) fn poll_times<F: Future + ?Sized>(mut future: Pin<&mut F>, times: usize) -> Option<F::Output> {
     let mut cx = Context::from_waker(futures_util::task::noop_waker_ref());
     for _ in 0..times {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
