@@ -286,6 +286,13 @@ pub use pii_core::{AppKeyFile, AppKeySource, AppKeyVariable, AppKeys};
 #[cfg(feature = "public-keyring")]
 #[doc(inline)]
 pub use pii_core::{PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey};
+// the life of keys
+#[doc(inline)]
+pub use pii_core::{
+    AccountReport, Confirm, ElectionProblem, ExportReport, ImportOptions, ImportReport, KeyAdmin, KeyProblem,
+    Progress, ReplayReport, Retention, RewrapOptions, RewrapReport, Rotation, ShredReceipt, ShredScope,
+    VerifyReport,
+};
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};

@@ -30,6 +30,9 @@ pub struct EncryptionContext {
     encoded: Box<[u8]>,
 }
 
+/// The name of the pair that holds the id of the person whom values are about.
+pub(crate) const SUBJECT: &str = "subject";
+
 impl EncryptionContext {
     /// The context without pairs.
     #[must_use]

@@ -12,6 +12,7 @@ mod crypto;
 mod cryptor;
 mod durable_file;
 mod error;
+mod key_admin;
 mod key_store;
 mod keyring;
 mod mask;
@@ -36,6 +37,11 @@ pub use cryptor::{
 pub use futures_core::future::BoxFuture;
 
 pub use error::{Error, ErrorKind, Result};
+pub use key_admin::{
+    AccountReport, Confirm, ElectionProblem, ExportReport, ImportOptions, ImportReport, KeyAdmin, KeyProblem,
+    Progress, ReplayReport, Retention, RewrapOptions, RewrapReport, Rotation, ShredReceipt, ShredScope,
+    VerifyReport,
+};
 pub use key_store::{FileKeyStore, KeyRecord, KeySlot, KeyState, KeyStore, ListedKey};
 pub use keyring::{GeneratedKey, HierarchicalKeyring, KeyBinding, Keyring, LocalKeyring, TestKeyring};
 #[cfg(feature = "public-keyring")]

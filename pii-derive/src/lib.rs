@@ -47,6 +47,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `was = "client"`, `was("client", "lead")` | earlier stable names, under which stored values still open |
 /// | `table = "customers"` | the table |
 /// | `context(app = "billing", tenant = self.tenant)` | the encryption context: at most 8 pairs of literals or expressions of plain fields; it chooses the data key, and key services log it in clear text |
+/// | `subject = self.person_id` | the person whom the values are about: a plain field with a random id, the same in all models, never reused and never made of personal data. It adds the pair `subject` to the encryption context, so that each person has data keys of their own and `KeyAdmin::shred` erases them; the cryptor needs a key store |
 /// | `bind = "field"` | a model without an id: values are bound to model and field only |
 /// | `from_row` | writes `sqlx::FromRow` too, which also reads lists, maps and nested structs |
 /// | `debug = "manual"` | writes no `Debug` |

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::key_encryption_key::KeyEncryptionKey;
 use crate::{
     crypto::DataKey,
-    durable_file::{self, Access, publish, refuse_access_of_others},
+    durable_file::{self, Access, publish, refuse_access_of_others, replace},
     error::{Error, ErrorKind, Result},
     wire::KeyId,
 };
@@ -104,12 +104,26 @@ pub(super) fn create(path: &Path, keys: &[KeyEncryptionKey], primary: usize) -> 
     if let Some(primary) = keys.get(primary) {
         text.push_str(&format!("primary {}\n", primary.id()));
     }
-    for key in keys {
-        text.push_str(&format!("key {} ", key.id()));
-        push_key(&mut text, key.expose_bytes());
-        text.push('\n');
-    }
+    keys.iter().for_each(|key| write_key(&mut text, key));
     create_owned(path, &text)
+}
+
+/// Makes a file that only its owner may use; an existing one is left alone.
+pub(super) fn create_owned(path: &Path, text: &str) -> Result<()> {
+    publish(path, text.as_bytes(), Access::Owner).map_err(|error: io::Error| {
+        let kind = match error.kind() {
+            io::ErrorKind::AlreadyExists => ErrorKind::Configuration,
+            _ => ErrorKind::KeyUnavailable,
+        };
+        Error::new(kind).message(format!("the key file `{}` cannot be made", path.display())).source(error)
+    })
+}
+
+/// Writes the line of a key into a text that has room for it.
+fn write_key(text: &mut String, key: &KeyEncryptionKey) {
+    text.push_str(&format!("key {} ", key.id()));
+    push_key(text, key.expose_bytes());
+    text.push('\n');
 }
 
 /// Writes a key in base64 without leaving it elsewhere; the text must have room for it.
@@ -122,15 +136,51 @@ pub(super) fn push_key(text: &mut String, key: &[u8; KEY_BYTES]) {
     }
 }
 
-/// Makes a file that only its owner may use; an existing one is left alone.
-pub(super) fn create_owned(path: &Path, text: &str) -> Result<()> {
-    publish(path, text.as_bytes(), Access::Owner).map_err(|error: io::Error| {
-        let kind = match error.kind() {
-            io::ErrorKind::AlreadyExists => ErrorKind::Configuration,
-            _ => ErrorKind::KeyUnavailable,
-        };
-        Error::new(kind).message(format!("the key file `{}` cannot be made", path.display())).source(error)
-    })
+/// Adds a key to an existing file and makes it the primary one. Others who do so meanwhile wait.
+pub(super) fn add_primary(path: &Path, key: &KeyEncryptionKey) -> Result<()> {
+    let unwritable = |error: io::Error| {
+        Error::new(ErrorKind::KeyUnavailable)
+            .message(format!("the key file `{}` cannot be changed", path.display()))
+            .source(error)
+    };
+    // also for the message if there is none, or if it is damaged
+    read(path)?;
+    // a link stays a link
+    let path = fs::canonicalize(path).map_err(unwritable)?;
+    for _ in 0..ATTEMPTS {
+        let mut file = fs::File::open(&path).map_err(unwritable)?;
+        file.lock().map_err(unwritable)?;
+        let locked = durable_file::read(&mut file, MAX_FILE_BYTES).map_err(unwritable)?;
+        let mut now = fs::File::open(&path).map_err(unwritable)?;
+        if *durable_file::read(&mut now, MAX_FILE_BYTES).map_err(unwritable)? != *locked {
+            // who held the lock before has put another file in its place
+            continue;
+        }
+        let text = std::str::from_utf8(&locked).map_err(|_| damaged(&path, "it is not text"))?;
+        parse(text).map_err(|why| damaged(&path, &why))?;
+        let new = with_primary(text, key);
+        parse(&new).map_err(|why| damaged(&path, &why))?;
+        return replace(&path, new.as_bytes(), Access::Owner).map_err(unwritable);
+    }
+    Err(unwritable(io::Error::other("others change it all the time")))
+}
+
+/// So often in a row another process may be faster.
+const ATTEMPTS: u32 = 64;
+
+/// The same text with another primary key, which is its last one.
+fn with_primary(text: &str, key: &KeyEncryptionKey) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(text.len() + 256));
+    for line in text.lines() {
+        if line.starts_with("primary ") {
+            out.push_str(&format!("primary {}", key.id()));
+        } else {
+            out.push_str(line);
+        }
+        out.push('\n');
+    }
+    write_key(&mut out, key);
+    out
 }
 
 #[cfg(test)]
@@ -167,6 +217,66 @@ mod tests {
             assert!(!why.contains(&secret[..8]), "{why}");
             assert!(parse(&text[..at]).is_err());
         }
+    }
+
+    #[test]
+    fn a_new_primary_key_keeps_the_rest_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pii.key");
+        let [first, second] = [(); 2].map(|()| KeyEncryptionKey::generate().unwrap());
+        create(&path, std::slice::from_ref(&first), 0).unwrap();
+        // as someone edits it on Windows: other line ends, no end of the last line
+        let text = fs::read_to_string(&path).unwrap();
+        let edited = format!("{}\n# our note", text.trim_end()).replace('\n', "\r\n");
+        fs::write(&path, edited).unwrap();
+        add_primary(&path, &second).unwrap();
+        let (keys, primary) = read(&path).unwrap();
+        assert_eq!(keys.iter().map(KeyEncryptionKey::id).collect::<Vec<_>>(), [first.id(), second.id()]);
+        assert_eq!(keys[primary].id(), second.id());
+        assert!(fs::read_to_string(&path).unwrap().contains("\n# our note\n"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            let link = folder.path().join("link.key");
+            std::os::unix::fs::symlink(&path, &link).unwrap();
+            add_primary(&link, &KeyEncryptionKey::generate().unwrap()).unwrap();
+            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+            assert_eq!(read(&path).unwrap().0.len(), 3);
+        }
+    }
+
+    #[test]
+    fn keys_that_are_added_at_the_same_time_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pii.key");
+        create(&path, &[KeyEncryptionKey::generate().unwrap()], 0).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..4 {
+                        add_primary(&path, &KeyEncryptionKey::generate().unwrap()).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(read(&path).unwrap().0.len(), 33);
+    }
+
+    #[test]
+    fn nothing_is_added_to_a_file_that_is_damaged_or_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pii.key");
+        let key = KeyEncryptionKey::generate().unwrap();
+        assert_eq!(add_primary(&path, &key).unwrap_err().kind(), ErrorKind::KeyMissing);
+        create(&path, std::slice::from_ref(&key), 0).unwrap();
+        assert_eq!(add_primary(&path, &key).unwrap_err().kind(), ErrorKind::Configuration, "it is there");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("primary", "primacy")).unwrap();
+        let other = KeyEncryptionKey::generate().unwrap();
+        assert_eq!(add_primary(&path, &other).unwrap_err().kind(), ErrorKind::Configuration);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text.replace("primary", "primacy"));
     }
 
     #[test]

@@ -76,6 +76,40 @@ impl LocalKeyring {
         }
     }
 
+    /// Adds a new key to a key file and makes it primary, in one step and durably: new data keys
+    /// are wrapped under it, and the earlier keys still unwrap theirs. Comments stay. Gives the
+    /// keyring of the file as it is now; cryptors that run go on with theirs.
+    ///
+    /// Whoever opens values needs the new file before anybody seals with it. Data keys that exist
+    /// come under the new key by [`KeyAdmin::rewrap`](crate::KeyAdmin::rewrap). When that is done
+    /// everywhere, and no value has inline copies under an old key, the line of the old key can be
+    /// deleted from the file.
+    ///
+    /// ```
+    /// # use pii_core as pii;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("pii.key");
+    /// let old = pii::LocalKeyring::create(&path)?;
+    /// let new = pii::LocalKeyring::rotate(&path)?;
+    /// assert_eq!(new.key_ids().get(1), old.key_ids().first());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`LocalKeyring::open`], and [`ErrorKind::KeyUnavailable`] if the file can't be
+    /// written; then it is as it was.
+    pub fn rotate(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let key = KeyEncryptionKey::generate()?;
+        key_file::add_primary(path, &key)?;
+        // what counts is what the next process will read
+        let rotated = Self::open(path)?;
+        if rotated.keys.iter().any(|stored| stored.id() == key.id()) {
+            return Ok(rotated);
+        }
+        Err(Error::new(ErrorKind::KeyUnavailable).message("the key file was replaced while it was changed"))
+    }
+
     fn primary(&self) -> Result<&KeyEncryptionKey> {
         let primary = self.keys.get(self.primary);
         primary.ok_or_else(|| Error::new(ErrorKind::KeyMissing).message("the keyring is empty"))

@@ -18,6 +18,7 @@ pub(super) const KEYS: &[&str] = &[
     "was",
     "table",
     "context",
+    "subject",
     "bind",
     "nested",
     "view_of",
@@ -29,6 +30,8 @@ pub(super) const KEYS: &[&str] = &[
 ];
 
 pub(super) const BIND: &value::Choices = &[("field", "Field")];
+/// The name of the pair that `subject` adds to the encryption context.
+pub(crate) const SUBJECT: &str = "subject";
 const DEBUG: &value::Choices = &[("manual", "Manual")];
 
 #[derive(Default)]
@@ -37,7 +40,10 @@ pub(crate) struct Container {
     pub(crate) name: Option<Given<LitStr>>,
     pub(crate) was: Option<Was>,
     pub(crate) table: Option<Given<LitStr>>,
-    pub(crate) context: Option<Given<Vec<ContextPair>>>,
+    pub(crate) context: Option<Given<()>>,
+    pub(crate) subject: Option<Given<Expr>>,
+    /// The pairs of the context, and that of the subject.
+    pairs: Vec<ContextPair>,
     pub(crate) bind: Option<Given<Choice>>,
     pub(crate) view_of: Option<Given<TypePath>>,
     pub(crate) debug: Option<Given<Choice>>,
@@ -64,6 +70,10 @@ impl Container {
     pub(crate) fn parse(cx: &Ctxt, attributes: &[Attribute]) -> Self {
         let mut container = Self::default();
         container.keys = Keys::read(cx, attributes, |key, input| container.item(key, input));
+        if let Some(subject) = &container.subject {
+            let name = ContextName { text: SUBJECT.to_owned(), span: subject.key.span() };
+            container.pairs.push(ContextPair { name, value: subject.value.clone() });
+        }
         container
     }
 
@@ -80,9 +90,9 @@ impl Container {
         self.krate.as_ref().map_or_else(|| syn::parse_quote!(::pii), |given| given.value.clone())
     }
 
-    /// The string literal of a pair's value.
+    /// The pairs of the encryption context; that of the subject is the last.
     pub(crate) fn context_pairs(&self) -> &[ContextPair] {
-        self.context.as_ref().map_or(&[], |given| &given.value)
+        &self.pairs
     }
 
     fn item(&mut self, key: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
@@ -90,7 +100,13 @@ impl Container {
             "name" => Given::set(&mut self.name, key, value::text(key, input)?),
             "was" => Given::set(&mut self.was, key, value::texts(key, input)?),
             "table" => Given::set(&mut self.table, key, value::text(key, input)?),
-            "context" => Given::set(&mut self.context, key, context(key, input)?),
+            "context" => {
+                let pairs = context(key, input)?;
+                Given::set(&mut self.context, key, ())?;
+                self.pairs = pairs;
+                Ok(())
+            }
+            "subject" => Given::set(&mut self.subject, key, value::equals(key, input, "self.person_id")?),
             "bind" => Given::set(&mut self.bind, key, value::choice(key, input, BIND)?),
             "nested" => Given::set(&mut self.nested, key, value::flag(key, input)?),
             "view_of" => Given::set(&mut self.view_of, key, value::equals(key, input, "Customer")?),

@@ -13,7 +13,7 @@ use syn::{Attribute, Ident, LitStr, Meta, Token, ext::IdentExt, parse::ParseStre
 
 use crate::ctxt::Ctxt;
 
-pub(crate) use container::{Container, ContextPair, crate_alone};
+pub(crate) use container::{Container, ContextPair, SUBJECT, crate_alone};
 pub(crate) use field::{Field, Mask};
 pub(crate) use foreign::{RenameAll, Renames};
 pub(crate) use value::Choice;

@@ -1,16 +1,16 @@
 //! Rules for the attributes of the struct.
 
-use syn::ext::IdentExt;
+use syn::{Expr, ExprField, ExprPath, ext::IdentExt};
 
 use crate::{
     ast::{Field, Kind, Model},
-    attr::ContextPair,
+    attr::{Container, SUBJECT},
     ctxt::Ctxt,
 };
 
 const MAX_CONTEXT_PAIRS: usize = 8;
 /// What a nested struct takes from the model it stands in.
-const NOT_ON_NESTED: &[&str] = &["name", "was", "table", "context", "bind", "view_of", "from_row"];
+const NOT_ON_NESTED: &[&str] = &["name", "was", "table", "context", "subject", "bind", "view_of", "from_row"];
 /// What a view takes from its model.
 const NOT_ON_VIEWS: &[&str] = &["name", "was", "table"];
 
@@ -36,7 +36,8 @@ pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
         name(cx, model);
     }
     binding(cx, model);
-    context(cx, model.attrs.context_pairs());
+    subject(cx, &model.attrs);
+    context(cx, &model.attrs);
     context_uses(cx, model);
     if let (Some(from_row), Some(lifetime)) = (keys.find("from_row"), model.generics.lifetimes().next()) {
         cx.error(
@@ -74,16 +75,51 @@ fn binding(cx: &Ctxt, model: &Model<'_>) {
     }
 }
 
-fn context(cx: &Ctxt, pairs: &[ContextPair]) {
+/// A subject is the id of a person, as it stands in a field.
+fn subject(cx: &Ctxt, attrs: &Container) {
+    if let Some(subject) = attrs.subject.as_ref().filter(|subject| !is_field(&subject.value)) {
+        cx.error(
+            &subject.value,
+            "`subject` takes the field with the person's random id: `subject = self.person_id`",
+        );
+    }
+}
+
+/// `self.field`, or a field of it.
+fn is_field(expression: &Expr) -> bool {
+    match expression {
+        Expr::Field(ExprField { base, .. }) => match &**base {
+            Expr::Path(ExprPath { path, .. }) => path.is_ident("self"),
+            base => is_field(base),
+        },
+        Expr::Group(group) => is_field(&group.expr),
+        _ => false,
+    }
+}
+
+fn context(cx: &Ctxt, attrs: &Container) {
+    let pairs = attrs.context_pairs();
+    let own = pairs.len() - usize::from(attrs.subject.is_some());
     for (index, pair) in pairs.iter().enumerate() {
         let name = &pair.name;
+        if index < own && name.text == SUBJECT {
+            let message = match attrs.subject {
+                Some(_) => "`subject` outside of `context` adds this pair already; remove it here",
+                None => {
+                    "the pair `subject` is for the person whom values are about, so that they can be erased \
+                     together: write `subject = self.person_id` beside `context`, or choose another name"
+                }
+            };
+            cx.error_at(name.span, message);
+            continue;
+        }
         if name.text.is_empty() {
             cx.error_at(name.span, "a name of the encryption context must not be empty");
         }
         if name.text.starts_with("pii:") {
             cx.error_at(name.span, "names that begin with `pii:` are reserved; choose another");
         }
-        if pairs.iter().take(index).any(|earlier| earlier.name.text == name.text) {
+        if index < own && pairs.iter().take(index).any(|earlier| earlier.name.text == name.text) {
             cx.error_at(name.span, format!("`{}` is given twice", name.text));
         }
         if index == MAX_CONTEXT_PAIRS {

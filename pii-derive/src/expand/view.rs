@@ -46,7 +46,7 @@ pub(super) fn checks(model: &Model<'_>) -> TokenStream {
     let contexts = failure(
         context_place,
         &format!(
-            "the encryption context of this view is not that of `{shown}`: write the same names, with the same text where it is a literal"
+            "the encryption context of this view is not that of `{shown}`: write the same names, with the same text where it is a literal, and the same `subject`"
         ),
     );
     quote! {

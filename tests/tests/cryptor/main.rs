@@ -9,6 +9,7 @@ mod names;
 mod paths;
 mod rows;
 mod sizes;
+mod subjects;
 mod swaps;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -64,6 +64,11 @@ impl KeyService {
         }
     }
 
+    /// Whether data keys are kept in a key store, and not in values.
+    pub(crate) fn has_store(&self) -> bool {
+        self.source.store.is_some()
+    }
+
     /// The slot whose data key a value under this keyring and context has.
     pub(crate) fn slot(
         &self,

@@ -14,6 +14,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+pub(crate) use builder::DEFAULT_KEYRING;
 pub use builder::EnvelopeBuilder;
 pub use cache::CacheLimits;
 use futures_core::future::BoxFuture;
@@ -21,11 +22,7 @@ pub(crate) use keys::KeyService;
 
 use super::backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
 use crate::{
-    app_keys::LoadedAppKeys,
-    context::EncryptionContext,
-    error::Result,
-    secret::SecretBytes,
-    wire::{Ciphertext, Purpose},
+    app_keys::LoadedAppKeys, context::EncryptionContext, error::Result, secret::SecretBytes, wire::Ciphertext,
 };
 
 /// The envelope implementation of the joint.
@@ -75,7 +72,7 @@ impl CryptorBackend for EnvelopeCryptor {
         Box::pin(async move {
             for context in contexts {
                 for keyring in keyrings {
-                    self.keys.active(self.keys.slot(*keyring, context, Purpose::Seal)?, 0, 0).await?;
+                    self.keys.active(seal::slot_in(&self.keys, *keyring, context)?, 0, 0).await?;
                 }
             }
             Ok(())

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     app_keys::LoadedAppKeys,
+    context::{EncryptionContext, SUBJECT},
     crypto::{fill_random, xaes::HALF_NONCE},
     cryptor::{SealItem, ValuePlace},
     error::{Error, ErrorKind, Result},
@@ -100,7 +101,25 @@ impl<'a> Groups<'a> {
 
 /// The slot whose data key a value at this place has.
 pub(super) fn slot_of(keys: &KeyService, place: &ValuePlace<'_>) -> Result<KeySlot> {
-    keys.slot(place.field().keyring(), place.context(), Purpose::Seal).map_err(|error| place.locate(error))
+    slot_in(keys, place.field().keyring(), place.context()).map_err(|error| place.locate(error))
+}
+
+/// The slot for values of this keyring and context. A person's values have data keys of their own,
+/// which must be erasable: the copies that travel in values without a key store are not.
+pub(super) fn slot_in(
+    keys: &KeyService,
+    keyring: Option<&str>,
+    context: &Arc<EncryptionContext>,
+) -> Result<KeySlot> {
+    if context.get(SUBJECT).is_none() {
+        return keys.slot(keyring, context, Purpose::Seal);
+    }
+    if !keys.has_store() {
+        return Err(Error::new(ErrorKind::Configuration)
+            .message("values of a model with `subject` need a key store: without one, a person's data keys could not be erased")
+            .help("add the key store: `.key_store(...)`"));
+    }
+    keys.slot(keyring, context, Purpose::Subject)
 }
 
 /// Second halves of nonces, all from the operating system's generator.
