@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf};
 
 use futures_core::future::BoxFuture;
 
-use super::{KeyRecord, KeySlot, KeyStore, ListedKey};
+use super::{KeyRecord, KeySlot, KeyState, KeyStore, ListedKey};
 use crate::{
     durable_file::{self, Access, publish, replace},
     error::{Error, ErrorKind, Result},
@@ -40,7 +40,7 @@ impl FileKeyStore {
     /// [`ErrorKind::KeyUnavailable`] if it can't be made or is no folder.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let store = Self { folder: folder.into() };
-        fs::create_dir_all(&store.folder).map_err(|error| store.unavailable(error))?;
+        durable_file::make_folder(&store.folder).map_err(|error| store.unavailable(error))?;
         Ok(store)
     }
 
@@ -163,10 +163,34 @@ impl FileKeyStore {
         if self.read(current.key_id)?.as_ref() != Some(current) {
             return Ok(false);
         }
+        if new.state == KeyState::Destroyed {
+            self.sweep(current.key_id).map_err(|error| self.unavailable(error))?;
+        }
         replace(&self.record(current.key_id), json.as_bytes(), Access::Default)
             .map_err(|error| self.unavailable(error))?;
         drop(lock);
         Ok(true)
+    }
+
+    /// Removes what writers that were killed left of this key: copies of a destroyed key must not stay.
+    /// Who writes a record of a key that is there already does so in vain, and can be disturbed.
+    fn sweep(&self, key_id: KeyId) -> io::Result<()> {
+        let key_id = key_id.to_string();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if !entry.file_name().to_str().is_some_and(durable_file::is_draft) {
+                continue;
+            }
+            // it may be gone by now, or be cut short
+            let file = fs::File::open(entry.path());
+            let Ok(bytes) = file.and_then(|mut file| durable_file::read(&mut file, MAX_RECORD_BYTES)) else {
+                continue;
+            };
+            if bytes.windows(key_id.len()).any(|window| window == key_id.as_bytes()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     fn page(&self, after: Option<KeyId>, limit: usize) -> Result<Vec<ListedKey>> {
@@ -178,9 +202,8 @@ impl FileKeyStore {
             ids.extend(id.filter(|id| after.is_none_or(|after| *id > after)));
         }
         ids.sort_unstable();
-        ids.truncate(limit);
-        // one that vanished meanwhile is no longer listed
-        Ok(ids.into_iter().filter_map(|id| Some((id, self.read(id).transpose()?))).collect())
+        // one that vanished meanwhile is no longer listed, and not the end of the list
+        Ok(ids.into_iter().filter_map(|id| Some((id, self.read(id).transpose()?))).take(limit).collect())
     }
 }
 
