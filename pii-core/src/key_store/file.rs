@@ -47,6 +47,7 @@ impl FileKeyStore {
     fn unavailable(&self, error: io::Error) -> Error {
         Error::new(ErrorKind::KeyUnavailable)
             .message(format!("the key store `{}` cannot be used", self.folder.display()))
+            .help("check that the folder exists, may be read and written, and has room")
             .source(error)
     }
 

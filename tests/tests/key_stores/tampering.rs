@@ -56,7 +56,9 @@ async fn altered_records_are_refused<S: TestStore>() {
         let error = open(&process(&key_file, at.open().await), 1, TENANT, &text).await.unwrap_err();
         let is_refused = error.is_integrity() || error.kind() == ErrorKind::KeyMissing;
         assert!(is_refused, "{} {member} {value}: {error}", S::NAME);
-        assert_eq!(error.key_id().unwrap(), key_id.to_string());
+        if error.is_integrity() {
+            assert_eq!(error.key_id().unwrap(), key_id.to_string());
+        }
         assert_tells_nothing(&error);
         // under the other name it opens as little
         let error = open(&process(&key_file, at.open().await), 1, OTHER, &text).await.unwrap_err();
