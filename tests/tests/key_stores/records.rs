@@ -166,13 +166,12 @@ async fn of_twenty_who_exchange_a_record_one_succeeds<S: TestStore>() {
 async fn a_thousand_records_are_listed_in_order<S: TestStore>() {
     let at = S::new().await;
     let store = at.open().await;
-    let mut expected = BTreeSet::new();
-    for number in 0..1000 {
-        let kept = record(number, support::TENANT, number.into());
-        expected.insert(kept.key_id);
-        store.insert(&kept).await.unwrap();
-    }
-    let damaged = record(500, support::TENANT, 500);
+    let kept = record(0, support::TENANT, 0);
+    store.elect(&kept).await.unwrap();
+    let others: Vec<KeyId> = (1..1000).map(|number| record(number, support::TENANT, 0).key_id).collect();
+    at.plant(kept.key_id, &others).await;
+    let expected: BTreeSet<KeyId> = others.into_iter().chain([kept.key_id]).collect();
+    let damaged = record(500, support::TENANT, 0);
     at.alter(damaged.key_id, "copies", "garbage").await;
     let (mut listed, mut after): (Vec<KeyId>, _) = (Vec::new(), None);
     loop {

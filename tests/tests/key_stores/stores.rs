@@ -46,8 +46,8 @@ pub(crate) trait TestStore: Sized + Send + Sync + 'static {
     /// The text of a member of a record.
     async fn member(&self, key_id: KeyId, member: &str) -> String;
 
-    /// Copies a record to another key id.
-    async fn plant(&self, from: KeyId, to: KeyId);
+    /// Copies a record to other key ids.
+    async fn plant(&self, from: KeyId, to: &[KeyId]);
 
     /// Makes it impossible to use the store.
     async fn take_away(&self);
@@ -110,10 +110,12 @@ impl TestStore for Files {
         }
     }
 
-    async fn plant(&self, from: KeyId, to: KeyId) {
+    async fn plant(&self, from: KeyId, to: &[KeyId]) {
         let mut record = self.read(from);
-        record["key_id"] = json!(to.to_string());
-        fs::write(self.record(to), record.to_string()).unwrap();
+        for &to in to {
+            record["key_id"] = json!(to.to_string());
+            fs::write(self.record(to), record.to_string()).unwrap();
+        }
     }
 
     async fn take_away(&self) {
@@ -142,11 +144,16 @@ macro_rules! in_a_table {
             query.fetch_one(&self.pool).await.unwrap()
         }
 
-        async fn plant(&self, from: KeyId, to: KeyId) {
+        async fn plant(&self, from: KeyId, to: &[KeyId]) {
             let sql = "INSERT INTO pii_data_keys (key_id, keyring, purpose, epoch, state, created, context, slot, copies) \
                        SELECT $1, keyring, purpose, epoch, state, created, context, slot, copies \
                        FROM pii_data_keys WHERE key_id = $2";
-            self.run(sql, &[&to.to_string(), &from.to_string()]).await;
+            let mut tx = self.pool.begin().await.unwrap();
+            for to in to {
+                let query = sqlx::query(sql).bind(to.to_string()).bind(from.to_string());
+                query.execute(&mut *tx).await.unwrap();
+            }
+            tx.commit().await.unwrap();
         }
 
         async fn take_away(&self) {

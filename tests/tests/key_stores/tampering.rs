@@ -100,7 +100,7 @@ async fn planted_records_are_refused<S: TestStore>() {
     let key_file = folder.path().join("pii.key");
     let (_, ours) = seal(&process(&key_file, at.open().await), 1, TENANT).await.unwrap();
     let (text, theirs) = seal(&process(&key_file, elsewhere.open().await), 1, TENANT).await.unwrap();
-    at.plant(ours, theirs).await;
+    at.plant(ours, &[theirs]).await;
     let error = open(&process(&key_file, at.open().await), 1, TENANT, &text).await.unwrap_err();
     assert!(error.is_integrity(), "{error}");
     assert_tells_nothing(&error);
