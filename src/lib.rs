@@ -302,7 +302,7 @@ pub use pii_core::{Error, ErrorKind, FormatError, Result};
 // SQL
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[doc(inline)]
-pub use pii_sqlx::{DecryptPii, Dialect, SqlModel, SqlTable, builder, sqlx_error};
+pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder, sqlx_error};
 // tests
 #[cfg(feature = "testing")]
 #[doc(inline)]

@@ -14,6 +14,8 @@ use crate::{
     wire::encode::hex,
 };
 
+const DRAFT: &str = "draft-";
+
 /// Who may read a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -30,8 +32,27 @@ pub(crate) fn publish(path: &Path, bytes: &[u8], access: Access) -> io::Result<(
     let draft = draft_beside(path)?;
     let published = write(&draft, bytes, access).and_then(|()| fs::hard_link(&draft, path));
     let _ = fs::remove_file(&draft);
-    published?;
-    sync_folder_of(path)
+    match published {
+        // who came first may not have got as far
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            sync_folder_of(path)?;
+            Err(error)
+        }
+        Err(error) => Err(error),
+        Ok(()) => sync_folder_of(path),
+    }
+}
+
+/// Makes a folder, with those above it.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(path)?;
+    missing.into_iter().filter(|folder| !folder.as_os_str().is_empty()).try_for_each(sync_folder_of)
+}
+
+/// Whether a file of this name may be one that [`publish`] or [`replace`] left when it was killed.
+pub(crate) fn is_draft(name: &str) -> bool {
+    name.starts_with(DRAFT)
 }
 
 /// As [`publish`], in the place of the file that has the name now.
@@ -48,7 +69,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<(
 fn draft_beside(path: &Path) -> io::Result<PathBuf> {
     let mut random = [0; 16];
     fill_random(&mut random).map_err(io::Error::other)?;
-    Ok(path.with_file_name(format!("draft-{}", hex(&random))))
+    Ok(path.with_file_name(format!("{DRAFT}{}", hex(&random))))
 }
 
 fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {

@@ -61,6 +61,7 @@ mod decrypt;
 mod dialect;
 mod error;
 mod json;
+mod key_store;
 mod model;
 mod statement;
 mod table;
@@ -68,6 +69,7 @@ mod table;
 pub use decrypt::DecryptPii;
 pub use dialect::Dialect;
 pub use error::sqlx_error;
+pub use key_store::SqlKeyStore;
 pub use model::SqlModel;
 pub use table::SqlTable;
 

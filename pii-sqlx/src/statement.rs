@@ -94,6 +94,11 @@ impl<DB: Database> Statement<DB> {
         self.push_placeholder()
     }
 
+    /// The text alone.
+    pub(crate) fn into_sql(self) -> String {
+        self.sql
+    }
+
     #[cfg(test)]
     pub(crate) fn sql(&self) -> &str {
         &self.sql
@@ -102,6 +107,13 @@ impl<DB: Database> Statement<DB> {
     fn push_placeholder(&mut self) -> Result<(), BoxDynError> {
         Ok(self.arguments.format_placeholder(&mut self.sql)?)
     }
+}
+
+/// The quoted form of a name.
+pub(crate) fn quoted_name<DB: Dialect>(name: &str) -> String {
+    let mut quoted = String::new();
+    quote(name, DB::QUOTE, &mut quoted);
+    quoted
 }
 
 /// The quoted form of a table's name. A dot separates a schema from the table.

@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf};
 
 use futures_core::future::BoxFuture;
 
-use super::{KeyRecord, KeySlot, KeyStore, ListedKey};
+use super::{KeyRecord, KeySlot, KeyState, KeyStore, ListedKey};
 use crate::{
     durable_file::{self, Access, publish, replace},
     error::{Error, ErrorKind, Result},
@@ -40,13 +40,14 @@ impl FileKeyStore {
     /// [`ErrorKind::KeyUnavailable`] if it can't be made or is no folder.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let store = Self { folder: folder.into() };
-        fs::create_dir_all(&store.folder).map_err(|error| store.unavailable(error))?;
+        durable_file::make_folder(&store.folder).map_err(|error| store.unavailable(error))?;
         Ok(store)
     }
 
     fn unavailable(&self, error: io::Error) -> Error {
         Error::new(ErrorKind::KeyUnavailable)
             .message(format!("the key store `{}` cannot be used", self.folder.display()))
+            .help("check that the folder exists, may be read and written, and has room")
             .source(error)
     }
 
@@ -163,10 +164,40 @@ impl FileKeyStore {
         if self.read(current.key_id)?.as_ref() != Some(current) {
             return Ok(false);
         }
+        if new.state == KeyState::Destroyed {
+            self.sweep(current.key_id).map_err(|error| self.unavailable(error))?;
+        }
         replace(&self.record(current.key_id), json.as_bytes(), Access::Default)
             .map_err(|error| self.unavailable(error))?;
         drop(lock);
         Ok(true)
+    }
+
+    /// Removes what writers that were killed left of this key: copies of a destroyed key must not stay.
+    /// Who writes a record of a key that is there already does so in vain, and can be disturbed.
+    fn sweep(&self, key_id: KeyId) -> io::Result<()> {
+        let key_id = key_id.to_string();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if !entry.file_name().to_str().is_some_and(durable_file::is_draft) {
+                continue;
+            }
+            // it may be gone by now, or be cut short
+            let file = fs::File::open(entry.path());
+            let Ok(bytes) = file.and_then(|mut file| durable_file::read(&mut file, MAX_RECORD_BYTES)) else {
+                continue;
+            };
+            // a draft of an election is the id alone
+            if bytes.starts_with(b"{")
+                && bytes.windows(key_id.len()).any(|window| window == key_id.as_bytes())
+            {
+                match fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     fn page(&self, after: Option<KeyId>, limit: usize) -> Result<Vec<ListedKey>> {
@@ -178,9 +209,8 @@ impl FileKeyStore {
             ids.extend(id.filter(|id| after.is_none_or(|after| *id > after)));
         }
         ids.sort_unstable();
-        ids.truncate(limit);
-        // one that vanished meanwhile is no longer listed
-        Ok(ids.into_iter().filter_map(|id| Some((id, self.read(id).transpose()?))).collect())
+        // one that vanished meanwhile is no longer listed, and not the end of the list
+        Ok(ids.into_iter().filter_map(|id| Some((id, self.read(id).transpose()?))).take(limit).collect())
     }
 }
 
@@ -207,5 +237,149 @@ impl KeyStore for FileKeyStore {
 
     fn list<'a>(&'a self, after: Option<KeyId>, limit: usize) -> BoxFuture<'a, Result<Vec<ListedKey>>> {
         Box::pin(async move { self.page(after, limit) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        context::EncryptionContext,
+        wire::{Provider, Purpose, WrappedKey},
+    };
+
+    fn record(number: u8) -> KeyRecord {
+        KeyRecord {
+            key_id: KeyId::from_bytes([number; 16]),
+            slot: KeySlot {
+                keyring: "default".into(),
+                context: Arc::new(EncryptionContext::new([("tenant", "acme")]).unwrap()),
+                purpose: Purpose::Seal,
+            },
+            epoch: 0,
+            state: KeyState::Active,
+            created: "2026-01-01T00:00:00Z".to_owned(),
+            copies: vec![WrappedKey {
+                provider: Provider::LOCAL,
+                key_name: "kek".to_owned(),
+                blob: vec![number; 72],
+            }],
+        }
+    }
+
+    fn destroyed(record: &KeyRecord) -> KeyRecord {
+        KeyRecord { state: KeyState::Destroyed, copies: Vec::new(), ..record.clone() }
+    }
+
+    fn names(store: &FileKeyStore) -> Vec<String> {
+        let entries = fs::read_dir(&store.folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn folders_above_are_made_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileKeyStore::open(folder.path().join("a/b/c")).unwrap();
+        store.propose(&record(1)).unwrap();
+        let file = folder.path().join("a/file");
+        fs::write(&file, "").unwrap();
+        assert_eq!(FileKeyStore::open(file).unwrap_err().kind(), ErrorKind::KeyUnavailable);
+    }
+
+    /// A writer that is killed after each of its steps.
+    #[test]
+    fn whatever_a_killed_writer_leaves_the_next_one_elects() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileKeyStore::open(folder.path()).unwrap();
+        // half a draft
+        fs::write(store.folder.join("draft-00"), &record(1).to_json().unwrap()[..100]).unwrap();
+        assert_eq!(store.winner(&record(1).slot).unwrap(), None);
+        // a record without election
+        store.keep(&record(1)).unwrap();
+        assert_eq!(store.winner(&record(1).slot).unwrap(), None);
+        assert_eq!(store.propose(&record(2)).unwrap(), record(2));
+        assert_eq!(store.winner(&record(2).slot).unwrap(), Some(record(2)));
+        // its writer comes back, and may have sealed something: the record stays beside the winner
+        assert_eq!(store.propose(&record(1)).unwrap(), record(2));
+        assert_eq!(store.read(record(1).key_id).unwrap(), Some(record(1)));
+        assert_eq!(store.page(None, 10).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_election_whose_record_is_lost_waits_for_the_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileKeyStore::open(folder.path()).unwrap();
+        store.propose(&record(1)).unwrap();
+        fs::remove_file(store.record(record(1).key_id)).unwrap();
+        for error in [store.winner(&record(1).slot).unwrap_err(), store.propose(&record(2)).unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::KeyMissing);
+            assert!(error.to_string().contains("restore"), "{error}");
+        }
+        assert_eq!(store.put(&record(1)).unwrap(), record(1));
+        assert_eq!(store.winner(&record(1).slot).unwrap(), Some(record(1)));
+    }
+
+    #[test]
+    fn no_copy_of_a_destroyed_key_stays_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileKeyStore::open(folder.path()).unwrap();
+        store.propose(&record(1)).unwrap();
+        store.keep(&record(2)).unwrap();
+        let json = |number| record(number).to_json().unwrap();
+        fs::write(store.folder.join("draft-01"), json(1)).unwrap();
+        fs::write(store.folder.join("draft-02"), &json(1)[..json(1).len() - 30]).unwrap();
+        fs::write(store.folder.join("draft-03"), json(2)).unwrap();
+        fs::write(store.folder.join("draft-04"), record(1).key_id.to_string()).unwrap();
+        assert!(store.exchange(&record(1), &destroyed(&record(1))).unwrap());
+        let left = names(&store);
+        assert!(left.iter().any(|name| name == "draft-03"), "another key's: {left:?}");
+        assert!(left.iter().any(|name| name == "draft-04"), "an election's: {left:?}");
+        let blob = json(1).split("\"blob\":\"").nth(1).unwrap()[..40].to_owned();
+        for name in left {
+            let text = fs::read_to_string(store.folder.join(&name)).unwrap();
+            assert!(!text.contains(&blob), "{name} holds a copy");
+        }
+        assert_eq!(store.put(&record(1)).unwrap(), destroyed(&record(1)), "it does not come back");
+        let error = store.exchange(&destroyed(&record(1)), &record(1)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    }
+
+    #[test]
+    fn a_page_is_full_although_records_vanish() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileKeyStore::open(folder.path()).unwrap();
+        (1..=5).for_each(|number| assert!(store.keep(&record(number)).unwrap()));
+        // a name that is listed and cannot be read as a file that is there: as if it vanished in between
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("nowhere", store.record(KeyId::from_bytes([0; 16]))).unwrap();
+        let page = store.page(None, 3).unwrap();
+        let ids: Vec<KeyId> = page.iter().map(|(id, _)| *id).collect();
+        assert_eq!(ids, [1, 2, 3].map(|number| KeyId::from_bytes([number; 16])));
+        assert_eq!(store.page(ids.last().copied(), 3).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn records_that_are_out_of_range_are_refused() {
+        let json = record(1).to_json().unwrap();
+        assert_eq!(KeyRecord::from_json(json.as_bytes()).unwrap(), record(1));
+        let altered = [
+            json.replace("2026-01-01T00:00:00Z", "yesterday"),
+            json.replace("2026-01-01T00:00:00Z", "2026-13-01T00:00:00Z"),
+            json.replace("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z"),
+            json.replace("\"active\"", "\"destroyed\""),
+            json.replace("\"epoch\":0", "\"epoch\":-1"),
+            json.replace("\"epoch\":0", "\"epoch\":4294967296"),
+            json.replace("\"provider\":2", "\"provider\":0"),
+            json.replace("\"seal\"", "\"Seal\""),
+        ];
+        for altered in altered {
+            assert_ne!(altered, json);
+            assert_eq!(KeyRecord::from_json(altered.as_bytes()).unwrap_err().kind(), ErrorKind::Malformed);
+        }
     }
 }

@@ -14,6 +14,8 @@ use crate::{
 
 const FORMAT: &str = "pii-data-key-1";
 
+const CREATED_BYTES: usize = "2026-01-01T00:00:00Z".len();
+
 impl KeyRecord {
     /// The record as one line of JSON, as FORMAT.md describes it. It holds no key in clear.
     ///
@@ -73,7 +75,9 @@ impl From<&KeyRecord> for RecordJson {
 
 impl RecordJson {
     fn into_record(self) -> Option<KeyRecord> {
-        if self.format != FORMAT || self.keyring.is_empty() {
+        // whole seconds have this length
+        let is_time = self.created.len() == CREATED_BYTES && humantime::parse_rfc3339(&self.created).is_ok();
+        if self.format != FORMAT || self.keyring.is_empty() || !is_time {
             return None;
         }
         let record = KeyRecord {

@@ -10,13 +10,17 @@ use sqlx::{
     Database, Decode, IntoArguments, Type, database::HasStatementCache, error::BoxDynError, query::Query,
 };
 
+use crate::key_store::KeyDatabase;
+
 /// A database that [`SqlTable`](crate::SqlTable) knows: SQLite with the feature `sqlite`, Postgres
 /// with `postgres`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a database that tables work with",
     note = "tables work with `sqlx::Sqlite` (feature `sqlite`) and `sqlx::Postgres` (feature `postgres`)"
 )]
-pub trait Dialect: Database<Arguments: IntoArguments<Self>> + HasStatementCache + sealed::Sealed {
+pub trait Dialect:
+    Database<Arguments: IntoArguments<Self>> + HasStatementCache + KeyDatabase + sealed::Sealed
+{
     /// What stands around names, doubled inside them.
     #[doc(hidden)]
     const QUOTE: char;

@@ -1,0 +1,42 @@
+//! One suite on every key store: files, SQLite and Postgres. What differs is in `key_stores/stores.rs`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failing unwrap is a failing test"
+)]
+
+#[path = "key_stores/connections.rs"]
+mod connections;
+#[path = "key_stores/elections.rs"]
+mod elections;
+#[path = "key_stores/processes.rs"]
+mod processes;
+#[path = "key_stores/records.rs"]
+mod records;
+#[path = "key_stores/stores.rs"]
+mod stores;
+#[path = "key_stores/support.rs"]
+mod support;
+#[path = "key_stores/tampering.rs"]
+mod tampering;
+
+/// Runs each of these functions on every store, as a test of its own.
+macro_rules! on_every_store {
+    ($($(#[$attribute:meta])* $test:ident),* $(,)?) => {
+        mod files {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test::<$crate::stores::Files>().await; })*
+        }
+        mod sqlite {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test::<$crate::stores::SqliteTable>().await; })*
+        }
+        mod postgres {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test::<$crate::stores::PostgresTable>().await; })*
+        }
+    };
+}
+pub(crate) use on_every_store;
