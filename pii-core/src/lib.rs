@@ -30,8 +30,8 @@ pub use audit::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
 pub use context::{ContextText, ContextValue, ContextWriter, EncryptionContext, IntoContext, context_text};
 pub use crypto::DataKey;
 pub use cryptor::{
-    CacheLimits, Cryptor, CryptorBackend, CryptorStats, EnvelopeBuilder, FieldSelection, OpenItem, Opening,
-    SealItem, SealedTexts, StoredText, ValuePlace,
+    CacheLimits, Cryptor, CryptorBackend, CryptorStats, CryptorStatus, DataKeyRotation, EnvelopeBuilder,
+    FieldSelection, KeptKey, OpenItem, Opening, SealItem, SealedTexts, StoredText, ValuePlace,
 };
 /// The future of the traits that you may implement: of the crate `futures-core`.
 pub use futures_core::future::BoxFuture;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 
-use super::place::ValuePlace;
+use super::{envelope::CryptorStatus, place::ValuePlace};
 use crate::{context::EncryptionContext, error::Result, secret::SecretBytes, wire::Ciphertext};
 
 /// What seals and opens values: the envelope implementation of this crate, a client of a remote
@@ -35,7 +35,7 @@ pub trait CryptorBackend: Send + Sync + 'static {
     fn prepare<'a>(
         &'a self,
         contexts: &'a [Arc<EncryptionContext>],
-        keyrings: &'a [Option<&'static str>],
+        keyrings: &'a [Option<&'a str>],
     ) -> BoxFuture<'a, Result<()>> {
         let _ = (contexts, keyrings);
         Box::pin(std::future::ready(Ok(())))
@@ -47,6 +47,16 @@ pub trait CryptorBackend: Send + Sync + 'static {
     /// Key and configuration errors.
     fn prepare_app_keys(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Forgets the keys of this context, or all. Does nothing by default.
+    fn evict(&self, context: Option<&EncryptionContext>) {
+        let _ = context;
+    }
+
+    /// What is held at the moment, for people. Nothing by default.
+    fn status(&self) -> CryptorStatus {
+        CryptorStatus::default()
     }
 
     /// Counters since the start, for people and tests.
@@ -77,6 +87,16 @@ pub struct CryptorStats {
     pub cache_hits: u64,
     /// Look-ups that it did not answer.
     pub cache_misses: u64,
+    /// Data keys fetched anew ahead of the end of their age.
+    pub cache_refreshes: u64,
+    /// Data keys pushed out of the cache for want of room.
+    pub cache_evictions: u64,
+    /// Uses of a data key beyond its age, because the key service was throttled or unavailable.
+    pub grace_uses: u64,
+    /// Look-ups answered by a refusal that was remembered.
+    pub negative_hits: u64,
+    /// Records that the key store had lost and this process put back.
+    pub records_restored: u64,
 }
 
 impl CryptorStats {

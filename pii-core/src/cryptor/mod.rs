@@ -15,7 +15,9 @@ use std::{
 };
 
 pub use backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
-pub use envelope::{CacheLimits, EnvelopeBuilder};
+#[cfg(feature = "testing")]
+pub use envelope::Clock;
+pub use envelope::{CacheLimits, CryptorStatus, DataKeyRotation, EnvelopeBuilder, KeptKey};
 pub use open::{FieldSelection, Opening};
 #[cfg(test)]
 pub(crate) use place::RowPlaces;
@@ -127,6 +129,52 @@ impl Cryptor {
     #[must_use]
     pub fn audited(&self, sink: Arc<dyn AuditSink>, failure: AuditFailure) -> Self {
         Self { audit: Some(sink), audit_failure: failure, ..self.clone() }
+    }
+
+    /// Asks for the data keys that seal under these contexts, so that the first values don't wait:
+    /// when a program starts, or before a transaction. [`Cryptor::prepare`] does so for rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ContextMismatch`] for a context outside the scope; key and configuration errors.
+    pub async fn warm(&self, contexts: impl IntoIterator<Item = EncryptionContext>) -> Result<()> {
+        self.warm_keyrings(contexts, &[None]).await
+    }
+
+    /// As [`Cryptor::warm`], under keyrings by name; `None` is the one for fields that name none.
+    ///
+    /// # Errors
+    /// As [`Cryptor::warm`].
+    pub async fn warm_keyrings(
+        &self,
+        contexts: impl IntoIterator<Item = EncryptionContext>,
+        keyrings: &[Option<&str>],
+    ) -> Result<()> {
+        let contexts: Vec<Arc<EncryptionContext>> = contexts.into_iter().map(Arc::new).collect();
+        if !self.mode.can_seal() {
+            return Err(Error::new(ErrorKind::Mode)
+                .message("Cannot encrypt in ReadOnly mode")
+                .help("a cryptor that only reads has no data keys to make ready"));
+        }
+        if let Some(scope) = self.usable_scope()? {
+            contexts.iter().try_for_each(|context| place::check_scope(context, scope))?;
+        }
+        self.backend.prepare(&contexts, keyrings).await
+    }
+
+    /// Forgets the data keys of this context: the next value asks for them again.
+    pub fn evict(&self, context: &EncryptionContext) {
+        self.backend.evict(Some(context));
+    }
+
+    /// Forgets all data keys, such as after a change of permissions.
+    pub fn evict_all(&self) {
+        self.backend.evict(None);
+    }
+
+    /// The data keys that are held at the moment, for operators; all clones share them.
+    #[must_use]
+    pub fn status(&self) -> CryptorStatus {
+        self.backend.status()
     }
 
     /// Counters of all clones together.

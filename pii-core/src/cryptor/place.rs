@@ -139,7 +139,7 @@ impl RowPlaces {
     }
 }
 
-fn check_scope(context: &EncryptionContext, scope: &EncryptionContext) -> Result<()> {
+pub(super) fn check_scope(context: &EncryptionContext, scope: &EncryptionContext) -> Result<()> {
     let differ = context.names_that_differ(scope);
     if differ.is_empty() {
         return Ok(());

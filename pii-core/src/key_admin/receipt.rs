@@ -273,7 +273,7 @@ mod tests {
         let receipt = receipt(SystemTime::now(), &endless);
         assert!(receipt.to_json().unwrap().contains("9999-12-31T23:59:59Z"));
         let before_1970 = SystemTime::UNIX_EPOCH - Duration::from_secs(10);
-        let early = receipt(before_1970, &Retention::default());
+        let early = self::receipt(before_1970, &Retention::default());
         assert!(early.to_string().contains("1970-01-01T00:00:00Z"), "{early}");
     }
 

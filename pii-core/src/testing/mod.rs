@@ -1,5 +1,5 @@
-//! Help for tests of programs that use this library: assertions, keyrings that wait or fail, and a
-//! sink that collects audit events.
+//! Help for tests of programs that use this library: assertions, keyrings that wait or fail, a
+//! sink that collects audit events, and a clock to put forward.
 //!
 //! Everything here panics where an assertion does not hold: it has no place outside tests.
 #![allow(clippy::panic, reason = "assertions panic")]
@@ -10,6 +10,7 @@ mod sink;
 pub use keyrings::{DelayingKeyring, FailingKeyring};
 pub use sink::CollectingSink;
 
+pub use crate::cryptor::Clock;
 use crate::{Encrypted, PiiModel, ValueState, model::Walk, value::Cell};
 
 /// Asserts that a value is sealed and its plaintext is not in memory.

@@ -2,7 +2,15 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{EnvelopeCryptor, KeyService, cache::CacheLimits};
+use futures_core::future::BoxFuture;
+
+use super::{
+    EnvelopeCryptor, KeyService,
+    cache::Spawn,
+    clock::Clock,
+    keys::KeySettings,
+    limits::{CacheLimits, DataKeyRotation},
+};
 use crate::{
     app_keys::{AppKeySource, LoadedAppKeys},
     audit::{AuditFailure, AuditSink},
@@ -12,6 +20,11 @@ use crate::{
     keyring::Keyring,
     model::Mode,
 };
+
+/// Calls to keyrings under way at once.
+const CONCURRENT_KEY_CALLS: usize = 16;
+/// Data keys that are unwrapped from the values of one batch.
+const INLINE_KEYS_PER_BATCH: usize = 1000;
 
 /// The name of the keyring for fields that name none.
 pub(crate) const DEFAULT_KEYRING: &str = "default";
@@ -37,6 +50,11 @@ pub struct EnvelopeBuilder {
     twice: Option<String>,
     store: Option<Arc<dyn KeyStore>>,
     limits: CacheLimits,
+    rotation: DataKeyRotation,
+    concurrent_key_calls: Option<usize>,
+    inline_keys_per_batch: Option<usize>,
+    spawn: Option<Spawn>,
+    clock: Clock,
     app_keys: Option<LoadedAppKeys>,
     mode: Mode,
     audit: Option<(Arc<dyn AuditSink>, AuditFailure)>,
@@ -81,6 +99,58 @@ impl EnvelopeBuilder {
         self
     }
 
+    /// When contexts get new data keys. By default never: a data key seals until it is rotated or
+    /// retired in the key store.
+    pub fn rotate_data_keys(mut self, rotation: DataKeyRotation) -> Self {
+        self.rotation = rotation;
+        self
+    }
+
+    /// How many calls to keyrings may be under way at once, over all batches; 16 by default. What
+    /// comes on top waits.
+    pub fn concurrent_key_calls(mut self, calls: usize) -> Self {
+        self.concurrent_key_calls = Some(calls);
+        self
+    }
+
+    /// How many different data keys that travel in values are unwrapped for one batch; 1,000 by
+    /// default. Values beyond that fail, each with an error of its own: whoever can write to a table
+    /// could make one page of it cost any number of key calls.
+    pub fn inline_keys_per_batch(mut self, keys: usize) -> Self {
+        self.inline_keys_per_batch = Some(keys);
+        self
+    }
+
+    /// Hands the work of fetching keys anew ahead of their end to a runtime, so that nobody waits
+    /// for it. Without this, one of the callers who use the key meanwhile does it.
+    ///
+    /// ```
+    /// # use pii_core as pii;
+    /// # async fn run() -> Result<(), pii::Error> {
+    /// use pii::{Cryptor, TestKeyring};
+    ///
+    /// let cryptor = Cryptor::envelope()
+    ///     .keyring(TestKeyring::new())
+    ///     .spawn_refreshes_with(|refresh| drop(tokio::spawn(refresh)))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_refreshes_with(
+        mut self,
+        spawn: impl Fn(BoxFuture<'static, ()>) + Send + Sync + 'static,
+    ) -> Self {
+        self.spawn = Some(Arc::new(spawn));
+        self
+    }
+
+    /// The clock by which data keys grow old in the cache.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn clock(mut self, clock: &Clock) -> Self {
+        self.clock = clock.clone();
+        self
+    }
+
     /// Where the application keys of level 3 fields come from. They are loaded when the first value
     /// of level 3 is sealed or opened.
     pub fn app_keys(mut self, source: impl AppKeySource) -> Self {
@@ -89,6 +159,11 @@ impl EnvelopeBuilder {
     }
 
     /// Limits the cryptor to writing or to reading.
+    ///
+    /// A cryptor that is built [`WriteOnly`](Mode::WriteOnly) never asks a keyring to unwrap: it
+    /// seals under data keys of purpose `drop`, which each process makes for itself. So the process
+    /// needs no permission to decrypt. It makes a new data key, and with a key store a new record,
+    /// for each context and [`max_age`](CacheLimits::max_age): raise that if there are many.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
@@ -117,8 +192,25 @@ impl EnvelopeBuilder {
             return wrong(format!("the keyring `{name}` is given twice"));
         }
         self.limits.check()?;
-        let keyrings = self.keyrings.into_iter().map(|(name, keyring)| (Arc::from(name), keyring)).collect();
-        let backend = EnvelopeCryptor::new(KeyService::new(keyrings, self.store, self.limits), self.app_keys);
+        self.rotation.check()?;
+        let concurrent_calls = self.concurrent_key_calls.unwrap_or(CONCURRENT_KEY_CALLS);
+        if concurrent_calls == 0 {
+            return wrong(
+                "no call to a keyring would ever be made: `concurrent_key_calls` is zero".to_owned(),
+            );
+        }
+        let keys = KeyService::new(KeySettings {
+            keyrings: self.keyrings.into_iter().map(|(name, keyring)| (Arc::from(name), keyring)).collect(),
+            store: self.store,
+            limits: self.limits,
+            rotation: self.rotation,
+            concurrent_calls,
+            inline_keys_per_batch: self.inline_keys_per_batch.unwrap_or(INLINE_KEYS_PER_BATCH),
+            write_only: self.mode == Mode::WriteOnly,
+            spawn: self.spawn,
+            clock: self.clock,
+        });
+        let backend = EnvelopeCryptor::new(keys, self.app_keys);
         let cryptor = Cryptor::from_backend(backend).limited_to(self.mode);
         Ok(match self.audit {
             Some((sink, failure)) => cryptor.audited(sink, failure),

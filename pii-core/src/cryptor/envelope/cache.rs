@@ -1,4 +1,5 @@
-//! The data-key cache: limits by the names that Powertools gave them, one flight per missing key.
+//! The data-key cache: one flight per missing key, refreshed ahead of time, with a grace for keys
+//! whose service is away and a short memory for refusals.
 
 use std::{
     collections::HashMap,
@@ -8,56 +9,25 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_core::future::BoxFuture;
-use futures_util::{FutureExt as _, future::Shared};
+use futures_util::{
+    FutureExt as _,
+    future::{Shared, WeakShared},
+};
+use hashlink::LinkedHashMap;
 
+use super::{
+    clock::Clock,
+    entries::{Entries, Found, Remaining, Room},
+    limits::CacheLimits,
+};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long, and for how much, a data key stays in memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheLimits {
-    /// How many data keys are kept for sealing, and as many for opening. The least recently used
-    /// ones go first.
-    pub capacity: usize,
-    /// How long a data key is kept after the key service gave it.
-    pub max_age: Duration,
-    /// How many values a kept data key may seal, or open.
-    pub max_messages: u64,
-    /// How many bytes of plaintext a kept data key may seal, or open.
-    pub max_bytes: u64,
-}
-
-impl Default for CacheLimits {
-    /// 10,000 keys, 5 minutes, 4,294,967,296 values, and as many bytes as fit in 63 bits.
-    fn default() -> Self {
-        Self {
-            capacity: 10_000,
-            max_age: Duration::from_secs(300),
-            max_messages: 1 << 32,
-            max_bytes: (1 << 63) - 1,
-        }
-    }
-}
-
-impl CacheLimits {
-    pub(crate) fn check(&self) -> Result<()> {
-        let zero = [
-            ("capacity", self.capacity == 0),
-            ("max_age", self.max_age.is_zero()),
-            ("max_messages", self.max_messages == 0),
-            ("max_bytes", self.max_bytes == 0),
-        ];
-        match zero.into_iter().find(|(_, is_zero)| *is_zero) {
-            None => Ok(()),
-            Some((name, _)) => {
-                Err(Error::new(ErrorKind::Configuration).message(format!("the cache limit `{name}` is zero")))
-            }
-        }
-    }
-}
+/// Takes a refresh that nobody waits for.
+pub(crate) type Spawn = Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
 
 /// Keys by name, within limits; misses for one name share one flight.
 ///
@@ -65,22 +35,26 @@ impl CacheLimits {
 /// names the flight, so that a damaged copy fails alone, and what landed serves all of the name.
 pub(crate) struct Cache<K, V, F = K> {
     limits: CacheLimits,
-    entries: Mutex<HashMap<K, Entry<V>>>,
-    flights: Mutex<HashMap<F, Flight<V>>>,
-    swept: Mutex<Instant>,
-    clock: AtomicU64,
-    hits: AtomicU64,
-    misses: AtomicU64,
+    clock: Clock,
+    spawn: Option<Spawn>,
+    entries: Mutex<Entries<K, V>>,
+    /// Held weakly: a flight that all have left ends, and gives back what it held.
+    flights: Mutex<HashMap<F, WeakFlight<V>>>,
+    refusals: Mutex<LinkedHashMap<F, (Error, Duration)>>,
+    pub(crate) counters: CacheCounters,
 }
 
 type Flight<V> = Shared<BoxFuture<'static, Result<V>>>;
+type WeakFlight<V> = WeakShared<BoxFuture<'static, Result<V>>>;
 
-struct Entry<V> {
-    value: V,
-    since: Instant,
-    messages: u64,
-    bytes: u64,
-    used: u64,
+#[derive(Default)]
+pub(crate) struct CacheCounters {
+    pub(crate) hits: AtomicU64,
+    pub(crate) misses: AtomicU64,
+    pub(crate) refreshes: AtomicU64,
+    pub(crate) evictions: AtomicU64,
+    pub(crate) grace_uses: AtomicU64,
+    pub(crate) negative_hits: AtomicU64,
 }
 
 impl<K, V, F> Cache<K, V, F>
@@ -89,15 +63,15 @@ where
     F: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(crate) fn new(limits: CacheLimits) -> Self {
+    pub(crate) fn new(limits: CacheLimits, clock: Clock, spawn: Option<Spawn>) -> Self {
         Self {
+            entries: Mutex::new(Entries::new(limits.clone())),
             limits,
-            entries: Mutex::default(),
+            clock,
+            spawn,
             flights: Mutex::default(),
-            swept: Mutex::new(Instant::now()),
-            clock: AtomicU64::new(0),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
+            refusals: Mutex::default(),
+            counters: CacheCounters::default(),
         }
     }
 
@@ -111,203 +85,221 @@ where
         bytes: u64,
         fetch: impl FnOnce() -> BoxFuture<'static, Result<V>>,
     ) -> Result<V> {
-        if let Some(value) = self.kept(&key, messages, bytes) {
-            self.hits.fetch_add(1, Ordering::Relaxed);
+        let found = lock(&self.entries).find(&key, messages, bytes, self.clock.now());
+        if !matches!(found, Found::Nothing) {
+            tick(&self.counters.hits);
+        }
+        match found {
+            Found::Fresh(value) => return Ok(value),
+            Found::InGrace(value) => {
+                tick(&self.counters.grace_uses);
+                return Ok(value);
+            }
+            Found::Due(value) => return self.refresh(key, flight, value, fetch).await,
+            Found::Nothing => tick(&self.counters.misses),
+        }
+        if let Some(error) = self.refusal(&flight) {
+            tick(&self.counters.negative_hits);
+            return Err(error);
+        }
+        let flight = match self.join(&key, flight, messages, bytes, fetch) {
+            Joined::Landed(value) => return Ok(value),
+            Joined::Flight(flight) => flight,
+        };
+        match flight.await {
+            Ok(value) => {
+                lock(&self.entries).charge(&key, messages, bytes);
+                Ok(value)
+            }
+            Err(error) if error.is_retryable() => self.grace(&key, messages, bytes, error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fetches ahead of time what is still good. Whoever is told to does it; the others go on.
+    async fn refresh(
+        self: &Arc<Self>,
+        key: K,
+        flight: F,
+        value: V,
+        fetch: impl FnOnce() -> BoxFuture<'static, Result<V>>,
+    ) -> Result<V> {
+        tick(&self.counters.refreshes);
+        let flight = self.start(&key, flight, fetch);
+        if let Some(spawn) = &self.spawn {
+            spawn(flight.map(drop).boxed());
             return Ok(value);
         }
-        self.misses.fetch_add(1, Ordering::Relaxed);
-        let flight = {
-            let mut flights = lock(&self.flights);
-            match flights.get(&flight) {
-                Some(flight) => flight.clone(),
-                // whoever held the flight may have landed between the look above and the lock
-                None => match self.kept(&key, messages, bytes) {
-                    Some(value) => return Ok(value),
-                    None => {
-                        let flying = self.fly(key.clone(), flight.clone(), fetch());
-                        flights.insert(flight, flying.clone());
-                        flying
-                    }
-                },
-            }
+        match flight.await {
+            Err(error) if ends_use(&error) => Err(error),
+            Err(_) => Ok(value),
+            refreshed => refreshed,
+        }
+    }
+
+    fn grace(&self, key: &K, messages: u64, bytes: u64, error: Error) -> Result<V> {
+        let Some((value, is_first)) = lock(&self.entries).grace(key, messages, bytes, self.clock.now())
+        else {
+            return Err(error);
         };
-        let value = flight.await?;
-        self.charge(&key, messages, bytes);
+        tick(&self.counters.grace_uses);
+        if is_first {
+            tracing::warn!(%error, grace = ?self.limits.grace, "a data key is used beyond its age");
+        }
         Ok(value)
     }
 
+    fn refusal(&self, flight: &F) -> Option<Error> {
+        let mut refusals = lock(&self.refusals);
+        match refusals.get(flight) {
+            Some((error, until)) if self.clock.now() < *until => Some(error.clone()),
+            Some(_) => {
+                refusals.remove(flight);
+                None
+            }
+            None => None,
+        }
+    }
+
+    fn join(
+        self: &Arc<Self>,
+        key: &K,
+        flight: F,
+        messages: u64,
+        bytes: u64,
+        fetch: impl FnOnce() -> BoxFuture<'static, Result<V>>,
+    ) -> Joined<V> {
+        let mut flights = lock(&self.flights);
+        if let Some(flight) = flights.get(&flight).and_then(WeakShared::upgrade) {
+            return Joined::Flight(flight);
+        }
+        // whoever held the flight may have landed between the first look and the lock
+        if let Found::Fresh(value) | Found::Due(value) =
+            lock(&self.entries).find(key, messages, bytes, self.clock.now())
+        {
+            return Joined::Landed(value);
+        }
+        Joined::Flight(self.fly(&mut flights, key, flight, fetch))
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        key: &K,
+        flight: F,
+        fetch: impl FnOnce() -> BoxFuture<'static, Result<V>>,
+    ) -> Flight<V> {
+        let mut flights = lock(&self.flights);
+        match flights.get(&flight).and_then(WeakShared::upgrade) {
+            Some(flight) => flight,
+            None => self.fly(&mut flights, key, flight, fetch),
+        }
+    }
+
     /// The flight lands before any of those who wait for it go on: the entry is in, the flight out.
-    fn fly(self: &Arc<Self>, key: K, flight: F, fetch: BoxFuture<'static, Result<V>>) -> Flight<V> {
-        let cache = Arc::clone(self);
-        let landing = async move {
+    fn fly(
+        self: &Arc<Self>,
+        flights: &mut HashMap<F, WeakFlight<V>>,
+        key: &K,
+        name: F,
+        fetch: impl FnOnce() -> BoxFuture<'static, Result<V>>,
+    ) -> Flight<V> {
+        let (cache, key, landing) = (Arc::clone(self), key.clone(), name.clone());
+        let fetch = fetch();
+        let flight = async move {
             let fetched = AssertUnwindSafe(fetch).catch_unwind().await.unwrap_or_else(|_| {
                 // a flight that ended by a panic must not strand all later ones
                 Err(Error::new(ErrorKind::KeyUnavailable).message("a keyring or key store panicked"))
             });
-            if let Ok(value) = &fetched {
-                cache.keep(key, value.clone());
-            }
-            lock(&cache.flights).remove(&flight);
+            cache.land(key, &landing, &fetched);
             fetched
         };
-        landing.boxed().shared()
-    }
-
-    fn kept(&self, key: &K, messages: u64, bytes: u64) -> Option<V> {
-        let mut entries = lock(&self.entries);
-        let entry = entries.get_mut(key)?;
-        let is_spent = entry.since.elapsed() >= self.limits.max_age
-            || entry.messages.saturating_add(messages) > self.limits.max_messages
-            || entry.bytes.saturating_add(bytes) > self.limits.max_bytes;
-        if is_spent {
-            entries.remove(key);
-            return None;
+        let flight = flight.boxed().shared();
+        if flights.len() >= self.limits.capacity {
+            flights.retain(|_, flight| flight.upgrade().is_some());
         }
-        entry.messages += messages;
-        entry.bytes += bytes;
-        entry.used = self.tick();
-        Some(entry.value.clone())
+        flights.extend(flight.downgrade().map(|weak| (name, weak)));
+        flight
     }
 
-    fn keep(&self, key: K, value: V) {
-        let mut entries = lock(&self.entries);
-        let mut swept = lock(&self.swept);
-        if swept.elapsed() >= self.limits.max_age {
-            // keys that nobody asks for any more do not stay in memory
-            entries.retain(|_, entry| entry.since.elapsed() < self.limits.max_age);
-            *swept = Instant::now();
+    fn land(&self, key: K, name: &F, fetched: &Result<V>) {
+        let now = self.clock.now();
+        match fetched {
+            Ok(value) => {
+                let room = lock(&self.entries).insert(key, value.clone(), now);
+                lock(&self.refusals).remove(name);
+                if room != Room::Free {
+                    tick(&self.counters.evictions);
+                }
+                if room == Room::Thrashing {
+                    tracing::warn!(
+                        capacity = self.limits.capacity,
+                        "the data-key cache is too small: as many keys were pushed out within one `max_age` as \
+                         it has room for; raise `CacheLimits::capacity`"
+                    );
+                }
+            }
+            Err(error) => {
+                match ends_use(error) {
+                    true => lock(&self.entries).remove(&key),
+                    false => lock(&self.entries).postpone(&key, now),
+                }
+                self.remember(name, error, now);
+            }
         }
-        drop(swept);
-        if entries.len() >= self.limits.capacity && !entries.contains_key(&key) {
-            let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
-            oldest.map(|key| entries.remove(&key));
+        lock(&self.flights).remove(name);
+    }
+
+    fn remember(&self, name: &F, error: &Error, now: Duration) {
+        if error.is_retryable() || self.limits.negative_age.is_zero() {
+            return;
         }
-        let entry = Entry { value, since: Instant::now(), messages: 0, bytes: 0, used: self.tick() };
-        entries.insert(key, entry);
-    }
-
-    fn charge(&self, key: &K, messages: u64, bytes: u64) {
-        if let Some(entry) = lock(&self.entries).get_mut(key) {
-            entry.messages = entry.messages.saturating_add(messages);
-            entry.bytes = entry.bytes.saturating_add(bytes);
+        let mut refusals = lock(&self.refusals);
+        if refusals.len() >= self.limits.capacity {
+            refusals.pop_front();
         }
+        refusals.insert(name.clone(), (error.clone(), now.saturating_add(self.limits.negative_age)));
     }
 
-    fn tick(&self) -> u64 {
-        self.clock.fetch_add(1, Ordering::Relaxed)
+    /// What is kept and within its age, without charging it.
+    pub(crate) fn peek(&self, key: &K) -> Option<V> {
+        lock(&self.entries).peek(key, self.clock.now()).cloned()
     }
 
-    pub(crate) fn hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
+    pub(crate) fn remove(&self, key: &K) {
+        lock(&self.entries).remove(key);
     }
 
-    pub(crate) fn misses(&self) -> u64 {
-        self.misses.load(Ordering::Relaxed)
+    /// Forgets keys, and all refusals.
+    pub(crate) fn evict(&self, is_evicted: impl Fn(&K) -> bool) {
+        lock(&self.entries).retain(|key| !is_evicted(key));
+        lock(&self.refusals).clear();
+    }
+
+    pub(crate) fn each(&self, mut look: impl FnMut(&K, &V, Remaining)) {
+        let entries = lock(&self.entries);
+        entries.iter(self.clock.now()).for_each(|(key, value, remaining)| look(key, value, remaining));
     }
 }
 
+enum Joined<V> {
+    Landed(V),
+    Flight(Flight<V>),
+}
+
+/// Errors after which a key that is still kept must not be used. Others may come from one value's
+/// damaged copies, and say nothing about the key.
+fn ends_use(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::KeyDisabled | ErrorKind::KeyDenied | ErrorKind::Erased)
+}
+
+fn tick(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
 /// Nothing in these critical sections panics half-way through a change.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicU32;
-
-    use super::*;
-
-    fn fetch(
-        calls: &Arc<AtomicU32>,
-        result: Result<u32>,
-    ) -> impl FnOnce() -> BoxFuture<'static, Result<u32>> {
-        let calls = Arc::clone(calls);
-        move || {
-            calls.fetch_add(1, Ordering::SeqCst);
-            async move {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                result
-            }
-            .boxed()
-        }
-    }
-
-    fn cache(limits: CacheLimits) -> Arc<Cache<u32, u32>> {
-        Arc::new(Cache::new(limits))
-    }
-
-    #[tokio::test]
-    async fn all_who_ask_together_share_one_flight() {
-        let (cache, calls) = (cache(CacheLimits::default()), Arc::new(AtomicU32::new(0)));
-        let asked = (0..50).map(|_| cache.get(1, 1, 1, 1, fetch(&calls, Ok(7))));
-        let got = futures_util::future::join_all(asked).await;
-        assert!(got.into_iter().all(|value| value.unwrap() == 7));
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-        assert_eq!(cache.get(1, 1, 1, 1, fetch(&calls, Ok(8))).await.unwrap(), 7);
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test]
-    async fn a_failure_is_shared_and_not_kept() {
-        let (cache, calls) = (cache(CacheLimits::default()), Arc::new(AtomicU32::new(0)));
-        let failure = || Err(Error::new(ErrorKind::KeyThrottled));
-        let asked = (0..10).map(|_| cache.get(1, 1, 1, 1, fetch(&calls, failure())));
-        assert!(futures_util::future::join_all(asked).await.into_iter().all(|value| value.is_err()));
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-        assert_eq!(cache.get(1, 1, 1, 1, fetch(&calls, Ok(7))).await.unwrap(), 7);
-    }
-
-    #[tokio::test]
-    async fn one_who_gives_up_does_not_strand_the_others() {
-        let (cache, calls) = (cache(CacheLimits::default()), Arc::new(AtomicU32::new(0)));
-        {
-            // polled once, then dropped: however slow the machine, it can't have landed
-            let asked = cache.get(1, 1, 1, 1, fetch(&calls, Ok(7)));
-            assert!(asked.now_or_never().is_none());
-        }
-        assert_eq!(cache.get(1, 1, 1, 1, fetch(&calls, Ok(8))).await.unwrap(), 7);
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_an_error_and_the_next_call_recovers() {
-        let (cache, calls) = (cache(CacheLimits::default()), Arc::new(AtomicU32::new(0)));
-        let panics = || async { panic!("a keyring's own fault") }.boxed();
-        assert_eq!(cache.get(1, 1, 1, 1, panics).await.unwrap_err().kind(), ErrorKind::KeyUnavailable);
-        assert_eq!(cache.get(1, 1, 1, 1, fetch(&calls, Ok(7))).await.unwrap(), 7);
-    }
-
-    #[tokio::test]
-    async fn every_limit_ends_an_entry() {
-        let calls = Arc::new(AtomicU32::new(0));
-        let by_messages = cache(CacheLimits { max_messages: 2, ..CacheLimits::default() });
-        for _ in 0..4 {
-            by_messages.get(1, 1, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
-        }
-        assert_eq!(calls.swap(0, Ordering::SeqCst), 2);
-        let by_bytes = cache(CacheLimits { max_bytes: 100, ..CacheLimits::default() });
-        for _ in 0..4 {
-            by_bytes.get(1, 1, 1, 60, fetch(&calls, Ok(1))).await.unwrap();
-        }
-        assert_eq!(calls.swap(0, Ordering::SeqCst), 4);
-        let by_age = cache(CacheLimits { max_age: Duration::from_millis(1), ..CacheLimits::default() });
-        for _ in 0..2 {
-            by_age.get(1, 1, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(3)).await;
-        }
-        assert_eq!(calls.swap(0, Ordering::SeqCst), 2);
-        let by_capacity = cache(CacheLimits { capacity: 2, ..CacheLimits::default() });
-        for key in [1, 2, 1, 3, 1] {
-            by_capacity.get(key, key, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
-        }
-        assert_eq!(calls.swap(0, Ordering::SeqCst), 3);
-        by_capacity.get(2, 2, 1, 1, fetch(&calls, Ok(1))).await.unwrap();
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn a_limit_of_zero_is_refused() {
-        assert!(CacheLimits { capacity: 0, ..CacheLimits::default() }.check().is_err());
-        assert!(CacheLimits::default().check().is_ok());
-    }
-}
+mod tests;

@@ -2,12 +2,18 @@
 
 mod builder;
 mod cache;
+mod clock;
+mod entries;
 mod heads;
+mod held;
 mod inner;
 mod keys;
 mod layer;
+mod limits;
 mod open;
 mod seal;
+mod source;
+mod status;
 
 use std::sync::{
     Arc,
@@ -16,9 +22,13 @@ use std::sync::{
 
 pub(crate) use builder::DEFAULT_KEYRING;
 pub use builder::EnvelopeBuilder;
-pub use cache::CacheLimits;
+#[cfg(feature = "testing")]
+pub use clock::Clock;
 use futures_core::future::BoxFuture;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 pub(crate) use keys::KeyService;
+pub use limits::{CacheLimits, DataKeyRotation};
+pub use status::{CryptorStatus, KeptKey};
 
 use super::backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
 use crate::{
@@ -67,16 +77,27 @@ impl CryptorBackend for EnvelopeCryptor {
     fn prepare<'a>(
         &'a self,
         contexts: &'a [Arc<EncryptionContext>],
-        keyrings: &'a [Option<&'static str>],
+        keyrings: &'a [Option<&'a str>],
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            let mut slots = Vec::with_capacity(contexts.len().saturating_mul(keyrings.len()));
             for context in contexts {
                 for keyring in keyrings {
-                    self.keys.active(seal::slot_in(&self.keys, *keyring, context)?, 0, 0).await?;
+                    slots.push(seal::slot_in(&self.keys, *keyring, context)?);
                 }
             }
-            Ok(())
+            let asked = slots.into_iter().map(|slot| self.keys.active(slot, 0, 0));
+            let asked: Vec<_> = asked.collect();
+            stream::iter(asked).buffered(self.keys.concurrency()).try_for_each(|_| async { Ok(()) }).await
         })
+    }
+
+    fn evict(&self, context: Option<&EncryptionContext>) {
+        self.keys.evict(context);
+    }
+
+    fn status(&self) -> CryptorStatus {
+        self.keys.status()
     }
 
     fn prepare_app_keys(&self) -> BoxFuture<'_, Result<()>> {

@@ -20,9 +20,6 @@ use crate::{
     wire::{Envelope, KeyId, MAX_PLAINTEXT_BYTES, Parts, TAG_BYTES, decode_text},
 };
 
-/// So many data keys are asked for at once.
-const CONCURRENT_UNWRAPS: usize = 16;
-
 /// Values with the same data key in the same slot and with the same copies.
 struct Group<'a> {
     sample: OpenItem<'a>,
@@ -44,10 +41,17 @@ pub(super) async fn open(
     }
     let app_keys = app_keys.filter(|_| has_inner);
     let mut fetches = Vec::with_capacity(groups.groups.len());
+    let mut inline_keys = keys.inline_keys_per_batch();
     for group in &groups.groups {
-        fetches.push(fetch(keys, request(keys, &group.sample), group.messages, group.bytes));
+        let request = request(keys, &group.sample).and_then(|request| {
+            if request.copies.is_some() && !keys.is_kept(&request) {
+                inline_keys = inline_keys.checked_sub(1).ok_or_else(|| too_many_keys(request.key_id))?;
+            }
+            Ok(request)
+        });
+        fetches.push(fetch(keys, request, group.messages, group.bytes));
     }
-    let fetched = stream::iter(fetches).buffered(CONCURRENT_UNWRAPS).collect::<Vec<_>>();
+    let fetched = stream::iter(fetches).buffered(keys.concurrency()).collect::<Vec<_>>();
     let (fetched, inner) = match app_keys {
         Some(app_keys) => {
             let (fetched, loaded) = join(fetched, app_keys.current()).await;
@@ -157,6 +161,13 @@ fn request(keys: &KeyService, item: &OpenItem<'_>) -> Result<KeyRequest> {
     let mut buffer = Vec::new();
     let parts = Parts::parse(decode_text(item.text.as_str(), &mut buffer)?)?;
     Ok(KeyRequest { key_id: parts.key_id, slot, copies: parts.copies.map(Arc::from) })
+}
+
+fn too_many_keys(key_id: KeyId) -> Error {
+    Error::new(ErrorKind::Configuration)
+        .key(key_id)
+        .message("the values of this batch carry more data keys than one batch may unwrap")
+        .help("open fewer rows at once, use a key store, or raise `inline_keys_per_batch`")
 }
 
 async fn fetch(

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::{
     inner::{self, InnerSealer},
     keys::{ActiveKey, KeyService},
@@ -46,11 +48,12 @@ pub(super) async fn seal(
         }
         None => None,
     };
-    let mut sealers = Vec::with_capacity(groups.groups.len());
-    for group in groups.groups {
+    let asked = groups.groups.into_iter().map(|group| async move {
         let key = keys.active(group.slot, group.messages, group.bytes).await?;
-        sealers.push(Sealer::new(key, group.messages));
-    }
+        Ok::<_, Error>(Sealer::new(key, group.messages))
+    });
+    let asked: Vec<_> = asked.collect();
+    let mut sealers: Vec<Sealer<'_>> = stream::iter(asked).buffered(keys.concurrency()).try_collect().await?;
     // from here on nothing waits
     let mut scratch = Scratch::default();
     let mut sealed = Vec::with_capacity(batch.len());
