@@ -64,9 +64,9 @@ use crate::{
 /// maps and nested structs of sealed fields. Loaded values are checked and noted with their place even
 /// where they stay sealed, so that stored plaintext is refused, or accepted, as the field's policy says.
 ///
-/// Two things are left to you. [`delete`](Self::delete) and [`update`](Self::update) do not read the row
-/// first, so that a scoped cryptor does not keep them from a row of another tenant: that is for the
-/// database's permissions or a condition of your own. And the model's id columns must be the table's
+/// Two things are left to you. [`update`](Self::update), [`upsert`](Self::upsert) and
+/// [`delete`](Self::delete) do not read the row first, so that a scoped cryptor does not keep them from a
+/// row of another tenant: that is for the database's permissions or a condition of your own. And the model's id columns must be the table's
 /// primary key, or unique.
 pub struct SqlTable<M, DB: Database> {
     pool: Pool<DB>,
