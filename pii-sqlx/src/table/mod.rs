@@ -130,7 +130,8 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// Keys are asked for before a connection is taken: one call for each encryption context whose data
     /// key is not at hand. The rows go in statements of at most 500 rows, and the next ones are sealed
     /// while these are on their way; more than one statement run in a transaction, or in a savepoint of
-    /// the one given with `.on()`.
+    /// the one given with `.on()`. If that call is given up midway, roll your transaction back: sqlx may
+    /// have done so already.
     pub fn insert_many<'a>(&'a self, models: impl IntoIterator<Item = &'a M>) -> InsertMany<'a, M, DB> {
         InsertMany::new(self, models.into_iter().collect())
     }
