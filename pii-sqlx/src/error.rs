@@ -31,6 +31,9 @@ pub fn sqlx_error(error: &Error) -> Option<&sqlx::Error> {
     std::error::Error::source(error)?.downcast_ref()
 }
 
+/// What to do about NULL where a field is not optional.
+pub(crate) const NULL_HELP: &str = "make the field an `Option`, or forbid NULL in the column";
+
 /// An error that names the model, if it did not before.
 pub(crate) fn of<M: PiiModel>(error: Error) -> Error {
     error.model(M::MODEL.name())
@@ -68,13 +71,17 @@ pub(crate) fn from_sqlx(error: sqlx::Error, model: &ModelSpec) -> Error {
         other => {
             let error = Error::new(ErrorKind::Database).model(model.name());
             let error = match &other {
-                sqlx::Error::Database(database) => match constraint(&**database) {
-                    Some(message) => error.message(message),
-                    None => error,
-                },
-                sqlx::Error::PoolTimedOut => error
-                    .message("no connection became free in time")
-                    .help("look for transactions that are held while something else waits for a connection"),
+                sqlx::Error::Database(database) => {
+                    match constraint(&**database).or_else(|| code(&**database)) {
+                        Some(message) => error.message(message),
+                        None => error,
+                    }
+                }
+                sqlx::Error::Io(_) => error.message("the connection was lost or could not be made"),
+                sqlx::Error::PoolTimedOut => error.message("no connection became free in time").help(
+                    "look for transactions that are held while something else waits for a connection, and \
+                     whether the database can be reached",
+                ),
                 sqlx::Error::PoolClosed => error.message("the pool is closed"),
                 _ => error,
             };
@@ -112,7 +119,7 @@ fn ours(source: BoxDynError) -> Result<Error, BoxDynError> {
 fn null(column: &str, source: BoxDynError) -> Error {
     Error::new(ErrorKind::Database)
         .message(format!("the column `{column}` is NULL, but the field is not optional"))
-        .help("make the field an `Option`, or forbid NULL in the column")
+        .help(NULL_HELP)
         .source(sqlx::Error::ColumnDecode { index: column.into(), source })
 }
 
@@ -134,4 +141,11 @@ fn constraint(error: &dyn DatabaseError) -> Option<String> {
         Some(name) => format!("{what} (constraint `{name}`)"),
         None => what.to_owned(),
     })
+}
+
+/// The code that the database gives. Its own message may quote values: that stays in the source.
+fn code(error: &dyn DatabaseError) -> Option<String> {
+    let code = error.code()?;
+    let is_code = code.len() <= 8 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_code.then(|| format!("the database answered with the code {code}"))
 }

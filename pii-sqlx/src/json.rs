@@ -3,6 +3,8 @@
 use pii_core::{Error, ErrorKind, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::error::NULL_HELP;
+
 const NULL: &str = "null";
 
 /// The text of a field's JSON, `None` for null. serde's messages may quote values, so they are not
@@ -20,11 +22,15 @@ pub(crate) fn to_json(field: &impl Serialize) -> Result<Option<String>> {
 /// the type has none.
 pub fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
-        let kind = if text == NULL { ErrorKind::Database } else { ErrorKind::Malformed };
-        Error::new(kind).message(match (text, error.is_data()) {
-            (NULL, _) => "the column is NULL, but the field is not optional",
-            (_, true) => "the JSON in the column does not fit the field",
-            (_, false) => "the column does not hold valid JSON",
+        if text == NULL {
+            return Error::new(ErrorKind::Database)
+                .message("the column is NULL, but the field is not optional")
+                .help(NULL_HELP);
+        }
+        Error::new(ErrorKind::Malformed).message(if error.is_data() {
+            "the JSON in the column does not fit the field"
+        } else {
+            "the column does not hold valid JSON"
         })
     })
 }

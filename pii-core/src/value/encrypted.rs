@@ -104,15 +104,17 @@ impl<T: PiiValue> Encrypted<T> {
     /// The plaintext.
     ///
     /// # Errors
-    /// [`ErrorKind::State`] if the value is sealed: ask for it with `decrypt_pii()`.
+    /// [`ErrorKind::State`] if the value is sealed: ask for it with `decrypt_pii()`. A field in
+    /// WriteOnly mode stays sealed.
     /// [`ErrorKind::NotEncrypted`] for legacy text that no policy has accepted.
     /// [`ErrorKind::Malformed`] if the stored text, or the plaintext in it, is not a value of this type.
     pub fn expose(&self) -> Result<T::Exposed<'_>> {
         match &self.cell {
             Cell::Plain(plain) | Cell::Opened { plain, .. } => T::decode(plain.expose()),
-            Cell::Sealed { .. } => Err(Error::new(ErrorKind::State)
-                .message("the value is sealed")
-                .help("load it with `.decrypt_pii()`, or open it with `Cryptor::open`")),
+            Cell::Sealed { .. } => Err(Error::new(ErrorKind::State).message("the value is sealed").help(
+                "load it with `.decrypt_pii()`, or open it with `Cryptor::open`; a field in WriteOnly mode \
+                     stays sealed",
+            )),
             Cell::Legacy(_) => Err(not_accepted()),
             Cell::Malformed(error) => Err((*error).into()),
         }

@@ -29,6 +29,10 @@ pub trait Dialect:
     #[doc(hidden)]
     const MAX_PARAMETERS: usize;
 
+    /// Whether sqlx forgets a transaction whose `begin` was dropped while it was on its way.
+    #[doc(hidden)]
+    const LEAVES_BEGIN_OPEN: bool;
+
     /// Adds a text or NULL.
     #[doc(hidden)]
     fn bind_text(arguments: &mut Self::Arguments, text: Option<String>) -> Result<(), BoxDynError>;

@@ -11,6 +11,9 @@ impl Dialect for Postgres {
     /// The wire protocol counts them in 16 bits.
     const MAX_PARAMETERS: usize = 65_535;
 
+    /// So does sqlx 0.9.0: <https://github.com/transact-rs/sqlx/issues/4393>.
+    const LEAVES_BEGIN_OPEN: bool = true;
+
     fn bind_text(arguments: &mut postgres::PgArguments, text: Option<String>) -> Result<(), BoxDynError> {
         arguments.add(text)
     }

@@ -13,6 +13,8 @@ impl Dialect for Sqlite {
     /// `SQLITE_MAX_VARIABLE_NUMBER` since 3.32.
     const MAX_PARAMETERS: usize = 32_766;
 
+    const LEAVES_BEGIN_OPEN: bool = false;
+
     fn bind_text(arguments: &mut sqlite::SqliteArguments, text: Option<String>) -> Result<(), BoxDynError> {
         arguments.add(text)
     }

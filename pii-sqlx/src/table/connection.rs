@@ -14,6 +14,24 @@ pub(super) enum Connection<'a, DB: Database> {
     Pooled(PoolConnection<DB>),
 }
 
+/// A connection on which a transaction begins.
+///
+/// Where sqlx leaves the transaction of a `begin` that was given up open on the server, a connection of
+/// the pool is closed then: put back, it would swallow whatever is written over it later.
+pub(super) struct Beginning<'a, DB: Dialect> {
+    pub(super) connection: Connection<'a, DB>,
+    pub(super) has_begun: bool,
+}
+
+impl<DB: Dialect> Drop for Beginning<'_, DB> {
+    fn drop(&mut self) {
+        match &mut self.connection {
+            Connection::Pooled(pooled) if DB::LEAVES_BEGIN_OPEN && !self.has_begun => pooled.close_on_drop(),
+            _ => {}
+        }
+    }
+}
+
 impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// To be called when everything is sealed, or nothing needs to be.
     pub(super) async fn connection<'a>(

@@ -77,7 +77,7 @@ where
         let Some(row) = rows.first() else {
             return Ok(Err(table.not_found(&wanted)));
         };
-        let mut model = SqlTable::<M, DB>::decode(row)?;
+        let mut model = SqlTable::<M, DB>::decode(row).map_err(|error| error.row(&wanted))?;
         drop(rows);
         if table.written(|out| model.write_own_id(out)) != wanted {
             return Err(Error::new(ErrorKind::Integrity)

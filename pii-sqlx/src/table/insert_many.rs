@@ -7,7 +7,7 @@ use futures_util::future::try_join;
 use pii_core::Result;
 use sqlx::{Connection as _, Database};
 
-use super::{SqlTable, failed, rows::NewRow};
+use super::{SqlTable, connection::Beginning, failed, rows::NewRow};
 use crate::{dialect::Dialect, error, model::SqlModel, statement::Statement};
 
 /// An INSERT of many rows; made by [`SqlTable::insert_many`].
@@ -47,9 +47,10 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> InsertMany<'_, M, DB> {
             let mut connection = table.connection(connection).await?;
             return table.send(&mut connection, statements).await;
         }
-        let mut connection = table.connection(connection).await?;
+        let mut beginning = Beginning { connection: table.connection(connection).await?, has_begun: false };
         // a savepoint, where a transaction is open
-        let mut tx = connection.begin().await.map_err(failed::<M>)?;
+        let mut tx = beginning.connection.begin().await.map_err(failed::<M>)?;
+        beginning.has_begun = true;
         match table.insert_chunks(&mut tx, statements, chunks).await {
             Ok(inserted) => {
                 tx.commit().await.map_err(failed::<M>)?;

@@ -64,9 +64,9 @@ use crate::{
 /// maps and nested structs of sealed fields. Loaded values are checked and noted with their place even
 /// where they stay sealed, so that stored plaintext is refused, or accepted, as the field's policy says.
 ///
-/// Two things are left to you. [`delete`](Self::delete) and [`update`](Self::update) do not read the row
-/// first, so that a scoped cryptor does not keep them from a row of another tenant: that is for the
-/// database's permissions or a condition of your own. And the model's id columns must be the table's
+/// Two things are left to you. [`update`](Self::update), [`upsert`](Self::upsert) and
+/// [`delete`](Self::delete) do not read the row first, so that a scoped cryptor does not keep them from a
+/// row of another tenant: that is for the database's permissions or a condition of your own. And the model's id columns must be the table's
 /// primary key, or unique.
 pub struct SqlTable<M, DB: Database> {
     pool: Pool<DB>,
@@ -130,7 +130,8 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// Keys are asked for before a connection is taken: one call for each encryption context whose data
     /// key is not at hand. The rows go in statements of at most 500 rows, and the next ones are sealed
     /// while these are on their way; more than one statement run in a transaction, or in a savepoint of
-    /// the one given with `.on()`.
+    /// the one given with `.on()`. If that call is given up midway, roll your transaction back: sqlx may
+    /// have done so already.
     pub fn insert_many<'a>(&'a self, models: impl IntoIterator<Item = &'a M>) -> InsertMany<'a, M, DB> {
         InsertMany::new(self, models.into_iter().collect())
     }

@@ -38,6 +38,8 @@ async fn modes_hold_before_any_key_is_asked_for() {
     cryptor.open(&mut loaded).await.unwrap();
     assert_eq!(loaded[0].both.expose().unwrap(), "both");
     assert_sealed(&loaded[0].drop);
+    let error = loaded[0].drop.expose().unwrap_err().to_string();
+    assert!(error.contains("WriteOnly"), "{error}");
     let error = cryptor.open_each(&mut loaded, &FieldSelection::only(["drop"])).await.unwrap_err();
     assert!(error.to_string().contains("Cannot decrypt in WriteOnly mode"), "{error}");
     let error = cryptor.open_each(&mut loaded, &FieldSelection::only(["dorp"])).await.unwrap_err();

@@ -1,12 +1,15 @@
 //! The suite on Postgres, in a schema of its own for each test.
 
 use std::{
-    env, process,
+    env,
+    future::IntoFuture as _,
+    process,
     str::FromStr as _,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, SystemTime},
 };
 
+use futures_util::FutureExt as _;
 use pii::{ErrorKind, SqlTable, sqlx_error};
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection,
@@ -114,12 +117,41 @@ async fn a_connection_that_is_lost_is_an_error_and_the_next_one_works() {
     let error = in_time(customers.insert(&Customer::new(2)).on(&mut tx)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Database);
     assert_eq!(error.model_name(), Some("customer"));
+    assert!(error.to_string().contains("code 57P01") || error.to_string().contains("was lost"), "{error}");
     assert!(sqlx_error(&error).is_some());
     assert!(!error.is_retryable(), "whether the statement ran is not known");
     drop(tx);
     in_time(customers.insert(&Customer::new(3))).await.unwrap();
     assert!(customers.get(1).optional().await.unwrap().is_none(), "the transaction is gone");
     assert!(customers.get(3).optional().await.unwrap().is_some());
+}
+
+/// Wherever a bulk insert is given up, its connection does not go back with a transaction open.
+#[tokio::test]
+async fn what_is_written_after_a_bulk_insert_was_given_up_is_there() {
+    let db = TestDatabase::new(1, &[CUSTOMERS]).await;
+    let customers = SqlTable::<Customer, _>::new(&db.pool, &cryptor());
+    let mut other =
+        PgConnection::connect_with(&server().options([("search_path", &db.schema)])).await.unwrap();
+    let rows: Vec<_> = (1000..1501).map(Customer::new).collect();
+    for polls in 0..40_i64 {
+        let mut insert = customers.insert_many(&rows).into_future();
+        for _ in 0..polls / 4 {
+            if (&mut insert).now_or_never().is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_micros(300)).await;
+        }
+        drop(insert);
+        in_time(customers.insert(&Customer::new(polls))).await.unwrap();
+        let is_there: bool = sqlx::query_scalar("select exists (select from customers where id = $1)")
+            .bind(polls)
+            .fetch_one(&mut other)
+            .await
+            .unwrap();
+        assert!(is_there, "after {} polls", polls / 4);
+        sqlx::query("delete from customers where id >= 1000").execute(&db.pool).await.unwrap();
+    }
 }
 
 /// Postgres tells the values of a row in the detail of some errors.

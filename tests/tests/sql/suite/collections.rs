@@ -77,6 +77,7 @@ async fn what_is_no_json_of_the_field_is_an_error() {
         let error = people.get(1).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{broken}: {error}");
         assert!(error.to_string().starts_with("person.phones"), "{error}");
+        assert_eq!(error.row_id(), Some("1"), "{error}");
         assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
     }
 }

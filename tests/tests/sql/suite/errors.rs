@@ -41,6 +41,7 @@ async fn null_where_the_field_is_not_optional_says_so() {
         let shown = error.to_string();
         assert!(shown.contains("`email` is NULL") && shown.contains("`Option`"), "{shown}");
     }
+    assert_eq!(table.get(1).await.unwrap_err().row_id(), Some("1"));
 }
 
 #[tokio::test]
@@ -76,6 +77,7 @@ async fn a_table_or_column_that_is_gone_is_an_error() {
     ] {
         assert_eq!((error.kind(), error.model_name()), (ErrorKind::Database, Some("customer")));
         assert!(sqlx_error(&error).unwrap().as_database_error().is_some());
+        assert!(error.to_string().contains("answered with the code "), "{error}");
     }
 }
 
