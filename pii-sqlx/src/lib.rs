@@ -1,9 +1,9 @@
 //! Sealed fields in SQLite and Postgres through [sqlx].
 //!
-//! Two things are here. [`SqlTable`] reads and writes the rows of one table with statements that it
+//! Three things are here. [`SqlTable`] reads and writes the rows of one table with statements that it
 //! makes itself. [`DecryptPii`] adds `.decrypt_pii(&cryptor)` to the queries that you write, so that
 //! existing sqlx code stays as it is. Both need a model with `#[derive(PiiModel)]`; the columns of
-//! its sealed fields are text.
+//! its sealed fields are text. [`SqlKeyStore`] keeps the wrapped data keys in a table.
 //!
 //! ```no_run
 //! use pii::{Cryptor, DecryptPii, EncryptedStr, LocalKeyring, PiiModel, SqlTable};

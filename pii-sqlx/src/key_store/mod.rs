@@ -37,17 +37,14 @@ const OWN_CONNECTIONS: u32 = 2;
 /// under its keys. Back it up with the rows that it belongs to.
 ///
 /// ```no_run
-/// use pii::{Cryptor, LocalKeyring, SqlKeyStore};
-/// use sqlx::PgPool;
+/// use pii::{Cryptor, Dialect, LocalKeyring, SqlKeyStore};
+/// use sqlx::Pool;
 ///
-/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let pool = PgPool::connect("postgres://localhost/shop").await?;
-/// let store = SqlKeyStore::connect_like(&pool)?;
-/// store.create_table().await?; // or `store.ddl()`, in a migration
-///
-/// let cryptor = Cryptor::envelope().keyring(LocalKeyring::open("pii.key")?).key_store(store).build()?;
-/// # Ok(())
-/// # }
+/// async fn cryptor<DB: Dialect>(pool: &Pool<DB>) -> pii::Result<Cryptor> {
+///     let store = SqlKeyStore::connect_like(pool)?;
+///     store.create_table().await?; // or `store.ddl()`, in a migration
+///     Cryptor::envelope().keyring(LocalKeyring::open("pii.key")?).key_store(store).build()
+/// }
 /// ```
 ///
 /// What it writes is committed in a transaction of its own before the first value is sealed under it:

@@ -10,13 +10,12 @@ impl<DB: Dialect> SqlKeyStore<DB> {
     /// The statement that creates the table, for a migration. It does nothing where the table exists.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let pool = sqlx::SqlitePool::connect_lazy("sqlite:shop.db")?;
-    /// let ddl = pii::SqlKeyStore::connect_like(&pool)?.ddl();
-    /// assert!(ddl.starts_with("CREATE TABLE IF NOT EXISTS `pii_data_keys`"));
-    /// # Ok(())
-    /// # }
+    /// use pii::{Dialect, SqlKeyStore};
+    /// use sqlx::Pool;
+    ///
+    /// fn migration<DB: Dialect>(pool: &Pool<DB>) -> pii::Result<String> {
+    ///     Ok(SqlKeyStore::connect_like(pool)?.ddl())
+    /// }
     /// ```
     #[must_use]
     pub fn ddl(&self) -> String {

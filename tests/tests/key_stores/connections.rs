@@ -135,7 +135,7 @@ async fn a_key_store_in_the_file_of_a_writing_transaction_gives_up_and_loses_not
 async fn a_database_in_memory_has_no_second_connection() {
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(Duration::from_millis(300))
+        .acquire_timeout(Duration::from_secs(2))
         .connect("sqlite::memory:")
         .await
         .unwrap();

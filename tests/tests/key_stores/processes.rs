@@ -213,7 +213,7 @@ fn kill<S: TestStore>(test: &str) {
         for (index, process) in processes.iter_mut().enumerate() {
             // each at another time, somewhere in its work
             for _ in 0..=(round * PROCESSES + index) {
-                values.extend(process.next("value "));
+                values.push(process.next("value ").expect("the process seals until it is killed"));
             }
             process.child.kill().unwrap();
             while let Some(value) = process.next("value ") {
