@@ -36,6 +36,20 @@ struct Keys {
     data_keys: Vec<StoredKey>,
     keks: Vec<Kek>,
     app_keys: Vec<AppKey>,
+    #[cfg(feature = "public-keyring")]
+    private_keys: Vec<KeyPair>,
+    #[cfg(feature = "public-keyring")]
+    sender_keys: Vec<KeyPair>,
+}
+
+#[cfg(feature = "public-keyring")]
+#[derive(Deserialize)]
+struct KeyPair {
+    id: String,
+    /// Not of senders.
+    #[serde(default)]
+    private_key: String,
+    public_key: String,
 }
 
 #[derive(Deserialize, Clone)]
@@ -323,15 +337,44 @@ fn app_keys(keys: &Keys) -> AppKeys {
     loaded
 }
 
-fn cryptor(keys: &Keys, test: bool) -> Cryptor {
+/// A cryptor with what the vector demands; `None` if this build can't have it.
+fn cryptor(keys: &Keys, requires: Option<&str>) -> Option<Cryptor> {
     let store = Arc::new(VectorStore::new(keys));
-    let builder = Cryptor::envelope().shared_key_store(Arc::clone(&store) as _).app_keys(app_keys(keys));
-    let real = || VectorKeyring::new(keys, &store);
-    let builder = match test {
-        true => builder.keyring(TestKeyring::new()).named_keyring("high", TestKeyring::new()),
-        false => builder.keyring(real()).named_keyring("high", real()),
+    let keyring: Arc<dyn Keyring> = match requires {
+        None => Arc::new(VectorKeyring::new(keys, &store)),
+        Some("test-keyring") => Arc::new(TestKeyring::new()),
+        Some(requires) => public_keyring(keys, requires)?,
     };
-    builder.build().unwrap()
+    let builder = Cryptor::envelope().shared_key_store(store).app_keys(app_keys(keys));
+    let builder = builder.shared_keyring("default", Arc::clone(&keyring)).shared_keyring("high", keyring);
+    Some(builder.build().unwrap())
+}
+
+#[cfg(feature = "public-keyring")]
+fn public_keyring(keys: &Keys, requires: &str) -> Option<Arc<dyn Keyring>> {
+    use crate::{PrivateKey, PublicKey, PublicKeyring, SenderPolicy};
+    let public = |pair: &KeyPair| {
+        let key: PublicKey = pair.public_key.parse().unwrap();
+        assert_eq!(key.id().to_string(), pair.id);
+        key
+    };
+    let private = |pair: &KeyPair| {
+        let key = PrivateKey::from_scalar(data_key(&pair.private_key)).unwrap();
+        assert_eq!(*key.public_key(), public(pair));
+        key
+    };
+    let accepted = match requires {
+        "public-keyring" => SenderPolicy::Authenticated(keys.sender_keys.iter().map(public).collect()),
+        "public-keyring-base" => SenderPolicy::AnyoneWithThePublicKey,
+        _ => return None,
+    };
+    let keyring = PublicKeyring::reader(keys.private_keys.iter().map(private), accepted).unwrap();
+    Some(Arc::new(keyring))
+}
+
+#[cfg(not(feature = "public-keyring"))]
+fn public_keyring(_: &Keys, _: &str) -> Option<Arc<dyn Keyring>> {
+    None
 }
 
 async fn open(cryptor: &Cryptor, vector: &Vector) -> Result<SecretBytes> {
@@ -360,7 +403,10 @@ async fn every_valid_vector_opens_and_every_other_is_refused() {
             planned += 1;
             continue;
         }
-        let cryptor = cryptor(&file.keys, vector.requires.as_deref() == Some("test-keyring"));
+        let Some(cryptor) = cryptor(&file.keys, vector.requires.as_deref()) else {
+            planned += 1;
+            continue;
+        };
         let result = open(&cryptor, vector).await;
         match (vector.valid, result) {
             (true, Ok(plain)) => {
@@ -443,7 +489,7 @@ async fn every_change_of_a_valid_vector_is_refused() {
         if vector.requires.is_some() {
             continue;
         }
-        let cryptor = cryptor(&file.keys, false);
+        let cryptor = cryptor(&file.keys, None).unwrap();
         let built = BuiltPlace::new(&vector.place).unwrap();
         let mut buffer = Vec::new();
         let decoded = decode_text(&vector.text, &mut buffer).unwrap().to_vec();

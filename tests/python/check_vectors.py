@@ -30,7 +30,7 @@ def check_place(model, path, level, type, context, row, keyring="default"):
     need(all(-2**127 <= int(v) < 2**127 for kind, v in row or [] if kind == "int"), "more than 128 bits")
     need(all(len(v) == 32 for kind, v in row or [] if kind == "uuid"), "a UUID has 32 digits")
 
-def load_keys(data_keys, keks, app_keys):  # as open_value() wants them; the data keys are in clear
+def load_keys(data_keys, keks, app_keys, **_):  # as open_value() wants them; the data keys are in clear
     need(all(len(app["secret"]) >= 32 for app in app_keys), "an application secret is too short")
     stored = {(bytes.fromhex(record["key_id"]), record["keyring"], frozenset(record["context"].items())):
               bytes.fromhex(record["data_key"]) for record in data_keys if record["purpose"] in (1, 3, 4)}
@@ -47,6 +47,9 @@ def main(path):
     given, counts = json.loads(pathlib.Path(path).read_text("utf-8")), collections.Counter()
     keys = load_keys(**given["keys"])
     for vector in given["vectors"]:
+        if vector.get("requires", "").startswith("public-keyring"):
+            counts["left out"] += 1  # decrypt.py has no elliptic curves
+            continue
         place, value, valid = vector["place"], None, vector["valid"]
         plain = bytes.fromhex(vector["plaintext"]) * vector.get("plaintext_repeat", 1) if valid else None
         kept = {**keys, "keks": TEST} if "requires" in vector else keys
@@ -57,7 +60,7 @@ def main(path):
         counts["failed" if value != plain else "opened" if valid else "refused"] += 1
         if value != plain:
             print(vector["id"], vector["name"])
-    print(f"format-v2: {counts['opened']} opened, {counts['refused']} refused, {counts['failed']} failed")
+    print(f"format-v2: {counts['opened']} opened, {counts['refused']} refused, {counts['failed']} failed, {counts['left out']} left out")
     return 1 if counts["failed"] or not counts else 0
 
 if __name__ == "__main__":

@@ -24,10 +24,12 @@ import sys
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors" / "format-v2.json"
@@ -186,6 +188,64 @@ def wrap(kek, data_key, purpose, epoch, context, nonce, key_label, label, ad_kek
     kek_id = key_id_of(kek) if ad_kek_id is None else ad_kek_id
     ad = b"\x02" + lp(label) + kek_id + u8(purpose) + u32(epoch) + enc_context(context)
     return nonce + xaes_seal(expand(kek, key_label, 32), nonce, data_key, ad)
+
+
+def hpke_schedule(mode, dh, kem_context, info):
+    """RFC 9180 with DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM: key and nonce of the first message."""
+    kem, suite = b"KEM\x00\x10", b"HPKE\x00\x10\x00\x01\x00\x02"
+
+    def extract(salt, label, ikm, ids=suite):
+        return hmac.new(salt, b"HPKE-v1" + ids + label + ikm, hashlib.sha256).digest()
+
+    def labeled(prk, label, context, n, ids=suite):
+        return HKDFExpand(SHA256(), n, u16(n) + b"HPKE-v1" + ids + label + context).derive(prk)
+
+    shared = labeled(extract(b"", b"eae_prk", dh, kem), b"shared_secret", kem_context, 32, kem)
+    context = u8(mode) + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", info)
+    secret = extract(shared, b"secret", b"")
+    return labeled(secret, b"key", context, 32), labeled(secret, b"base_nonce", context, 12)
+
+
+def p256(scalar: bytes):
+    return ec.derive_private_key(int.from_bytes(scalar, "big"), ec.SECP256R1())
+
+
+def point_of(scalar: bytes) -> bytes:
+    return p256(scalar).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def dh(scalar: bytes, point: bytes) -> bytes:
+    if len(point) != 65 or point[0] != 4:
+        raise ValueError("not an uncompressed point")
+    return p256(scalar).exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point))
+
+
+def hpke_seal(recipient, info, plaintext, ephemeral, sender=None, aad=b"") -> tuple:
+    enc, agreed, senders = point_of(ephemeral), dh(ephemeral, recipient), b""
+    if sender is not None:
+        agreed, senders = agreed + dh(sender, recipient), point_of(sender)
+    key, nonce = hpke_schedule(0 if sender is None else 2, agreed, enc + recipient + senders, info)
+    return enc, AESGCM(key).encrypt(nonce, plaintext, aad)
+
+
+def hpke_open(scalar, info, enc, sealed, sender=None) -> bytes:
+    agreed, senders = dh(scalar, enc), b""
+    if sender is not None:
+        agreed, senders = agreed + dh(scalar, sender), sender
+    key, nonce = hpke_schedule(0 if sender is None else 2, agreed, enc + point_of(scalar) + senders, info)
+    return AESGCM(key).decrypt(nonce, sealed, b"")
+
+
+def hpke_info(recipient, purpose, epoch, context, label="pii/v2/hpke") -> bytes:
+    return b"\x02" + lp(label) + public_id(recipient) + u8(purpose) + u32(epoch) + enc_context(context)
+
+
+def public_id(point: bytes) -> bytes:
+    return hashlib.sha256(lp("pii/v2/public-key-id") + point).digest()[:16]
+
+
+def public_text(point: bytes) -> str:
+    return "pii-public-key:p256:" + base64.b64encode(point).decode()
 
 
 def copies_block(purpose, epoch, copies, count=None, length=None, trailing=b"") -> bytes:
@@ -380,7 +440,13 @@ class Reader:
     def __init__(self, keys, requires=None):
         self.store = {r["key_id"]: r for r in keys["data_keys"]}
         self.test = requires == "test-keyring"
-        if self.test:
+        self.private, self.senders = {}, None
+        if requires in ("public-keyring", "public-keyring-base"):
+            self.keks = {}
+            self.private = {k["id"]: bytes.fromhex(k["private_key"]) for k in keys["private_keys"]}
+            if requires == "public-keyring":
+                self.senders = {bytes.fromhex(k["id"]): base64.b64decode(k["public_key"].split(":")[2]) for k in keys["sender_keys"]}
+        elif self.test:
             self.keks = {(TEST, key_id_of(TEST_KEK).hex()): TEST_KEK}
         else:
             self.keks = {(LOCAL, k["id"]): bytes.fromhex(k["kek"]) for k in keys["keks"]}
@@ -432,6 +498,10 @@ class Reader:
         if not self.test and any(p == TEST for p, _, _ in copies):
             raise Refused("key", "a test keyring's value")
         for provider, name, blob in copies:
+            if provider == HPKE and name in self.private and purpose == DROP:
+                key = self.from_public_key(self.private[name], blob, purpose, epoch, place)
+                if key is not None and key_id_of(key) == kid:
+                    return key
             kek = self.keks.get((provider, name))
             if kek is None or len(blob) != 72:
                 continue
@@ -444,6 +514,20 @@ class Reader:
             if key_id_of(key) == kid:
                 return key
         raise Refused("key", "no copy opens")
+
+    def from_public_key(self, scalar, blob, purpose, epoch, place):
+        sender = None
+        if self.senders is None:
+            if len(blob) != 114 or blob[0] != 0:
+                return None
+        else:
+            if len(blob) != 130 or blob[0] != 2 or blob[1:17] not in self.senders:
+                return None
+            sender = self.senders[blob[1:17]]
+        try:
+            return hpke_open(scalar, hpke_info(point_of(scalar), purpose, epoch, place["context"]), blob[-113:-48], blob[-48:], sender)
+        except (InvalidTag, ValueError):
+            return None
 
     def open(self, text, place, any_place=False):
         if not any_place:
@@ -555,6 +639,9 @@ K_NO_BRANCH = record("a data key where branch keys are", [], keyring="branch")
 K_INLINE = det("data key/inline", 32)
 K_UNKNOWN = det("data key/unknown", 32)
 
+READER, READER_2, READER_FOREIGN = (det(f"private key/reader/{n}", 32) for n in range(3))
+SENDER, SENDER_2, SENDER_FOREIGN = (det(f"private key/sender/{n}", 32) for n in range(3))
+
 EXAMPLE_KEK = bytes(range(32, 64))
 KEK = det("kek/1", 32)
 KEK_2 = det("kek/2", 32)
@@ -567,6 +654,8 @@ KEYS = {
     "data_keys": list(RECORDS.values()),
     "keks": [{"id": key_id_of(k).hex(), "kek": k.hex()} for k in (EXAMPLE_KEK, KEK, KEK_2)],
     "app_keys": [{"id": app_keys(s)[1].hex(), "secret": s} for s in (EXAMPLE_SECRET, SECRET)],
+    "private_keys": [{"id": public_id(point_of(k)).hex(), "private_key": k.hex(), "public_key": public_text(point_of(k))} for k in (READER, READER_2)],
+    "sender_keys": [{"id": public_id(point_of(k)).hex(), "public_key": public_text(point_of(k))} for k in (SENDER, SENDER_2)],
 }
 
 ARN = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -584,6 +673,14 @@ def branch_copy(branch=K_BRANCH, key=K_INLINE, purpose=SEAL, epoch=0, context=AC
     label, key_label = forge.pop("label", "pii/v2/subject-wrap"), forge.pop("key_label", "pii/v2/subject-wrap")
     blob = wrap(branch, key, purpose, epoch, context, det("wrap nonce/" + nonce, 24), key_label, label, **forge)
     return (HIERARCHICAL, kid_hex(branch), blob)
+
+
+def public_copy(recipient=READER, sender=SENDER, key=K_INLINE, purpose=DROP, epoch=0, context=ACME, nonce="public copy", info=None, aad=b"", claim=None):
+    point = point_of(recipient)
+    info = hpke_info(point, purpose, epoch, context) if info is None else info
+    enc, sealed = hpke_seal(point, info, key, det("ephemeral/" + nonce, 32), sender, aad)
+    front = b"\x00" if sender is None else b"\x02" + public_id(point_of(sender if claim is None else claim))
+    return (HPKE, public_id(point).hex(), front + enc + sealed)
 
 
 def foreign(provider, name, n=120):
@@ -1360,6 +1457,81 @@ def additions(b: Book):
         b.good(f"instant just {name}", struct.pack(">qI", seconds, nanos), where=place(path=F("value"), type=INSTANT))
 
     hierarchical(b)
+    public_keys(b)
+
+
+def public_keys(b: Book):
+    """Provider 4: copies sealed to public keys. The reader of `public-keyring` demands senders that it knows."""
+    auth, base = "public-keyring", "public-keyring-base"
+
+    def good(name, copies, key=K_INLINE, requires=auth, **more):
+        return b.good("public key, " + name, EXAMPLE_TEXT, key, copies=copies, purpose=DROP, requires=requires, **more)
+
+    def bad(name, reason, copies, where=None, purpose=DROP, epoch=0, requires=auth, stage="key"):
+        body = seal(K_INLINE, place() if where is None else where, EXAMPLE_TEXT.encode(), det("nonce/public/" + name, 24), copies_block(purpose, epoch, copies))
+        b.bad("public key: " + name, stage, reason, body, where, requires)
+
+    def changed(copy, blob=None, name=None):
+        return (HPKE, copy[1] if name is None else name, copy[2] if blob is None else blob)
+
+    copy, anyone, stranger = public_copy(), public_copy(sender=None), public_copy(sender=SENDER_FOREIGN)
+    for_2 = public_copy(READER_2, SENDER_2)
+    good("mode Auth", [copy])
+    good("mode Base", [anyone], requires=base)
+    good("the reader's second key, the second sender", [for_2])
+    good("a copy for another reader is passed over", [public_copy(READER_FOREIGN), copy])
+    good("copies for both keys of the reader", [copy, for_2])
+    good("copies of other providers are passed over", [foreign(KMS, ARN), own_copy(purpose=DROP), branch_copy(purpose=DROP), copy])
+    good("last epoch", [public_copy(epoch=0xFFFFFFFF)], epoch=0xFFFFFFFF)
+    good("no context", [public_copy(context=[])], where=place(context=[]))
+    good("eight pairs of context", [public_copy(context=EIGHT)], where=place(context=EIGHT))
+    good("largest context", [public_copy(context=LARGEST)], where=place(context=LARGEST))
+    good("a field of the keyring high", [copy], where=place(keyring="high"))
+    good("a damaged copy is passed over", [changed(for_2, flip(for_2[2], -1)), copy])
+    good("a copy of another data key is passed over", [public_copy(READER_2, key=K_UNKNOWN), copy])
+    good("mode Base is passed over", [anyone, copy])
+    good("an unlisted sender is passed over", [stranger, copy])
+    good("mode Auth is passed over", [copy, anyone], requires=base)
+
+    for name, at in (("mode", 0), ("sender", 1), ("point", 17), ("x", 18), ("y", 81), ("ciphertext", 82), ("tag", 129)):
+        bad(f"mode Auth, a bit of the {name} changed", "everything is authenticated", [changed(copy, flip(copy[2], at))])
+    for name, at in (("mode", 0), ("point", 1), ("x", 2), ("y", 65), ("ciphertext", 66), ("tag", 113)):
+        bad(f"mode Base, a bit of the {name} changed", "everything is authenticated", [changed(anyone, flip(anyone[2], at))], requires=base)
+    for requires, one in ((auth, copy), (base, anyone)):
+        mode = "Auth" if requires == auth else "Base"
+        bad(f"mode {mode}, blob cut short", "blobs have 114 or 130 bytes", [changed(one, one[2][:-1])], requires=requires)
+        bad(f"mode {mode}, blob with a byte more", "blobs have 114 or 130 bytes", [changed(one, one[2] + b"\x00")], requires=requires)
+        bad(f"mode {mode}, another context", "info binds the context", [one], place(context=GLOBEX), requires=requires)
+        bad(f"mode {mode}, another epoch", "info binds the epoch", [one], epoch=1, requires=requires)
+        bad(f"mode {mode}, another purpose", "info binds the purpose", [one], purpose=SEAL, requires=requires)
+        bad(f"mode {mode}, name of the reader's other key", "the copy is tried with the key that it names", [changed(one, name=for_2[1])], requires=requires)
+        bad(f"mode {mode}, key name in capitals", "names are compared byte for byte", [changed(one, name=one[1].upper())], requires=requires)
+        bad(f"mode {mode}, beside a test copy", "one test copy marks the value", [one, own_copy(TEST_KEK, purpose=DROP, provider=TEST)], requires=requires)
+    for purpose, name in ((SEAL, "seal"), (SUBJECT, "subject")):
+        bad(f"purpose {name}", "public keys wrap data keys of purpose drop only", [public_copy(purpose=purpose)], purpose=purpose)
+    bad("mode Base where senders are demanded", "anyone can make it", [anyone])
+    bad("mode Auth where anyone is accepted", "the proof can't be checked", [copy], requires=base)
+    bad("an unlisted sender", "the reader accepts others", [stranger])
+    bad("an unlisted sender under a listed name", "the proof fails", [public_copy(sender=SENDER_FOREIGN, claim=SENDER)])
+    bad("a listed sender under another's name", "the proof fails", [public_copy(claim=SENDER_2)])
+    bad("mode Auth that calls itself Base", "the mode is authenticated", [changed(copy, b"\x00" + copy[2][17:])], requires=base)
+    bad("mode Base that calls itself Auth", "the mode is authenticated", [changed(anyone, b"\x02" + public_id(point_of(SENDER)) + anyone[2][1:])])
+    for mode in (1, 3, 4, 255):
+        bad(f"mode {mode}", "unknown mode", [changed(anyone, u8(mode) + anyone[2][1:])], requires=base)
+    wrong = hpke_info(point_of(READER), DROP, 0, ACME, "pii/v2/local-wrap")
+    bad("label of another wrap in info", "labels have one use", [public_copy(info=wrong)])
+    bad("another recipient in info", "info names the recipient", [public_copy(info=hpke_info(point_of(READER_2), DROP, 0, ACME))])
+    bad("associated data that is not empty", "aad is empty", [public_copy(aad=wrong)])
+    point = anyone[2][1:66]
+    for name, other in (("at infinity", bytes(65)), ("off the curve", flip(point, 64)), ("hybrid", u8(6 + (point[64] & 1)) + point[1:])):
+        bad(f"point {name}", "points are on the curve and uncompressed", [changed(anyone, b"\x00" + other + anyone[2][66:])], requires=base)
+    compressed = u8(2 + (point[64] & 1)) + point[1:33]
+    bad("point compressed", "points are uncompressed", [changed(anyone, b"\x00" + compressed + anyone[2][66:])], requires=base)
+    bad("provider of another keyring", "no copy for this reader", [(HIERARCHICAL,) + copy[1:]])
+    bad("a copy of another data key", "the key id in the header names another key", [public_copy(key=K_UNKNOWN)])
+    bad("a copy for another reader", "no copy for this reader", [public_copy(READER_FOREIGN)])
+    bad("a reader with a key file", "no copy for this reader", [copy], requires=None)
+    bad("test keyring", "no copy for this reader", [copy], requires="test-keyring")
 
 
 def hierarchical(b: Book):
@@ -1664,6 +1836,28 @@ def check_xaes(longest: int):
     return done
 
 
+def check_hpke():
+    """Vectors of RFC 9180 for this suite, from draft-irtf-cfrg-hpke: modes Base and Auth, the first message."""
+    info, aad, plain = b"Ode on a Grecian Urn", b"Count-0", b"Beauty is truth, truth beauty"
+    vectors = (
+        (
+            "317f915db7bc629c48fe765587897e01e282d3e8445f79f27f65d031a88082b2",
+            "90345e3a1d116c1dd39ae76d95ab858c142223a63e44f8f85318cfa91a84858e",
+            None,
+            "58c61a45059d0c5704560e9d88b564a8b63f1364b8d1fcb3c4c6ddc1d291742465e902cd216f8908da49f8f96f",
+        ),
+        (
+            "d9f10996a02cd6c9dbda1d1f225f18f781ea3c893b8c2a6cb2e266e59f3cd9a9",
+            "7a6cb29fab4e249d1796f95645288a6504d2167c7ff463bc447ab6022462af42",
+            "6e7b14befe49443dc501def1cc2f0f293d9c5cfa045a23e9a2e0e7703b42705d",
+            "59b9890aabf94c1d502c39d8d356989ab0880ed43e984255db7b32a8d7b0ad5beba799a4ec326a0ddca3dd5e5d",
+        ),
+    )
+    for recipient, ephemeral, sender, sealed in vectors:
+        sender = None if sender is None else bytes.fromhex(sender)
+        assert hpke_seal(point_of(bytes.fromhex(recipient)), info, plain, bytes.fromhex(ephemeral), sender, aad)[1].hex() == sealed
+
+
 def check(vectors):
     stages, wrong = {}, []
     for v in vectors:
@@ -1716,6 +1910,7 @@ def dump(vectors) -> str:
 def main(args):
     done = check_xaes(1_000_000 if "--long" in args else 10_000)
     print(f"XAES-256-GCM: 2 vectors and {done} accumulated iterations agree")
+    check_hpke()
     book = Book()
     positives(book)
     negatives(book)

@@ -120,7 +120,7 @@ async fn models_of_a_thousand_tenants_are_sealed_and_opened_by_one_inner_call_ea
     }
     build().open(&mut rows).await.unwrap();
     assert_eq!(setup.inner.calls(), 2);
-    assert!(rows.iter().all(|row| row.email.expose().unwrap() == &format!("{}@x.org", row.id)));
+    assert!(rows.iter().all(|row| *row.email.expose().unwrap() == format!("{}@x.org", row.id)));
 }
 
 #[tokio::test]

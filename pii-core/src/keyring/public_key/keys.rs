@@ -117,7 +117,7 @@ impl PrivateKey {
         Err(Error::new(ErrorKind::KeyUnavailable).message("the random generator gave no private key"))
     }
 
-    pub(super) fn from_scalar(scalar: DataKey) -> Option<Self> {
+    pub(crate) fn from_scalar(scalar: DataKey) -> Option<Self> {
         let public = PublicKey::from_point(point_of(scalar.expose_bytes())?);
         Some(Self { scalar: Arc::new(scalar), public })
     }
