@@ -103,6 +103,10 @@ async fn of_a_shred() {
 #[tokio::test]
 async fn of_an_import() {
     let (house, rows) = prepared().await;
+    // many generations, whose ids are in another order
+    for _ in 0..5 {
+        house.admin().rotate(&slot("acme"), true).await.unwrap();
+    }
     let mut file = Vec::new();
     house.admin().export(&mut file, |_| ()).await.unwrap();
     let file = Arc::new(file);
