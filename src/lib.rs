@@ -71,7 +71,8 @@
 //! **Keys.** Values are sealed under data keys, and data keys are wrapped by a [`Keyring`]. There is one
 //! data key for each encryption context, such as a tenant. So a thousand rows of one tenant need one call to
 //! the keyring, and loading and saving unchanged rows needs none. A [`KeyStore`] keeps the wrapped data
-//! keys; without one they travel in the values.
+//! keys; without one they travel in the values. [`KeyAdmin`] is for those who look after them: new keys,
+//! backups, and erasing a tenant or person by destroying their keys.
 //!
 //! **Places.** A value is bound to its model, field, type, encryption context and row. None of that is read
 //! from the value. Copied to another row, field, table or tenant, it does not open.

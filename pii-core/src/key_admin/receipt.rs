@@ -270,10 +270,10 @@ mod tests {
     fn absurd_times_still_have_a_form() {
         let endless =
             Retention { cache_max_age: Duration::MAX, backups: Duration::MAX, ..Retention::default() };
-        let receipt = receipt(SystemTime::now(), &endless);
-        assert!(receipt.to_json().unwrap().contains("9999-12-31T23:59:59Z"));
+        let late = receipt(SystemTime::now(), &endless);
+        assert!(late.to_json().unwrap().contains("9999-12-31T23:59:59Z"));
         let before_1970 = SystemTime::UNIX_EPOCH - Duration::from_secs(10);
-        let early = self::receipt(before_1970, &Retention::default());
+        let early = receipt(before_1970, &Retention::default());
         assert!(early.to_string().contains("1970-01-01T00:00:00Z"), "{early}");
     }
 

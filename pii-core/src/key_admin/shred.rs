@@ -58,7 +58,8 @@ impl KeyAdmin {
     /// still load, with their values sealed.
     ///
     /// Processes that hold a key in their cache go on with it for as long as their cache limits
-    /// say, and backups of the key store still hold it: the receipt says until when. Keep it, and
+    /// say, and what they seal in that time is erased like the rest. Backups of the key store still
+    /// hold it too. The receipt says until when. Keep it, and
     /// [replay](KeyAdmin::replay) it whenever the key store is restored from a backup.
     ///
     /// Values with inline copies, written without a key store, carry their key with them and can't

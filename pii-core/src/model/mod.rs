@@ -3,6 +3,7 @@
 mod field;
 pub(crate) mod probe;
 mod spec;
+mod subject;
 mod walk;
 
 pub use field::PiiField;

@@ -1,6 +1,6 @@
 //! The facts of models and fields, all of them known at compile time.
 
-use crate::{context::SUBJECT, mask::Mask};
+use crate::mask::Mask;
 
 /// Who may do what with a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -475,13 +475,6 @@ impl ModelSpec {
     #[must_use]
     pub const fn context(&self) -> &'static [ContextPart] {
         self.context
-    }
-
-    /// Whether each row's values are about one person, whose id is the pair `subject` of the
-    /// encryption context: `#[pii(subject = self.person_id)]`.
-    #[must_use]
-    pub fn has_subject(&self) -> bool {
-        self.context.iter().any(|part| part.name == SUBJECT)
     }
 
     /// The field of this stable name.

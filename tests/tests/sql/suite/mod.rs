@@ -11,6 +11,7 @@ mod modes;
 mod places;
 mod queries;
 mod streams;
+mod subjects;
 mod tampering;
 
 use pii::{Cryptor, SqlTable};
