@@ -35,7 +35,7 @@ pub use futures_core::future::BoxFuture;
 
 pub use error::{Error, ErrorKind, Result};
 pub use key_store::{FileKeyStore, KeyRecord, KeySlot, KeyState, KeyStore, ListedKey};
-pub use keyring::{GeneratedKey, KeyBinding, Keyring, LocalKeyring, TestKeyring};
+pub use keyring::{GeneratedKey, KeyBinding, Keyring, LocalKeyring, TestKeyring, refuse_test_copies};
 pub use mask::Mask;
 pub use model::{
     ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiField, PiiFieldInfo, PiiModel,

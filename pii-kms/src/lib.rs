@@ -1,0 +1,20 @@
+//! AWS KMS keyring of pii, and application keys from AWS Secrets Manager.
+//!
+//! [`KmsKeyring`] wraps data keys under keys of AWS KMS.
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `from-env` | region and credentials as the AWS command line finds them, by `aws-config` |
+//! | `secrets-manager` | application keys from Secrets Manager |
+//!
+//! The AWS crates are used without their default features: this crate chooses no TLS stack and no async
+//! runtime. A program that depends on `aws-config` with its default features has chosen both.
+#![forbid(unsafe_code)]
+
+mod error;
+mod key_reference;
+mod keyring;
+
+pub use keyring::{KmsKeyring, KmsKeyringBuilder};
