@@ -119,16 +119,20 @@ fn of_code(call: Call, code: &str, status: u16) -> Failure {
         | "ExpiredToken"
         | "UnrecognizedClientException"
         | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "MissingAuthenticationTokenException"
-        | "IncompleteSignatureException"
         | "RequestExpired"
         | "OptInRequired" => failure(
             ErrorKind::KeyDenied,
             format!("{service} does not accept the AWS credentials"),
-            "look at the code in the source: credentials may be expired or of another account, or the clock of \
-             this machine wrong",
+            "look at the code in the source: credentials may be expired or revoked, or the clock of this machine \
+             wrong",
+        ),
+        "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationTokenException"
+        | "IncompleteSignatureException" => failure(
+            ErrorKind::Configuration,
+            format!("{service} does not accept the signature of the request"),
+            "check the secret access key, the region, and the clock of this machine",
         ),
         "ThrottlingException"
         | "Throttling"
@@ -159,7 +163,7 @@ fn of_code(call: Call, code: &str, status: u16) -> Failure {
             "use a symmetric encryption key (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT)",
         ),
         "InvalidGrantTokenException" | "InvalidGrantIdException" => failure(
-            ErrorKind::Configuration,
+            ErrorKind::KeyDenied,
             format!("{service} does not accept a grant token"),
             "a grant needs its token for a few minutes only: leave it out, or make a new grant",
         ),

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `from-env` | region and credentials as the AWS command line finds them, by `aws-config` |
 //! | `secrets-manager` | application keys from Secrets Manager |
+//! | `testing` | `testing::FakeKms`, a KMS of our own that is stricter than the real one |
 //!
 //! The AWS crates are used without their default features: this crate chooses no TLS stack and no async
 //! runtime. A program that depends on `aws-config` with its default features has chosen both.
@@ -16,5 +17,7 @@
 mod error;
 mod key_reference;
 mod keyring;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use keyring::{KmsKeyring, KmsKeyringBuilder};

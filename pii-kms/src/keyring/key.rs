@@ -38,10 +38,6 @@ impl KmsKey {
         self.arn.get().map_or_else(|| self.reference.text(), KeyArn::as_str)
     }
 
-    pub(super) fn arn(&self) -> Option<&KeyArn> {
-        self.arn.get()
-    }
-
     /// Whether copies of this name may open with this key. Before the key is pinned, any may.
     pub(super) fn may_open(&self, name: &KeyArn) -> bool {
         self.arn.get().is_none_or(|own| own.opens_copies_of(name))
