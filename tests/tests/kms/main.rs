@@ -1,0 +1,12 @@
+//! The keyring of AWS KMS: the real SDK, over HTTP, against a KMS of our own that is stricter than the
+//! real one.
+
+mod failures;
+mod models;
+mod moto;
+mod policies;
+mod several_keys;
+mod set_up;
+mod support;
+mod which_key;
+mod wrapping;
