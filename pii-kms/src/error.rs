@@ -12,8 +12,10 @@ use aws_sdk_kms::{
 };
 use pii_core::{Error, ErrorKind};
 
-/// The message of a runtime that has no HTTP client, which has no type of its own.
+/// What the SDK says of a client without an HTTP client, and of one without credentials: neither has
+/// a type of its own.
 const NO_HTTP_CLIENT: &str = "No HTTP client";
+const NO_IDENTITY: &str = "no identity resolver";
 
 /// An AWS service, for what errors say.
 #[derive(Clone, Copy)]
@@ -68,6 +70,11 @@ where
     E: ProvideErrorMetadata + StdError + 'static,
 {
     let (failure, said) = match error {
+        // a success that can't be read counts as an error of the service too
+        SdkError::ServiceError(answer) if answer.raw().status().is_success() => {
+            let said = format!("an answer that can't be read (HTTP {})", answer.raw().status().as_u16());
+            (unavailable(call), said)
+        }
         SdkError::ServiceError(answer) => {
             let code = error.code().unwrap_or("an error without a code");
             let status = answer.raw().status().as_u16();
@@ -202,14 +209,7 @@ fn of_code(call: Call, code: &str, status: u16) -> Failure {
 fn of_connection<E: StdError + 'static>(call: Call, error: &SdkError<E>) -> Failure {
     for below in causes(error) {
         match below.downcast_ref::<CredentialsError>() {
-            Some(CredentialsError::CredentialsNotLoaded(_)) => {
-                return Failure {
-                    kind: ErrorKind::Configuration,
-                    message: "no AWS credentials".to_owned(),
-                    help: "give this process a role (instance profile, task role, IRSA), set \
-                           AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass a client that has credentials",
-                };
-            }
+            Some(CredentialsError::CredentialsNotLoaded(_)) => return no_credentials(),
             Some(CredentialsError::InvalidConfiguration(_)) => {
                 return Failure {
                     kind: ErrorKind::Configuration,
@@ -227,7 +227,11 @@ fn of_connection<E: StdError + 'static>(call: Call, error: &SdkError<E>) -> Fail
             None => {}
         }
     }
-    if chain(error).contains(NO_HTTP_CLIENT) {
+    let said = chain(error);
+    if said.contains(NO_IDENTITY) {
+        return no_credentials();
+    }
+    if said.contains(NO_HTTP_CLIENT) {
         return Failure {
             kind: ErrorKind::Configuration,
             message: "the AWS SDK has no HTTP client".to_owned(),
@@ -243,6 +247,15 @@ fn of_connection<E: StdError + 'static>(call: Call, error: &SdkError<E>) -> Fail
         };
     }
     unavailable(call)
+}
+
+fn no_credentials() -> Failure {
+    Failure {
+        kind: ErrorKind::Configuration,
+        message: "no AWS credentials".to_owned(),
+        help: "give this process a role (instance profile, task role, IRSA), set AWS_ACCESS_KEY_ID and \
+               AWS_SECRET_ACCESS_KEY, or pass a client that has credentials",
+    }
 }
 
 fn unavailable(call: Call) -> Failure {

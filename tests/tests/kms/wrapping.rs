@@ -80,7 +80,7 @@ async fn any_other_binding_is_refused() {
         let error = unwrap_for(&keyring, &copies, &other).await.unwrap_err();
         assert_error(&error, ErrorKind::ContextMismatch, &kms.key);
         let error = keyring.rewrap(&copies, &other, &|_| true).await.unwrap_err();
-        assert_error(&error, ErrorKind::ContextMismatch, &kms.key);
+        assert_error(&error, ErrorKind::ContextMismatch, &format!("{0} to {0}", kms.key));
     }
     assert!(unwrap(&keyring, &copies).await.is_ok());
 }
