@@ -17,6 +17,7 @@
 mod error;
 mod key_reference;
 mod keyring;
+mod sdk;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -1,13 +1,15 @@
 //! The calls to KMS, with everything about an answer that can be checked here.
 
-use std::{collections::HashMap, future::Future};
+use std::collections::HashMap;
 
 use aws_sdk_kms::{Client, primitives::Blob, types::DataKeySpec};
 use pii_core::{DataKey, Error, ErrorKind, KeyBinding, Result};
-use tracing::{Dispatch, instrument::WithSubscriber as _};
 use zeroize::Zeroize as _;
 
-use crate::error::{Call, error_of};
+use crate::{
+    error::{Call, error_of},
+    sdk::silently,
+};
 
 /// The most that Decrypt and ReEncrypt take (API reference, `CiphertextBlob`).
 const MAX_BLOB_BYTES: usize = 6144;
@@ -33,12 +35,6 @@ pub(super) fn encryption_context(binding: &KeyBinding) -> HashMap<String, String
 /// Whether KMS may have made this blob, as far as its length tells.
 pub(super) fn is_possible_blob(blob: &[u8]) -> bool {
     !blob.is_empty() && blob.len() <= MAX_BLOB_BYTES
-}
-
-/// At TRACE, the SDK logs whole requests: context values, and with Encrypt the data key itself.
-/// Nobody listens while it works.
-async fn silently<F: Future>(call: F) -> F::Output {
-    call.with_subscriber(Dispatch::none()).await
 }
 
 /// The ARN of the key that this name stands for now.

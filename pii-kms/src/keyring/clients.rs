@@ -1,20 +1,14 @@
 //! One client per region, made when it is first needed and shared by the keys there.
 
-use std::time::Duration;
-
 use aws_sdk_kms::{
     Client,
-    config::{self, BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{self, Region},
 };
-use aws_smithy_async::rt::sleep::default_async_sleep;
 use aws_types::SdkConfig;
 use futures_util::lock::Mutex;
 use pii_core::{Error, ErrorKind, Result};
 
-/// Of the clients made here. A key service that answers at all does so within milliseconds.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-const ATTEMPTS: u32 = 3;
+use crate::sdk;
 
 /// What clients are made of.
 pub(super) enum Source {
@@ -78,9 +72,9 @@ impl Clients {
                 }
                 client.config().to_builder()
             }
-            Source::Config(config) => from_config(config)?,
+            Source::Config(config) => config::Builder::from(&sdk::complete(config)?),
             #[cfg(feature = "from-env")]
-            Source::Environment => from_config(&environment(region).await)?,
+            Source::Environment => config::Builder::from(&sdk::complete(&sdk::environment(region).await)?),
             #[cfg(not(feature = "from-env"))]
             Source::Nothing => return Err(no_client()),
         };
@@ -92,42 +86,6 @@ impl Clients {
         }
         Ok(Client::from_conf(builder.build()))
     }
-}
-
-/// What the configuration leaves open gets a value here. The SDK panics when it makes a client that
-/// lacks something, so that is checked before.
-fn from_config(config: &SdkConfig) -> Result<config::Builder> {
-    let sleep = config.sleep_impl().or_else(default_async_sleep).ok_or_else(|| {
-        Error::new(ErrorKind::Configuration)
-            .message("the AWS SDK has no async runtime to wait with")
-            .help("add `aws-config = \"1\"` with its default features to Cargo.toml")
-    })?;
-    let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(CALL_TIMEOUT)
-        .build();
-    let timeouts = match config.timeout_config() {
-        Some(given) => given.to_builder().take_unset_from(timeouts.into_builder()).build(),
-        None => timeouts,
-    };
-    let retries = config.retry_config().cloned();
-    let builder = config::Builder::from(config)
-        .timeout_config(timeouts)
-        .retry_config(retries.unwrap_or_else(|| RetryConfig::standard().with_max_attempts(ATTEMPTS)))
-        .behavior_version(config.behavior_version().unwrap_or_else(BehaviorVersion::latest));
-    let mut builder = builder;
-    builder.set_sleep_impl(Some(sleep));
-    Ok(builder)
-}
-
-#[cfg(feature = "from-env")]
-async fn environment(region: Option<&str>) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
-    if let Some(region) = region {
-        // otherwise the SDK asks the instance metadata service for it, and waits if there is none
-        loader = loader.region(Region::new(region.to_owned()));
-    }
-    loader.load().await
 }
 
 fn no_region() -> Error {

@@ -64,8 +64,8 @@ use key::KmsKey;
 ///
 /// # Memory and logs
 /// Data keys are wiped when they are dropped. The buffers of the SDK and of TLS through which they
-/// came are not. While a call is under way, the SDK's own events (`tracing`) are dropped: at TRACE it
-/// would log context values and data keys.
+/// came are not. While a call is under way, the own events of the SDK (`tracing`) are dropped: at TRACE it
+/// may log context values and data keys.
 #[derive(Clone)]
 pub struct KmsKeyring(Arc<Inner>);
 
