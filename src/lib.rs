@@ -92,6 +92,7 @@
 //! | `postgres` | tables and queries on Postgres, by sqlx |
 //! | `kms` | the keyring of AWS KMS, `KmsKeyring`, with a client or an `SdkConfig` of yours |
 //! | `kms-from-env` | `KmsKeyring::from_env`: region and credentials as the AWS command line finds them |
+//! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
 //! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
 //! | `testing` | the module `testing`: assertions, keyrings that wait or fail, a sink that collects audit events; with `kms`, a fake KMS |
 //!
@@ -281,6 +282,12 @@ pub use pii_core::{
 #[cfg(feature = "kms")]
 #[doc(inline)]
 pub use pii_kms::{KmsKeyring, KmsKeyringBuilder};
+// application keys, the second lock of level 3
+#[doc(inline)]
+pub use pii_core::{AppKeyFile, AppKeySource, AppKeyVariable, AppKeys};
+#[cfg(feature = "secrets-manager")]
+#[doc(inline)]
+pub use pii_kms::SecretsManagerAppKeys;
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
@@ -297,7 +304,7 @@ pub use pii_sqlx::{DecryptPii, Dialect, SqlModel, SqlTable, builder, sqlx_error}
 pub mod testing {
     #[doc(inline)]
     pub use pii_core::testing::*;
-    #[cfg(feature = "kms")]
+    #[cfg(any(feature = "kms", feature = "secrets-manager"))]
     #[doc(inline)]
     pub use pii_kms::testing as kms;
 }

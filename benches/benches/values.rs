@@ -1,7 +1,7 @@
 //! Sealing and opening values, beside the bare crates in the same run.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pii::{Cryptor, EncryptedStr, FieldSelection, FileKeyStore, PiiModel, TestKeyring};
+use pii::{AppKeys, Cryptor, EncryptedStr, FieldSelection, FileKeyStore, PiiModel, TestKeyring};
 use pii_benches::Bare;
 
 #[derive(PiiModel, Clone)]
@@ -24,7 +24,21 @@ struct Three {
     ssn: Option<EncryptedStr>,
 }
 
+/// As [`One`], sealed under an application key too.
+#[derive(PiiModel, Clone)]
+#[pii(name = "customer", context(app = "benchmark", tenant = self.tenant))]
+struct LevelThree {
+    #[pii(id)]
+    id: i64,
+    tenant: String,
+    #[pii(level = 3)]
+    email: EncryptedStr,
+}
+
 const BATCH: usize = 1000;
+const APP_KEYS: &str = r#"{"app_encryption_keys": {
+    "level3_app_key_v1": "no secret, but 32 characters and more", "current_version": 1
+}}"#;
 
 fn text(length: usize, salt: usize) -> String {
     (0..length).map(|at| char::from(b'a' + u8::try_from((at + salt) % 26).unwrap())).collect()
@@ -33,7 +47,9 @@ fn text(length: usize, salt: usize) -> String {
 fn cryptor() -> (tempfile::TempDir, Cryptor) {
     let folder = tempfile::tempdir().unwrap();
     let store = FileKeyStore::open(folder.path()).unwrap();
-    (folder, Cryptor::envelope().keyring(TestKeyring::new()).key_store(store).build().unwrap())
+    let app_keys = AppKeys::from_json(APP_KEYS).unwrap();
+    let builder = Cryptor::envelope().keyring(TestKeyring::new()).key_store(store).app_keys(app_keys);
+    (folder, builder.build().unwrap())
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -97,6 +113,63 @@ fn values(c: &mut Criterion) {
     }
 }
 
+/// Beside the bare crates used twice: for the plaintext, and for an inner envelope of its length.
+fn level_3(c: &mut Criterion) {
+    const INNER: usize = 57;
+    let (_folder, cryptor) = cryptor();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let bare = Bare::new();
+    let length = 32;
+    let texts: Vec<String> = (0..BATCH).map(|salt| text(length, salt)).collect();
+    let inner: Vec<String> = (0..BATCH).map(|salt| text(INNER + length, salt)).collect();
+    let rows: Vec<LevelThree> = texts
+        .iter()
+        .zip(0..)
+        .map(|(text, id)| LevelThree { id, tenant: "acme".into(), email: EncryptedStr::new(text.as_str()) })
+        .collect();
+
+    let mut group = c.benchmark_group("seal level 3");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.bench_function(BenchmarkId::new("bare twice", length), |b| {
+        b.iter(|| (bare.seal(&texts), bare.seal(&inner)));
+    });
+    group.bench_function(BenchmarkId::new("pii", length), |b| {
+        b.iter(|| runtime.block_on(cryptor.seal_texts(&rows)).unwrap());
+    });
+    group.finish();
+
+    let bare_sealed = (bare.seal(&texts), bare.seal(&inner));
+    let mut sealed = rows;
+    block_on(cryptor.seal(&mut sealed)).unwrap();
+    let loaded: Vec<LevelThree> = sealed
+        .iter()
+        .map(|row| LevelThree {
+            email: EncryptedStr::from_ciphertext(row.email.ciphertext().unwrap().clone()),
+            ..row.clone()
+        })
+        .collect();
+    let mut group = c.benchmark_group("open level 3");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.bench_function(BenchmarkId::new("bare twice", length), |b| {
+        b.iter_batched(
+            || bare_sealed.clone(),
+            |(texts, inner)| (bare.open(&texts), bare.open(&inner), texts, inner),
+            BatchSize::LargeInput,
+        );
+    });
+    group.bench_function(BenchmarkId::new("pii", length), |b| {
+        b.iter_batched(
+            || loaded.clone(),
+            |mut rows| {
+                runtime.block_on(cryptor.open_each(&mut rows, &FieldSelection::All)).unwrap();
+                rows
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
 fn batch_of_rows(c: &mut Criterion) {
     let (_folder, cryptor) = cryptor();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -146,5 +219,5 @@ fn batch_of_rows(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, values, batch_of_rows);
+criterion_group!(benches, values, level_3, batch_of_rows);
 criterion_main!(benches);

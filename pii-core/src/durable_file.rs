@@ -8,7 +8,11 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use crate::{crypto::fill_random, wire::encode::hex};
+use crate::{
+    crypto::fill_random,
+    error::{Error, ErrorKind, Result},
+    wire::encode::hex,
+};
 
 /// Who may read a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,28 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
         _ => Path::new("."),
     };
     if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// Refuses a file of secrets that others than its owner may use. `what` says what it is.
+#[cfg(unix)]
+pub(crate) fn refuse_access_of_others(what: &str, path: &Path, metadata: &fs::Metadata) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = metadata.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(Error::new(ErrorKind::Configuration)
+            .message(format!(
+                "the {what} `{}` may be used by others (mode {:04o})",
+                path.display(),
+                mode & 0o7777
+            ))
+            .help(format!("run `chmod 600 {}`", path.display())));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn refuse_access_of_others(_: &str, _: &Path, _: &fs::Metadata) -> Result<()> {
+    Ok(())
 }
 
 /// The bytes of a regular file of at most `limit` bytes, in one block that is wiped when dropped.

@@ -133,6 +133,16 @@ impl Error {
         self
     }
 
+    /// Says in front of the message what it is about.
+    #[must_use]
+    pub(crate) fn within(mut self, whole: &str) -> Self {
+        self.details.message = Some(match self.details.message.take() {
+            Some(message) => format!("{whole}: {message}"),
+            None => whole.to_owned(),
+        });
+        self
+    }
+
     /// Says what to do next.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

@@ -3,6 +3,7 @@
 
 #[doc(hidden)]
 pub mod __private;
+mod app_keys;
 mod audit;
 #[cfg(test)]
 mod conformance;
@@ -23,6 +24,7 @@ pub mod testing;
 mod value;
 mod wire;
 
+pub use app_keys::{AppKeyFile, AppKeySource, AppKeyVariable, AppKeys};
 pub use audit::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
 pub use context::{ContextText, ContextValue, ContextWriter, EncryptionContext, IntoContext, context_text};
 pub use crypto::DataKey;

@@ -167,7 +167,7 @@ impl Kind {
         }
         let marked = keys.bare() || ["mode", "keyring", "plaintext"].iter().any(|key| keys.has(key));
         let level = attrs.level.as_ref().map(|level| level.value.number);
-        if types::mentions_sealed(ty) || level == Some(2) || (marked && level.is_none()) {
+        if types::mentions_sealed(ty) || level.is_some_and(|level| level > 1) || (marked && level.is_none()) {
             return Self::Sealed(if types::is_collection(ty) { Shape::Json } else { Shape::Text });
         }
         if level.is_some() || keys.has("level") { Self::Personal } else { Self::Plain }

@@ -63,6 +63,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `id, bind = "field"` | an id that values are not bound to; it may be an `Option`, for ids that the database makes up |
 /// | `level = 1` | personal, but stored plain: masked in `Debug`, and listed |
 /// | `level = 2` | sealed, as if marked `#[pii]` |
+/// | `level = 3` | sealed with an application key first, then like level 2: either key alone opens nothing; stored plaintext is never accepted |
 /// | `mode = "WriteOnly"` | `ReadWrite` (the default), `WriteOnly` or `ReadOnly` |
 /// | `mask = "last4"` | how it is shown: `full` (the default), `last4`, `first`, `email`, `name`, `card`, or the path of a `fn(&str) -> String`; what is not text is masked in full |
 /// | `name = "email"` | the stable name, if it is not the field's |

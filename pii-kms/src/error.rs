@@ -22,13 +22,15 @@ const NO_IDENTITY: &str = "no identity resolver";
 pub(crate) struct Call {
     /// Such as `AWS KMS`.
     pub(crate) service: &'static str,
+    /// What the call is about: a key or a secret.
+    pub(crate) thing: &'static str,
     /// The IAM action, such as `kms:Decrypt`.
     pub(crate) action: &'static str,
 }
 
 impl Call {
     pub(crate) const fn kms(action: &'static str) -> Self {
-        Self { service: "AWS KMS", action }
+        Self { service: "AWS KMS", thing: "key", action }
     }
 }
 
@@ -96,14 +98,14 @@ where
 
 /// From the code of an error that the service answered with.
 fn of_code(call: Call, code: &str, status: u16) -> Failure {
-    let Call { service, action } = call;
+    let Call { service, thing, action } = call;
     let failure = |kind, message: String, help| Failure { kind, message, help };
     match code {
         "NotFoundException" | "ResourceNotFoundException" => failure(
             ErrorKind::KeyMissing,
-            format!("{service} knows no such key"),
-            "check the name, the region and the account; a key that KMS has deleted does not come back, and \
-             neither do the values that only it opens",
+            format!("{service} knows no such {thing}"),
+            "check the name, the region and the account; what was deleted does not come back, and neither do \
+             the values that only it opens",
         ),
         "DisabledException" => failure(
             ErrorKind::KeyDisabled,
@@ -119,8 +121,8 @@ fn of_code(call: Call, code: &str, status: u16) -> Failure {
         "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => failure(
             ErrorKind::KeyDenied,
             format!("{service} refused {action}"),
-            "allow this action to this role in its IAM policy and in the key's policy, for the purpose and the \
-             encryption context of the value",
+            "allow this action to this role in its IAM policy, and in the policy of the key or the secret; of a \
+             key, for the purpose and the encryption context of the value",
         ),
         "ExpiredTokenException"
         | "ExpiredToken"
@@ -174,13 +176,17 @@ fn of_code(call: Call, code: &str, status: u16) -> Failure {
             format!("{service} does not accept a grant token"),
             "a grant needs its token for a few minutes only: leave it out, or make a new grant",
         ),
-        "InvalidArnException" | "ValidationException" | "InvalidParameterException"
-        | "InvalidRequestException" => failure(
+        "InvalidArnException" | "ValidationException" | "InvalidParameterException" => failure(
             ErrorKind::Configuration,
-            format!("{service} does not accept the request for this name"),
-            "check the name of the key, and that it belongs to this region",
+            format!("{service} does not accept the request for this {thing}"),
+            "check the name, and that it belongs to this region",
         ),
-        // from the Nitro or Secrets Manager side of the same key
+        // of Secrets Manager
+        "InvalidRequestException" => failure(
+            ErrorKind::KeyDisabled,
+            format!("{service} says that the {thing} is in a state that forbids {action}"),
+            "look at its state; if its deletion is scheduled, restore it before the date",
+        ),
         "DecryptionFailure" => failure(
             ErrorKind::KeyDenied,
             format!("{service} can't decrypt it with its KMS key"),

@@ -1,6 +1,7 @@
 //! AWS KMS keyring of pii, and application keys from AWS Secrets Manager.
 //!
-//! [`KmsKeyring`] wraps data keys under keys of AWS KMS.
+//! [`KmsKeyring`] wraps data keys under keys of AWS KMS. `SecretsManagerAppKeys` reads the application
+//! keys of level 3 from a secret.
 //!
 //! # Features
 //!
@@ -18,7 +19,11 @@ mod error;
 mod key_reference;
 mod keyring;
 mod sdk;
+#[cfg(feature = "secrets-manager")]
+mod secrets;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use keyring::{KmsKeyring, KmsKeyringBuilder};
+#[cfg(feature = "secrets-manager")]
+pub use secrets::SecretsManagerAppKeys;

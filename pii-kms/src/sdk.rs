@@ -96,6 +96,7 @@ impl Subscriber for Nobody {
     fn exit(&self, _: &Id) {}
 }
 
+#[cfg(feature = "secrets-manager")]
 pub(crate) fn no_region(of: &str) -> Error {
     Error::new(ErrorKind::Configuration)
         .key(of)

@@ -1,8 +1,9 @@
-//! One allocation per value inside a batch: its text when sealed, its plaintext when opened.
+//! One allocation per value inside a batch: its text when sealed, its plaintext when opened, at
+//! level 3 too.
 
 use std::alloc::System;
 
-use pii::{Cryptor, EncryptedStr, PiiModel, TestKeyring};
+use pii::{AppKeys, Cryptor, EncryptedStr, PiiModel, TestKeyring};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -16,6 +17,7 @@ struct Customer {
     tenant: String,
     email: EncryptedStr,
     phone: EncryptedStr,
+    #[pii(level = 3)]
     ssn: EncryptedStr,
 }
 
@@ -43,7 +45,11 @@ fn count(run: impl FnOnce()) -> usize {
 #[test]
 fn one_allocation_per_value() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).build().unwrap();
+    let app_keys = AppKeys::from_json(
+        r#"{"app_encryption_keys": {"level3_app_key_v1": "32 random characters, or even more", "current_version": 1}}"#,
+    )
+    .unwrap();
+    let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).app_keys(app_keys).build().unwrap();
     let sealing = |count_of_rows: i64| {
         let rows = rows(count_of_rows);
         count(|| drop(runtime.block_on(cryptor.seal_texts(&rows)).unwrap()))

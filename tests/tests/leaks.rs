@@ -7,9 +7,9 @@ use std::{
 };
 
 use pii::{
-    Access, AuditFailure, Cryptor, DataKey, DecryptPii as _, Encrypted, EncryptedStr, Error, ErrorKind,
-    FieldSelection, FileKeyStore, Json, KeyBinding, Keyring as _, LocalKeyring, Mask, Mode, PiiModel,
-    Purpose, Reason, SecretBytes, SqlTable, TestKeyring, ctx,
+    Access, AppKeyFile, AppKeySource, AppKeys, AuditFailure, Cryptor, DataKey, DecryptPii as _, Encrypted,
+    EncryptedStr, Error, ErrorKind, FieldSelection, FileKeyStore, Json, KeyBinding, Keyring as _,
+    LocalKeyring, Mask, Mode, PiiModel, Purpose, Reason, SecretBytes, SqlTable, TestKeyring, ctx,
     testing::{CollectingSink, FailingKeyring, assert_no_plaintext},
 };
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,10 @@ const EMAIL: &str = "canary-plaintext@example.com";
 const OTHER: &str = "canary-second-plaintext";
 const TENANT: &str = "canary-tenant";
 const JSON: &str = "canary-inside-json";
-const CANARIES: [&str; 4] = [EMAIL, OTHER, TENANT, JSON];
+const SSN: &str = "canary-level-3";
+const APP_SECRET: &str = "canary-app-secret-0123456789abcdef";
+const OTHER_SECRET: &str = "canary-other-secret-0123456789abcdef";
+const CANARIES: [&str; 7] = [EMAIL, OTHER, TENANT, JSON, SSN, APP_SECRET, OTHER_SECRET];
 
 #[derive(PiiModel, Clone, Serialize, Deserialize)]
 #[pii(name = "customer", table = "customers", context(app = "leaks", tenant = self.tenant), from_row)]
@@ -32,6 +35,18 @@ struct Customer {
     #[pii(mask = "last4")]
     phone: Option<EncryptedStr>,
     data: Option<Encrypted<Json<Vec<String>>>>,
+    #[pii(level = 3)]
+    ssn: Option<EncryptedStr>,
+}
+
+fn app_secret(version: u32, secret: &str) -> String {
+    format!(
+        r#"{{"app_encryption_keys": {{"level3_app_key_v{version}": "{secret}", "current_version": {version}}}}}"#
+    )
+}
+
+fn app_keys() -> AppKeys {
+    AppKeys::from_json(&app_secret(1, APP_SECRET)).unwrap()
 }
 
 fn customer(id: i64) -> Customer {
@@ -41,6 +56,7 @@ fn customer(id: i64) -> Customer {
         email: EncryptedStr::new(EMAIL),
         phone: Some(EncryptedStr::new(OTHER)),
         data: Some(Encrypted::json(&vec![JSON.to_owned()]).unwrap()),
+        ssn: Some(EncryptedStr::new(SSN)),
     }
 }
 
@@ -91,7 +107,7 @@ impl Errors {
 async fn pool() -> SqlitePool {
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
     sqlx::query(
-        "create table customers (id integer primary key, tenant text, email text, phone text, data text)",
+        "create table customers (id integer primary key, tenant text, email text, phone text, data text, ssn text)",
     )
     .execute(&pool)
     .await
@@ -116,6 +132,7 @@ async fn logs_and_errors_show_no_plaintext() {
         Cryptor::envelope()
             .keyring(keyring.clone())
             .key_store(FileKeyStore::open(&store).unwrap())
+            .app_keys(app_keys())
             .build()
             .unwrap()
     };
@@ -147,10 +164,34 @@ async fn logs_and_errors_show_no_plaintext() {
         errors.of(build().seal(&mut [customer(1)]).await);
     }
     keyring.recover();
+    let with_app_keys = |source: Arc<dyn AppKeySource>| {
+        let store = FileKeyStore::open(&store).unwrap();
+        Cryptor::envelope().keyring(keyring.clone()).key_store(store).app_keys(source).build().unwrap()
+    };
+    let stored = table.get(1).await.unwrap();
+    let other = AppKeys::from_json(&app_secret(2, OTHER_SECRET)).unwrap();
+    errors.of(with_app_keys(Arc::new(other)).open(&mut [stored.clone()]).await);
+    let path = folder.path().join("app-keys.json");
+    let file = AppKeyFile::create(&path).unwrap();
+    for text in [
+        app_secret(2, OTHER_SECRET).replace("current_version\": 2", "current_version\": 3"),
+        app_secret(2, OTHER_SECRET).replace("_v2", ""),
+        app_secret(2, OTHER_SECRET).replace("}}", ""),
+        app_secret(2, OTHER_SECRET).replace("\"level3_app_key_v2\"", "7"),
+        app_secret(2, OTHER_SECRET).replace("level3_app_key_v2", APP_SECRET),
+        app_secret(2, &OTHER_SECRET[..20]),
+        format!("{{\"{APP_SECRET}\": \"{OTHER_SECRET}\"}}"),
+        OTHER_SECRET.to_owned(),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        errors.of(AppKeyFile::open(&path));
+        errors.of(with_app_keys(Arc::new(file.clone())).open(&mut [stored.clone()]).await);
+    }
     for (column, stored) in [
         ("email", "canary-plaintext@example.com"),
         ("email", "ENC:canary-plaintext@example.com"),
         ("phone", "ENC:AQEBAQEB"),
+        ("ssn", "canary-level-3"),
     ] {
         sqlx::query(sqlx::AssertSqlSafe(format!("update customers set {column} = ? where id = 2")))
             .bind(stored)
@@ -161,11 +202,12 @@ async fn logs_and_errors_show_no_plaintext() {
         errors.of(query().decrypt_pii(&cryptor).fetch_one(&pool).await);
         let loaded = query().fetch_one(&pool).await.unwrap();
         errors.of(table.update(&loaded).await);
-        errors.of(if column == "email" {
-            loaded.email.expose().map(drop)
-        } else {
-            loaded.phone.unwrap().expose().map(drop)
-        });
+        let value = match column {
+            "email" => loaded.email,
+            "phone" => loaded.phone.unwrap(),
+            _ => loaded.ssn.unwrap(),
+        };
+        errors.of(value.expose().map(drop));
     }
     sqlx::query("update customers set email = (select email from customers where id = 3) where id = 2")
         .execute(&pool)
@@ -192,7 +234,7 @@ async fn logs_and_errors_show_no_plaintext() {
             "{kind:?} shows a plaintext or context value"
         );
     }
-    assert!(errors.0.len() >= 25, "{}", errors.0.len());
+    assert!(errors.0.len() >= 45, "{}", errors.0.len());
     let log = log.0.lock().unwrap();
     assert!(log.len() > 1000, "the log was captured: {} bytes", log.len());
     assert_no_plaintext(&*log, &CANARIES);
@@ -209,12 +251,14 @@ async fn debug_of_everything_is_masked() {
     let binding =
         KeyBinding { context: Arc::new(ctx!(tenant = TENANT).unwrap()), purpose: Purpose::Seal, epoch: 0 };
     let generated = keyring.generate(&binding).await.unwrap();
-    let cryptor =
-        Cryptor::envelope().keyring(TestKeyring::new()).build().unwrap().scoped(ctx!(tenant = TENANT));
+    let builder = Cryptor::envelope().keyring(TestKeyring::new()).app_keys(app_keys());
+    let shown_builder = format!("{builder:?}");
+    let cryptor = builder.build().unwrap().scoped(ctx!(tenant = TENANT));
     let mut rows = [customer(1)];
     cryptor.seal(&mut rows).await.unwrap();
     let shown = format!(
-        "{keyring:?} {binding:?} {generated:?} {cryptor:?} {:?} {:?} {:?} {:?} {rows:?} {} {:?}",
+        "{keyring:?} {binding:?} {generated:?} {shown_builder} {cryptor:?} {:?} {:?} {:?} {:?} {:?} {rows:?} {} {:?}",
+        app_keys(),
         customer(1),
         SecretBytes::copy_from(EMAIL.as_bytes()),
         DataKey::generate().unwrap(),

@@ -15,6 +15,8 @@ pub(crate) enum KeyLabel {
     KeyId,
     Seal,
     LocalWrap,
+    AppKeyId,
+    InnerKey,
 }
 
 impl KeyLabel {
@@ -23,6 +25,8 @@ impl KeyLabel {
             Self::KeyId => "pii/v2/key-id",
             Self::Seal => "pii/v2/seal",
             Self::LocalWrap => "pii/v2/local-wrap",
+            Self::AppKeyId => "pii/v2/app-key-id",
+            Self::InnerKey => "pii/v2/inner-key",
         }
     }
 }

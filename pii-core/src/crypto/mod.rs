@@ -1,10 +1,12 @@
 //! Keys and the cipher, composed of RustCrypto crates.
 
+mod app_key;
 mod data_key;
 mod random;
 mod sealing_key;
 pub(crate) mod xaes;
 
+pub(crate) use app_key::app_key;
 pub use data_key::DataKey;
 pub(crate) use data_key::{KeyLabel, expand};
 pub(crate) use random::fill_random;

@@ -1,4 +1,4 @@
-//! A data key made ready for sealing and opening, with the derived keys it has used lately.
+//! A data key or application key made ready for sealing and opening, with the derived keys it has used lately.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +22,7 @@ const LEASE_TIME: Duration = Duration::from_secs(3600);
 /// Readers keep this many derived keys per data key.
 const READER_KEYS: usize = 32;
 
-/// A data key ready for use. Everything secret in it is wiped when it is dropped.
+/// A data key or application key ready for use. Everything secret in it is wiped when it is dropped.
 pub(crate) struct SealingKey {
     id: KeyId,
     xaes: XaesKey,
@@ -49,6 +49,16 @@ impl SealingKey {
         Self {
             id: data_key.id(),
             xaes: XaesKey::new(&expand(data_key.expose_bytes(), KeyLabel::Seal)),
+            writer: Mutex::default(),
+            readers: Mutex::default(),
+        }
+    }
+
+    /// An application key: another label for the id, another for the key of the cipher.
+    pub(super) fn of_app_key(app_key: &[u8; 32]) -> Self {
+        Self {
+            id: KeyId(*expand(app_key, KeyLabel::AppKeyId)),
+            xaes: XaesKey::new(&expand(app_key, KeyLabel::InnerKey)),
             writer: Mutex::default(),
             readers: Mutex::default(),
         }

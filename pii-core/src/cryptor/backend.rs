@@ -41,6 +41,14 @@ pub trait CryptorBackend: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// Asks for whatever sealing fields of level 3 will need beside that. Does nothing by default.
+    ///
+    /// # Errors
+    /// Key and configuration errors.
+    fn prepare_app_keys(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Counters since the start, for people and tests.
     fn stats(&self) -> CryptorStats {
         CryptorStats::default()
@@ -63,6 +71,8 @@ pub struct CryptorStats {
     pub keys_generated: u64,
     /// Data keys asked of a keyring to be unwrapped.
     pub keys_unwrapped: u64,
+    /// Loads asked of the source of application keys.
+    pub app_key_loads: u64,
     /// Look-ups that the data-key cache answered.
     pub cache_hits: u64,
     /// Look-ups that it did not answer.

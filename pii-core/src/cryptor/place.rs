@@ -16,7 +16,7 @@ use crate::{
     row::{self, RowWriter},
     value::Place,
     wire::{
-        KeyId,
+        Envelope, KeyId,
         associated_data::{Step, write_head},
     },
 };
@@ -218,13 +218,13 @@ impl<'a> ValuePlace<'a> {
     /// Writes the associated data of FORMAT.md into `out`, replacing it.
     pub fn write_associated_data(&self, key_id: KeyId, out: &mut Vec<u8>) {
         out.clear();
-        self.write_head(key_id, out);
+        self.write_head(Envelope::Outer, key_id, out);
         out.extend_from_slice(self.tail());
     }
 
-    /// The part of the associated data that all values of a field share under one data key.
+    /// The part of the associated data that all values of a field share under one key.
     #[inline]
-    pub(crate) fn write_head(&self, key_id: KeyId, out: &mut Vec<u8>) {
+    pub(crate) fn write_head(&self, envelope: Envelope, key_id: KeyId, out: &mut Vec<u8>) {
         let steps = self.path().iter().map(|step| match *step {
             PathStep::Field(field) => Step::Field(field.name()),
             PathStep::Key(key) => Step::Key(key),
@@ -232,6 +232,7 @@ impl<'a> ValuePlace<'a> {
         });
         write_head(
             out,
+            envelope,
             key_id,
             self.field().level().number(),
             self.type_code().number(),
@@ -279,6 +280,16 @@ impl<'a> ValuePlace<'a> {
 
     /// As [`ValuePlace::write_associated_data`], for an alternative from 0 (today's names) up.
     pub fn write_alternative(&self, alternative: usize, key_id: KeyId, out: &mut Vec<u8>) {
+        self.write_alternative_of(Envelope::Outer, alternative, key_id, out);
+    }
+
+    pub(crate) fn write_alternative_of(
+        &self,
+        envelope: Envelope,
+        alternative: usize,
+        key_id: KeyId,
+        out: &mut Vec<u8>,
+    ) {
         let mut rest = alternative;
         let mut choose = |now: &'static str, was: &'static [&'static str]| {
             let index = rest % (was.len() + 1);
@@ -297,7 +308,7 @@ impl<'a> ValuePlace<'a> {
             .collect();
         out.clear();
         let (level, type_code) = (self.field().level().number(), self.type_code().number());
-        write_head(out, key_id, level, type_code, model, steps.into_iter());
+        write_head(out, envelope, key_id, level, type_code, model, steps.into_iter());
         out.extend_from_slice(self.tail());
     }
 

@@ -13,7 +13,7 @@ use crate::{
     audit::{AuditEvent, Operation},
     context::EncryptionContext,
     error::{Error, ErrorKind, Result},
-    model::{ModelSpec, PiiField, PiiModel, PlaintextPolicy, Walk, WalkMut},
+    model::{Level, ModelSpec, PiiField, PiiModel, PlaintextPolicy, Walk, WalkMut},
     secret::SecretBytes,
     value::{Cell, Sealed, SealedField, wrong_type},
     wire::{Ciphertext, KeyId, MAX_PLAINTEXT_BYTES, PREFIX},
@@ -263,7 +263,12 @@ impl Cryptor {
             // nothing new can be sealed, so no key is needed
             return Ok(());
         }
-        let mut keyrings: Vec<Option<&'static str>> = M::pii_fields()
+        let fields = M::pii_fields();
+        if let Some(field) = fields.iter().find(|field| field.spec.level() == Level::Three) {
+            let located = |error: Error| error.field(M::MODEL.name(), &field.path);
+            self.backend.prepare_app_keys().await.map_err(located)?;
+        }
+        let mut keyrings: Vec<Option<&'static str>> = fields
             .iter()
             .filter(|field| field.spec.is_sealed() && field.spec.plaintext() != PlaintextPolicy::Prepare)
             .map(|field| field.spec.keyring())

@@ -11,7 +11,7 @@ use crate::{
         DataKey, KeyLabel, expand, fill_random,
         xaes::{HALF_NONCE, XaesKey, halves},
     },
-    durable_file::{self, Access, publish},
+    durable_file::{self, Access, publish, refuse_access_of_others},
     error::{Error, ErrorKind, Result},
     wire::{
         KeyId, NONCE_BYTES, TAG_BYTES, VERSION,
@@ -104,31 +104,10 @@ pub(super) fn read(path: &Path) -> Result<(Vec<KeyEncryptionKey>, usize)> {
             .source(error)
     };
     let mut file = fs::File::open(path).map_err(unreadable)?;
-    check_permissions(path, &file.metadata().map_err(unreadable)?)?;
+    refuse_access_of_others("key file", path, &file.metadata().map_err(unreadable)?)?;
     let bytes = durable_file::read(&mut file, MAX_FILE_BYTES).map_err(unreadable)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| damaged(path, "it is not text"))?;
     parse(text).map_err(|why| damaged(path, &why))
-}
-
-#[cfg(unix)]
-fn check_permissions(path: &Path, metadata: &fs::Metadata) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = metadata.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(Error::new(ErrorKind::Configuration)
-            .message(format!(
-                "the key file `{}` may be used by others (mode {:04o})",
-                path.display(),
-                mode & 0o7777
-            ))
-            .help(format!("run `chmod 600 {}`", path.display())));
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn check_permissions(_: &Path, _: &fs::Metadata) -> Result<()> {
-    Ok(())
 }
 
 fn damaged(path: &Path, why: &str) -> Error {

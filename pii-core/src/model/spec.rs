@@ -45,7 +45,7 @@ pub enum Level {
     One,
     /// Sealed under a data key.
     Two,
-    /// Sealed under an application key, then under a data key. Not in this release.
+    /// Sealed under an application key, then under a data key: either key alone opens nothing.
     Three,
 }
 
@@ -368,10 +368,13 @@ impl FieldSpec {
         self.keyring
     }
 
-    /// What happens to stored text that is not encrypted.
+    /// What happens to stored text that is not encrypted. At level 3 it is always an error.
     #[must_use]
     pub const fn plaintext(&self) -> PlaintextPolicy {
-        self.plaintext
+        match self.level {
+            Some(Level::Three) => PlaintextPolicy::Reject,
+            _ => self.plaintext,
+        }
     }
 
     /// Whether the field's value is part of the encryption context.

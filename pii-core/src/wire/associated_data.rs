@@ -6,8 +6,23 @@ use super::{
     header::KeyId,
 };
 
-/// The label of the outer envelope.
-pub(crate) const VALUE_LABEL: &str = "pii/v2/value";
+/// Which envelope the associated data is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Envelope {
+    /// Under a data key.
+    Outer,
+    /// Under an application key, inside the outer one.
+    Inner,
+}
+
+impl Envelope {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Outer => "pii/v2/value",
+            Self::Inner => "pii/v2/inner",
+        }
+    }
+}
 
 const PATH_FIELD: u8 = 1;
 const PATH_KEY: u8 = 2;
@@ -21,9 +36,10 @@ pub(crate) enum Step<'a> {
     Element,
 }
 
-/// What is the same for all values of one field under one data key: everything up to the path.
+/// What is the same for all values of one field under one key: everything up to the path.
 pub(crate) fn write_head<'a>(
     out: &mut Vec<u8>,
+    envelope: Envelope,
     key_id: KeyId,
     level: u8,
     type_code: u8,
@@ -34,7 +50,7 @@ pub(crate) fn write_head<'a>(
     out.extend_from_slice(&key_id.0);
     out.push(level);
     out.push(type_code);
-    put_lp(out, VALUE_LABEL.as_bytes());
+    put_lp(out, envelope.label().as_bytes());
     put_lp(out, model.as_bytes());
     put_u16(out, path.len());
     for step in path {

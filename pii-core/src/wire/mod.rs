@@ -8,7 +8,9 @@ mod ciphertext;
 pub(crate) mod copies;
 pub(crate) mod encode;
 pub(crate) mod header;
+pub(crate) mod inner;
 
+pub(crate) use associated_data::Envelope;
 pub use ciphertext::{Ciphertext, FormatError};
 pub(crate) use ciphertext::{MAX_PLAINTEXT_BYTES, decode as decode_text, encode as encode_text};
 pub use copies::{Provider, Purpose, WrappedKey};

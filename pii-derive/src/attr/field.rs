@@ -94,14 +94,11 @@ impl Field {
 fn level(key: &Ident, input: ParseStream<'_>) -> syn::Result<Level> {
     let literal = value::integer(key, input)?;
     match literal.base10_parse() {
-        Ok(number @ 1..=2) => Ok(Level { literal, number }),
-        Ok(3) => Err(syn::Error::new_spanned(
-            literal,
-            "level 3 needs an application key, which this release cannot use yet; use `level = 2`",
-        )),
+        Ok(number @ 1..=3) => Ok(Level { literal, number }),
         _ => Err(syn::Error::new_spanned(
             literal,
-            "unknown level; write `level = 1` for personal data that is stored plain, or `level = 2` for a sealed field",
+            "unknown level; write `level = 1` for personal data that is stored plain, `level = 2` for a sealed field, \
+             or `level = 3` for one that is sealed with an application key too",
         )),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     ast::{Field, Kind, Model},
-    attr::Mask,
+    attr::{Choice, Given, Mask},
     ctxt::Ctxt,
     types,
 };
@@ -122,13 +122,38 @@ fn sealed(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
         }
         return;
     }
-    let Some(mode) = attrs.mode.as_ref().filter(|mode| mode.value.variant == "WriteOnly") else { return };
     let policy = attrs.plaintext.as_ref().or(model.attrs.plaintext.as_ref());
+    if attrs.level.as_ref().is_some_and(|level| level.value.number == 3) {
+        never_plaintext(cx, field, policy);
+        return;
+    }
+    let Some(mode) = attrs.mode.as_ref().filter(|mode| mode.value.variant == "WriteOnly") else { return };
     if policy.is_some_and(|policy| policy.value.variant == "Prepare") {
         cx.error(
             &mode.value.literal,
             "`WriteOnly` fields are never readable, but the policy `prepare` stores them as plaintext; use \
              `accept_and_seal`, or another mode",
         );
+    }
+}
+
+/// Whoever can write to the table could plant values while a policy lets plaintext in.
+fn never_plaintext(cx: &Ctxt, field: &Field<'_>, policy: Option<&Given<Choice>>) {
+    let Some(policy) = policy.filter(|policy| policy.value.variant != "Reject") else { return };
+    let what = "plaintext is never accepted at level 3";
+    match (&field.attrs.plaintext, &field.attrs.level) {
+        (Some(own), _) => cx.error(
+            &own.value.literal,
+            format!("{what}: remove `plaintext`; to move existing plaintext, begin with `level = 2`"),
+        ),
+        (None, Some(level)) => cx.error(
+            &level.value.literal,
+            format!(
+                "{what}, and the struct says `plaintext = {:?}`: write `plaintext = \"reject\"` on this field; to move \
+                 existing plaintext, begin with `level = 2`",
+                policy.value.literal.value()
+            ),
+        ),
+        (None, None) => {}
     }
 }

@@ -169,6 +169,9 @@ fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {
     if field.kind == Kind::Personal {
         spec.extend(quote!(.with_level(#private::Level::One)));
     }
+    if field.is_sealed() && attrs.level.as_ref().is_some_and(|level| level.value.number == 3) {
+        spec.extend(quote!(.with_level(#private::Level::Three)));
+    }
     if let Some(mode) = &attrs.mode {
         let mode = format_ident!("{}", mode.value.variant);
         spec.extend(quote!(.with_mode(#private::Mode::#mode)));

@@ -1,5 +1,6 @@
 //! The invariants of sealing and opening, without any database.
 
+mod app_keys;
 mod audit;
 mod keys;
 mod legacy;

@@ -1,6 +1,7 @@
 //! The keyring of AWS KMS: the real SDK, over HTTP, against a KMS of our own that is stricter than the
 //! real one.
 
+mod app_keys;
 mod failures;
 mod models;
 mod moto;

@@ -144,3 +144,14 @@ async fn mistakes_are_found_when_the_keyring_is_built() {
     assert!(builder().key(&kms.key).decrypt_only("alias/pii").required_copies(1).build().is_ok());
     assert_eq!(kms.fake.total_calls(), 0);
 }
+
+/// This program chose no TLS stack, which `from_env` leaves to the program. Whatever the environment of
+/// a developer says, nothing can be asked.
+#[tokio::test]
+async fn the_environment_is_asked_at_the_first_use() {
+    let keyring = KmsKeyring::from_env("alias/pii").unwrap();
+    let error = keyring.resolve().await.unwrap_err();
+    assert_error(&error, ErrorKind::Configuration, "alias/pii");
+    let keyring = KmsKeyring::builder().region(REGION).key("alias/pii").build().unwrap();
+    assert_error(&keyring.resolve().await.unwrap_err(), ErrorKind::Configuration, "alias/pii");
+}

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::{EnvelopeCryptor, KeyService, cache::CacheLimits};
 use crate::{
+    app_keys::{AppKeySource, LoadedAppKeys},
     audit::{AuditFailure, AuditSink},
     cryptor::Cryptor,
     error::{Error, ErrorKind, Result},
@@ -36,6 +37,7 @@ pub struct EnvelopeBuilder {
     twice: Option<String>,
     store: Option<Arc<dyn KeyStore>>,
     limits: CacheLimits,
+    app_keys: Option<LoadedAppKeys>,
     mode: Mode,
     audit: Option<(Arc<dyn AuditSink>, AuditFailure)>,
 }
@@ -79,6 +81,13 @@ impl EnvelopeBuilder {
         self
     }
 
+    /// Where the application keys of level 3 fields come from. They are loaded when the first value
+    /// of level 3 is sealed or opened.
+    pub fn app_keys(mut self, source: impl AppKeySource) -> Self {
+        self.app_keys = Some(LoadedAppKeys::new(Arc::new(source)));
+        self
+    }
+
     /// Limits the cryptor to writing or to reading.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
@@ -109,7 +118,7 @@ impl EnvelopeBuilder {
         }
         self.limits.check()?;
         let keyrings = self.keyrings.into_iter().map(|(name, keyring)| (Arc::from(name), keyring)).collect();
-        let backend = EnvelopeCryptor::new(KeyService::new(keyrings, self.store, self.limits));
+        let backend = EnvelopeCryptor::new(KeyService::new(keyrings, self.store, self.limits), self.app_keys);
         let cryptor = Cryptor::from_backend(backend).limited_to(self.mode);
         Ok(match self.audit {
             Some((sink, failure)) => cryptor.audited(sink, failure),

@@ -1,18 +1,29 @@
-//! Heads of associated data, which all values of a field share under one data key.
+//! Heads of associated data, which all values of a field share under one key.
 
-use crate::{cryptor::ValuePlace, wire::KeyId};
+use crate::{
+    cryptor::ValuePlace,
+    wire::{Envelope, KeyId},
+};
 
 /// Models with more sealed fields than this encode some heads anew.
 const KEPT: usize = 16;
 
-/// The heads of the fields of one batch under one data key.
-#[derive(Default)]
+/// The heads of the fields of one batch under one key.
 pub(super) struct Heads<'a> {
+    envelope: Envelope,
     known: Vec<(ValuePlace<'a>, Vec<u8>)>,
     next: usize,
 }
 
 impl<'a> Heads<'a> {
+    pub(super) fn of(envelope: Envelope) -> Self {
+        Self { envelope, known: Vec::new(), next: 0 }
+    }
+
+    pub(super) fn envelope(&self) -> Envelope {
+        self.envelope
+    }
+
     /// Writes the associated data of a value into `out`, replacing it.
     #[inline]
     pub(super) fn write(&mut self, place: &ValuePlace<'a>, key_id: KeyId, out: &mut Vec<u8>) {
@@ -32,7 +43,7 @@ impl<'a> Heads<'a> {
                 }
             }
             None => {
-                place.write_head(key_id, out);
+                place.write_head(self.envelope, key_id, out);
                 if self.known.len() < KEPT {
                     self.known.push((*place, out.clone()));
                 }

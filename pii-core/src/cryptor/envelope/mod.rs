@@ -3,7 +3,9 @@
 mod builder;
 mod cache;
 mod heads;
+mod inner;
 mod keys;
+mod layer;
 mod open;
 mod seal;
 
@@ -19,6 +21,7 @@ pub(crate) use keys::KeyService;
 
 use super::backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
 use crate::{
+    app_keys::LoadedAppKeys,
     context::EncryptionContext,
     error::Result,
     secret::SecretBytes,
@@ -28,6 +31,7 @@ use crate::{
 /// The envelope implementation of the joint.
 pub(crate) struct EnvelopeCryptor {
     keys: Arc<KeyService>,
+    app_keys: Option<LoadedAppKeys>,
     counters: Counters,
 }
 
@@ -39,15 +43,15 @@ struct Counters {
 }
 
 impl EnvelopeCryptor {
-    pub(crate) fn new(keys: KeyService) -> Self {
-        Self { keys: Arc::new(keys), counters: Counters::default() }
+    pub(crate) fn new(keys: KeyService, app_keys: Option<LoadedAppKeys>) -> Self {
+        Self { keys: Arc::new(keys), app_keys, counters: Counters::default() }
     }
 }
 
 impl CryptorBackend for EnvelopeCryptor {
     fn seal<'a>(&'a self, batch: &'a [SealItem<'a>]) -> BoxFuture<'a, Result<Vec<Ciphertext>>> {
         Box::pin(async move {
-            let sealed = seal::seal(&self.keys, batch).await?;
+            let sealed = seal::seal(&self.keys, self.app_keys.as_ref(), batch).await?;
             count(&self.counters.sealed, sealed.len());
             Ok(sealed)
         })
@@ -55,7 +59,7 @@ impl CryptorBackend for EnvelopeCryptor {
 
     fn open<'a>(&'a self, batch: &'a [OpenItem<'a>]) -> BoxFuture<'a, Result<Vec<Result<SecretBytes>>>> {
         Box::pin(async move {
-            let opened = open::open(&self.keys, batch).await?;
+            let opened = open::open(&self.keys, self.app_keys.as_ref(), batch).await?;
             let good = opened.iter().filter(|result| result.is_ok()).count();
             count(&self.counters.opened, good);
             count(&self.counters.refused, opened.len() - good);
@@ -78,11 +82,21 @@ impl CryptorBackend for EnvelopeCryptor {
         })
     }
 
+    fn prepare_app_keys(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            match &self.app_keys {
+                Some(app_keys) => app_keys.current().await.map(drop),
+                None => Err(inner::no_source()),
+            }
+        })
+    }
+
     fn stats(&self) -> CryptorStats {
         CryptorStats {
             sealed: self.counters.sealed.load(Ordering::Relaxed),
             opened: self.counters.opened.load(Ordering::Relaxed),
             refused: self.counters.refused.load(Ordering::Relaxed),
+            app_key_loads: self.app_keys.as_ref().map_or(0, LoadedAppKeys::loads),
             ..self.keys.stats()
         }
     }

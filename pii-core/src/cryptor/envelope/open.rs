@@ -2,23 +2,22 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures_util::{StreamExt as _, stream};
-use zeroize::Zeroize as _;
+use futures_util::{StreamExt as _, future::join, stream};
 
 use super::{
-    heads::Heads,
+    inner::{self, Failure, InnerOpener},
     keys::{KeyRequest, KeyService},
-    seal::{check_level, slot_of},
+    layer::{OpeningLayer, Scratch},
+    seal::slot_of,
 };
 use crate::{
-    crypto::{
-        SealingKey,
-        xaes::{DerivedKey, HALF_NONCE, halves},
-    },
+    app_keys::LoadedAppKeys,
+    crypto::SealingKey,
     cryptor::OpenItem,
     error::{Error, ErrorKind, Result},
+    model::Level,
     secret::SecretBytes,
-    wire::{MAX_PLAINTEXT_BYTES, Parts, TAG_BYTES, decode_text},
+    wire::{Envelope, KeyId, MAX_PLAINTEXT_BYTES, Parts, TAG_BYTES, decode_text},
 };
 
 /// So many data keys are asked for at once.
@@ -31,23 +30,88 @@ struct Group<'a> {
     bytes: u64,
 }
 
-pub(super) async fn open(keys: &KeyService, batch: &[OpenItem<'_>]) -> Result<Vec<Result<SecretBytes>>> {
+pub(super) async fn open(
+    keys: &KeyService,
+    app_keys: Option<&LoadedAppKeys>,
+    batch: &[OpenItem<'_>],
+) -> Result<Vec<Result<SecretBytes>>> {
     let mut groups = Groups::default();
-    let group_of: Vec<usize> = batch.iter().map(|item| groups.add(*item)).collect();
+    let mut group_of = Vec::with_capacity(batch.len());
+    let mut has_inner = false;
+    for item in batch {
+        has_inner |= inner::is_needed(&item.place, app_keys)?;
+        group_of.push(groups.add(*item));
+    }
+    let app_keys = app_keys.filter(|_| has_inner);
     let mut fetches = Vec::with_capacity(groups.groups.len());
     for group in &groups.groups {
-        fetches.push(opener(keys, request(keys, &group.sample), group.messages, group.bytes));
+        fetches.push(fetch(keys, request(keys, &group.sample), group.messages, group.bytes));
     }
-    let mut openers: Vec<Result<Opener<'_>>> =
-        stream::iter(fetches).buffered(CONCURRENT_UNWRAPS).collect().await;
-    // from here on nothing waits
+    let fetched = stream::iter(fetches).buffered(CONCURRENT_UNWRAPS).collect::<Vec<_>>();
+    let (fetched, inner) = match app_keys {
+        Some(app_keys) => {
+            let (fetched, loaded) = join(fetched, app_keys.current()).await;
+            (fetched, Some(InnerOpener::new(loaded)))
+        }
+        None => (fetched.await, None),
+    };
+    let mut openers =
+        Openers { openers: fetched.into_iter().map(|key| key.map(Opener::new)).collect(), inner };
+    // from here on nothing waits, unless a value names an application key that is not known yet
+    let mut opened = Vec::with_capacity(batch.len());
+    let mut unknown: Vec<(usize, KeyId)> = Vec::new();
     let mut scratch = Scratch::default();
-    let opened = batch.iter().zip(group_of).map(|(item, group)| match openers.get_mut(group) {
-        Some(Ok(opener)) => opener.open(item, &mut scratch),
-        Some(Err(error)) => Err(error.clone()),
-        None => Err(Error::new(ErrorKind::Configuration)),
-    });
-    Ok(opened.collect())
+    for (index, (item, group)) in batch.iter().zip(&group_of).enumerate() {
+        opened.push(openers.open(item, *group, &mut scratch).map_err(|failure| match failure {
+            Failure::Refused(error) => error,
+            Failure::UnknownAppKey(key_id) => {
+                unknown.push((index, key_id));
+                inner::unknown_key(key_id)
+            }
+        }));
+    }
+    drop(scratch);
+    let Some(app_keys) = app_keys.filter(|_| !unknown.is_empty()) else { return Ok(opened) };
+    let key_ids: Vec<KeyId> = unknown.iter().map(|(_, key_id)| *key_id).collect();
+    let renewed = app_keys.after_unknown(&key_ids).await;
+    openers.inner = renewed.as_ref().ok().map(|keys| InnerOpener::new(Ok(keys.clone())));
+    let mut scratch = Scratch::default();
+    for (index, key_id) in unknown {
+        let item = batch.get(index).zip(group_of.get(index));
+        let (Some((item, group)), Some(result)) = (item, opened.get_mut(index)) else { continue };
+        match &renewed {
+            Err(error) => *result = Err(inner::no_news(error, key_id)),
+            Ok(_) => match openers.open(item, *group, &mut scratch) {
+                Ok(plain) => *result = Ok(plain),
+                Err(Failure::Refused(error)) => *result = Err(error),
+                Err(Failure::UnknownAppKey(_)) => {}
+            },
+        }
+    }
+    Ok(opened)
+}
+
+/// The keys of one batch.
+struct Openers<'a> {
+    openers: Vec<Result<Opener<'a>>>,
+    /// for values of level 3
+    inner: Option<InnerOpener<'a>>,
+}
+
+impl<'a> Openers<'a> {
+    #[inline]
+    fn open(
+        &mut self,
+        item: &OpenItem<'a>,
+        group: usize,
+        scratch: &mut Scratch,
+    ) -> Result<SecretBytes, Failure> {
+        match self.openers.get_mut(group) {
+            Some(Ok(opener)) => opener.open(item, self.inner.as_mut(), scratch),
+            Some(Err(error)) => Err(error.clone().into()),
+            None => Err(Error::new(ErrorKind::Configuration).into()),
+        }
+    }
 }
 
 /// What tells groups apart: the head of the text, the keyring and the context.
@@ -95,79 +159,50 @@ fn request(keys: &KeyService, item: &OpenItem<'_>) -> Result<KeyRequest> {
     Ok(KeyRequest { key_id: parts.key_id, slot, copies: parts.copies.map(Arc::from) })
 }
 
-async fn opener<'a>(
+async fn fetch(
     keys: &KeyService,
     request: Result<KeyRequest>,
     messages: u64,
     bytes: u64,
-) -> Result<Opener<'a>> {
-    let key = keys.opening(request?, messages, bytes).await?;
-    Ok(Opener { key, heads: Heads::default(), last: None })
+) -> Result<Arc<SealingKey>> {
+    keys.opening(request?, messages, bytes).await
 }
 
-/// Buffers of one batch; plaintext passes through them.
-#[derive(Default)]
-struct Scratch {
-    associated_data: Vec<u8>,
-    bytes: Vec<u8>,
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        self.bytes.zeroize();
-    }
-}
-
-struct Opener<'a> {
-    key: Arc<SealingKey>,
-    heads: Heads<'a>,
-    last: Option<([u8; HALF_NONCE], Arc<DerivedKey>)>,
-}
+struct Opener<'a>(OpeningLayer<'a>);
 
 impl<'a> Opener<'a> {
-    fn open(&mut self, item: &OpenItem<'a>, scratch: &mut Scratch) -> Result<SecretBytes> {
+    fn new(key: Arc<SealingKey>) -> Self {
+        Self(OpeningLayer::new(Envelope::Outer, key))
+    }
+
+    fn open(
+        &mut self,
+        item: &OpenItem<'a>,
+        inner: Option<&mut InnerOpener<'a>>,
+        scratch: &mut Scratch,
+    ) -> Result<SecretBytes, Failure> {
+        let OpenItem { place, text } = item;
+        scratch.clear(text.as_str().len());
         let Scratch { associated_data, bytes } = scratch;
-        check_level(&item.place)?;
-        let text = item.text.as_str();
-        if bytes.capacity() < text.len() {
-            // the old block is wiped before a longer one takes its place
-            bytes.zeroize();
-            bytes.reserve_exact(text.len().next_power_of_two());
-        }
-        let decoded = decode_text(text, bytes)?;
-        let parts = Parts::parse(decoded)?;
-        let (first, second) = halves(parts.nonce);
-        let (first, second) = (*first, *second);
-        let (key_id, front) = (parts.key_id, decoded.len() - parts.body.len());
-        let refused = || Error::new(ErrorKind::Integrity).key(key_id);
+        let decoded = decode_text(text.as_str(), bytes).map_err(Error::from)?;
+        let parts = Parts::parse(decoded).map_err(Error::from)?;
+        let (nonce, key_id, front) = (*parts.nonce, parts.key_id, decoded.len() - parts.body.len());
+        let refused = |kind: ErrorKind| Error::new(kind).key(key_id);
         let body = bytes.get_mut(front..).unwrap_or_default();
-        let (body, tag) = body.split_last_chunk_mut::<TAG_BYTES>().ok_or_else(refused)?;
-        let candidate = match &self.last {
-            Some((half, _)) if *half == first => None,
-            _ => Some(self.key.for_opening(&first)),
+        let (body, tag) =
+            body.split_last_chunk_mut::<TAG_BYTES>().ok_or_else(|| refused(ErrorKind::Integrity))?;
+        let alternative = self
+            .0
+            .open(place, 0..place.alternatives(), &nonce, body, tag, associated_data)
+            .ok_or_else(|| refused(ErrorKind::Integrity))?;
+        let plain = match (place.field().level(), inner) {
+            (Level::Two, _) => body,
+            (Level::Three, Some(inner)) => inner.open(place, alternative, body, associated_data, refused)?,
+            _ => return Err(refused(ErrorKind::Configuration).into()),
         };
-        let Some(derived) = candidate.as_ref().or(self.last.as_ref().map(|(_, key)| key)) else {
-            return Err(refused());
-        };
-        let heads = &mut self.heads;
-        let mut opens = |alternative: usize| {
-            match alternative {
-                0 => heads.write(&item.place, key_id, associated_data),
-                _ => item.place.write_alternative(alternative, key_id, associated_data),
-            }
-            // a wrong tag leaves the bytes as they were
-            derived.open(&second, associated_data, body, tag).is_ok()
-        };
-        if !opens(0) && !(1..item.place.alternatives()).any(&mut opens) {
-            return Err(refused());
+        if plain.len() > MAX_PLAINTEXT_BYTES {
+            return Err(refused(ErrorKind::Malformed).message("the plaintext is too long").into());
         }
-        if body.len() > MAX_PLAINTEXT_BYTES {
-            return Err(Error::new(ErrorKind::Malformed).key(key_id).message("the plaintext is too long"));
-        }
-        if let Some(derived) = candidate {
-            self.key.keep(&first, &derived);
-            self.last = Some((first, derived));
-        }
-        Ok(SecretBytes::copy_from(body))
+        Ok(SecretBytes::copy_from(plain))
     }
 }

@@ -1,23 +1,22 @@
 //! Sealing a batch: one data key per slot, one derived key per lease, one allocation per value.
 
-use std::collections::HashMap;
-
-use zeroize::Zeroize as _;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    heads::Heads,
+    inner::{self, InnerSealer},
     keys::{ActiveKey, KeyService},
+    layer::{Scratch, SealingLayer},
 };
 use crate::{
-    crypto::{Lease, fill_random},
+    app_keys::LoadedAppKeys,
+    crypto::{fill_random, xaes::HALF_NONCE},
     cryptor::{SealItem, ValuePlace},
     error::{Error, ErrorKind, Result},
     key_store::KeySlot,
     model::Level,
-    wire::{Ciphertext, Purpose, TAG_BYTES, encode_text},
+    wire::{Ciphertext, Envelope, NONCE_BYTES, Purpose, TAG_BYTES, encode_text},
 };
 
-const HALF_NONCE: usize = 12;
 /// The second halves of the nonces of this many values are drawn in one call.
 const NONCES_PER_CALL: usize = 4096;
 
@@ -28,25 +27,36 @@ struct Group {
     bytes: u64,
 }
 
-pub(super) async fn seal(keys: &KeyService, batch: &[SealItem<'_>]) -> Result<Vec<Ciphertext>> {
+pub(super) async fn seal(
+    keys: &KeyService,
+    app_keys: Option<&LoadedAppKeys>,
+    batch: &[SealItem<'_>],
+) -> Result<Vec<Ciphertext>> {
     let mut groups = Groups::default();
     let mut group_of = Vec::with_capacity(batch.len());
+    let mut with_inner = 0;
     for item in batch {
-        check_level(&item.place)?;
+        with_inner += usize::from(inner::is_needed(&item.place, app_keys)?);
         group_of.push(groups.add(keys, item)?);
     }
+    let mut inner = match app_keys.filter(|_| with_inner > 0) {
+        Some(app_keys) => {
+            Some(InnerSealer::new(&app_keys.current().await?, u64::try_from(with_inner).unwrap_or(u64::MAX)))
+        }
+        None => None,
+    };
     let mut sealers = Vec::with_capacity(groups.groups.len());
     for group in groups.groups {
         let key = keys.active(group.slot, group.messages, group.bytes).await?;
-        sealers.push(Sealer { key, lease: None, messages_left: group.messages, heads: Heads::default() });
+        sealers.push(Sealer::new(key, group.messages));
     }
     // from here on nothing waits
     let mut scratch = Scratch::default();
     let mut sealed = Vec::with_capacity(batch.len());
-    let mut nonces = Nonces::new(batch.len());
+    let mut nonces = Nonces::new(batch.len() + with_inner);
     for (item, group) in batch.iter().zip(group_of) {
         let sealer = sealers.get_mut(group).ok_or_else(|| Error::new(ErrorKind::Configuration))?;
-        sealed.push(sealer.seal(&item.place, item.plaintext, nonces.next()?, &mut scratch)?);
+        sealed.push(sealer.seal(item, inner.as_mut(), &mut nonces, &mut scratch)?);
     }
     Ok(sealed)
 }
@@ -93,31 +103,8 @@ pub(super) fn slot_of(keys: &KeyService, place: &ValuePlace<'_>) -> Result<KeySl
     keys.slot(place.field().keyring(), place.context(), Purpose::Seal).map_err(|error| place.locate(error))
 }
 
-pub(super) fn check_level(place: &ValuePlace<'_>) -> Result<()> {
-    match place.field().level() {
-        Level::Two => Ok(()),
-        Level::One | Level::Three => Err(place.locate(
-            Error::new(ErrorKind::Configuration)
-                .message("this release seals and opens values of level 2 only"),
-        )),
-    }
-}
-
-/// Buffers of one batch; plaintext passes through them.
-#[derive(Default)]
-struct Scratch {
-    associated_data: Vec<u8>,
-    bytes: Vec<u8>,
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        self.bytes.zeroize();
-    }
-}
-
 /// Second halves of nonces, all from the operating system's generator.
-struct Nonces {
+pub(super) struct Nonces {
     bytes: Vec<u8>,
     next: usize,
     left: usize,
@@ -129,7 +116,7 @@ impl Nonces {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<&[u8; HALF_NONCE]> {
+    pub(super) fn next(&mut self) -> Result<[u8; HALF_NONCE]> {
         if self.next >= self.bytes.len() {
             let count = self.left.clamp(1, NONCES_PER_CALL);
             self.bytes.resize(count * HALF_NONCE, 0);
@@ -137,53 +124,42 @@ impl Nonces {
             self.next = 0;
             self.left = self.left.saturating_sub(count);
         }
-        let nonce = self.bytes.get(self.next..).and_then(|rest| rest.first_chunk());
+        let nonce = self.bytes.get(self.next..).and_then(|rest| rest.first_chunk()).copied();
         self.next += HALF_NONCE;
         nonce.ok_or_else(|| Error::new(ErrorKind::KeyUnavailable).message("no random bytes"))
     }
 }
 
 struct Sealer<'a> {
-    key: ActiveKey,
-    heads: Heads<'a>,
-    lease: Option<(Lease, u32)>,
-    messages_left: u64,
+    /// version, layout, key id and, without a store, the copies
+    header: Arc<[u8]>,
+    outer: SealingLayer<'a>,
 }
 
 impl<'a> Sealer<'a> {
+    fn new(key: ActiveKey, messages: u64) -> Self {
+        Self { header: key.header, outer: SealingLayer::new(Envelope::Outer, key.key, messages) }
+    }
+
     fn seal(
         &mut self,
-        place: &ValuePlace<'a>,
-        plaintext: &[u8],
-        second_half: &[u8; HALF_NONCE],
+        item: &SealItem<'a>,
+        inner: Option<&mut InnerSealer<'a>>,
+        nonces: &mut Nonces,
         scratch: &mut Scratch,
     ) -> Result<Ciphertext> {
-        if self.lease.as_ref().is_none_or(|(_, left)| *left == 0) {
-            self.lease = Some(self.key.key.lease(u32::try_from(self.messages_left).unwrap_or(u32::MAX))?);
-        }
-        let Some((lease, left)) = &mut self.lease else { return Err(Error::new(ErrorKind::KeyUnavailable)) };
-        *left -= 1;
-        self.messages_left = self.messages_left.saturating_sub(1);
-        self.heads.write(place, self.key.key.id(), &mut scratch.associated_data);
-        let bytes = &mut scratch.bytes;
-        let front = self.key.header.len() + 2 * HALF_NONCE;
-        let needed = front + plaintext.len() + TAG_BYTES;
-        if bytes.capacity() < needed {
-            // the old block is wiped before a longer one takes its place
-            bytes.zeroize();
-            bytes.reserve_exact(needed.next_power_of_two());
-        }
-        bytes.clear();
-        bytes.extend_from_slice(&self.key.header);
-        bytes.extend_from_slice(&lease.first_half);
-        bytes.extend_from_slice(second_half);
-        bytes.extend_from_slice(plaintext);
-        let body = bytes.get_mut(front..).unwrap_or_default();
-        let tag = lease
-            .key
-            .seal(second_half, &scratch.associated_data, body)
-            .map_err(|_| place.locate(Error::new(ErrorKind::TooLarge)))?;
-        bytes.extend_from_slice(&tag);
-        Ok(encode_text(bytes))
+        let SealItem { place, plaintext } = item;
+        let inner = inner.filter(|_| place.field().level() == Level::Three);
+        let overhead = NONCE_BYTES + TAG_BYTES + if inner.is_some() { inner::OVERHEAD } else { 0 };
+        scratch.clear(self.header.len() + overhead + plaintext.len());
+        scratch.bytes.extend_from_slice(&self.header);
+        self.outer.seal(place, nonces.next()?, scratch, |scratch| match inner {
+            Some(inner) => inner.seal(place, plaintext, nonces, scratch),
+            None => {
+                scratch.bytes.extend_from_slice(plaintext);
+                Ok(())
+            }
+        })?;
+        Ok(encode_text(&scratch.bytes))
     }
 }

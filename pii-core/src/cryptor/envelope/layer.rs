@@ -1,0 +1,139 @@
+//! One envelope: a key of a batch with what sealing and opening many values with it share.
+
+use std::{ops::Range, sync::Arc};
+
+use zeroize::Zeroize as _;
+
+use super::heads::Heads;
+use crate::{
+    crypto::{
+        Lease, SealingKey,
+        xaes::{DerivedKey, HALF_NONCE, halves},
+    },
+    cryptor::ValuePlace,
+    error::{Error, ErrorKind, Result},
+    wire::{Envelope, NONCE_BYTES, TAG_BYTES},
+};
+
+/// Buffers of one batch; plaintext passes through them.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) associated_data: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Scratch {
+    /// Empties the bytes and makes room for as many.
+    pub(super) fn clear(&mut self, needed: usize) {
+        if self.bytes.capacity() < needed {
+            // the old block is wiped before a longer one takes its place
+            self.bytes.zeroize();
+            self.bytes.reserve_exact(needed.next_power_of_two());
+        }
+        self.bytes.clear();
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+/// Seals the values of one batch under one key.
+pub(super) struct SealingLayer<'a> {
+    key: Arc<SealingKey>,
+    heads: Heads<'a>,
+    lease: Option<(Lease, u32)>,
+    messages_left: u64,
+}
+
+impl<'a> SealingLayer<'a> {
+    pub(super) fn new(envelope: Envelope, key: Arc<SealingKey>, messages: u64) -> Self {
+        Self { key, heads: Heads::of(envelope), lease: None, messages_left: messages }
+    }
+
+    pub(super) fn key(&self) -> &SealingKey {
+        &self.key
+    }
+
+    /// Appends the nonce, the ciphertext of what `write` appends, and the tag.
+    #[inline]
+    pub(super) fn seal(
+        &mut self,
+        place: &ValuePlace<'a>,
+        second_half: [u8; HALF_NONCE],
+        scratch: &mut Scratch,
+        write: impl FnOnce(&mut Scratch) -> Result<()>,
+    ) -> Result<()> {
+        if self.lease.as_ref().is_none_or(|(_, left)| *left == 0) {
+            self.lease = Some(self.key.lease(u32::try_from(self.messages_left).unwrap_or(u32::MAX))?);
+        }
+        let Some((lease, left)) = &mut self.lease else { return Err(Error::new(ErrorKind::KeyUnavailable)) };
+        *left -= 1;
+        self.messages_left = self.messages_left.saturating_sub(1);
+        scratch.bytes.extend_from_slice(&lease.first_half);
+        scratch.bytes.extend_from_slice(&second_half);
+        let start = scratch.bytes.len();
+        write(scratch)?;
+        self.heads.write(place, self.key.id(), &mut scratch.associated_data);
+        let body = scratch.bytes.get_mut(start..).unwrap_or_default();
+        let tag = lease
+            .key
+            .seal(&second_half, &scratch.associated_data, body)
+            .map_err(|_| place.locate(Error::new(ErrorKind::TooLarge)))?;
+        scratch.bytes.extend_from_slice(&tag);
+        Ok(())
+    }
+}
+
+/// Opens the values of one batch under one key.
+pub(super) struct OpeningLayer<'a> {
+    key: Arc<SealingKey>,
+    heads: Heads<'a>,
+    last: Option<([u8; HALF_NONCE], Arc<DerivedKey>)>,
+}
+
+impl<'a> OpeningLayer<'a> {
+    pub(super) fn new(envelope: Envelope, key: Arc<SealingKey>) -> Self {
+        Self { key, heads: Heads::of(envelope), last: None }
+    }
+
+    pub(super) fn key(&self) -> &SealingKey {
+        &self.key
+    }
+
+    /// Decrypts in place and says for which of these alternatives of the place the value was sealed.
+    /// If for none, the bytes are as they were.
+    #[inline]
+    pub(super) fn open(
+        &mut self,
+        place: &ValuePlace<'a>,
+        alternatives: Range<usize>,
+        nonce: &[u8; NONCE_BYTES],
+        body: &mut [u8],
+        tag: &[u8; TAG_BYTES],
+        associated_data: &mut Vec<u8>,
+    ) -> Option<usize> {
+        let (first, second) = halves(nonce);
+        let candidate = match &self.last {
+            Some((half, _)) if half == first => None,
+            _ => Some(self.key.for_opening(first)),
+        };
+        let derived = candidate.as_ref().or(self.last.as_ref().map(|(_, key)| key))?;
+        let (key_id, heads) = (self.key.id(), &mut self.heads);
+        let mut opens = |alternative: &usize| {
+            match *alternative {
+                0 => heads.write(place, key_id, associated_data),
+                other => place.write_alternative_of(heads.envelope(), other, key_id, associated_data),
+            }
+            derived.open(second, associated_data, body, tag).is_ok()
+        };
+        let opened = alternatives.into_iter().find(&mut opens)?;
+        if let Some(derived) = candidate {
+            self.key.keep(first, &derived);
+            self.last = Some((*first, derived));
+        }
+        Some(opened)
+    }
+}
