@@ -68,7 +68,7 @@ impl FakeKms {
     /// Makes an enabled symmetric key and gives its ARN.
     ///
     /// # Errors
-    /// [`ErrorCode::Internal`](super::ErrorCode::Internal) if the operating system gives no random bytes.
+    /// `ErrorCode::Internal` if the operating system gives no random bytes.
     pub fn create_key(&self) -> Result<String> {
         self.create_key_with(KeyOptions::default())
     }
@@ -85,8 +85,8 @@ impl FakeKms {
     /// others seal. Gives its ARN.
     ///
     /// # Errors
-    /// [`ErrorCode::UnsupportedOperation`](super::ErrorCode::UnsupportedOperation) for a key of one region, [`ErrorCode::AlreadyExists`](super::ErrorCode::AlreadyExists),
-    /// [`ErrorCode::Validation`](super::ErrorCode::Validation) for another account, [`ErrorCode::NotFound`](super::ErrorCode::NotFound).
+    /// `ErrorCode::UnsupportedOperation` for a key of one region, `ErrorCode::AlreadyExists`,
+    /// `ErrorCode::Validation` for another account, `ErrorCode::NotFound`.
     pub fn replicate_key(&self, key: &str, to: &Self) -> Result<String> {
         let original = self.registry().resolve(key)?.clone();
         to.registry().add_replica(&original)
@@ -95,7 +95,7 @@ impl FakeKms {
     /// Gives a key another state.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`](super::ErrorCode::NotFound).
+    /// `ErrorCode::NotFound`.
     pub fn set_key_state(&self, key: &str, state: KeyState) -> Result<()> {
         self.registry().resolve_mut(key)?.state = state;
         Ok(())
@@ -104,7 +104,7 @@ impl FakeKms {
     /// Deletes a key for good, at once, with its aliases: it is not found any more.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`](super::ErrorCode::NotFound).
+    /// `ErrorCode::NotFound`.
     pub fn delete_key(&self, key: &str) -> Result<()> {
         self.registry().delete(key)
     }
@@ -112,7 +112,7 @@ impl FakeKms {
     /// Adds a version of the key's material, which encrypts from now on; older ones still decrypt.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`](super::ErrorCode::NotFound); [`ErrorCode::Internal`](super::ErrorCode::Internal) without random bytes.
+    /// `ErrorCode::NotFound`; `ErrorCode::Internal` without random bytes.
     pub fn rotate_key(&self, key: &str) -> Result<()> {
         self.registry().resolve(key)?.material.rotate()
     }
@@ -120,7 +120,7 @@ impl FakeKms {
     /// Makes an alias (`alias/name`), or points it to another key.
     ///
     /// # Errors
-    /// [`ErrorCode::Validation`](super::ErrorCode::Validation) for what is no alias name, [`ErrorCode::NotFound`](super::ErrorCode::NotFound).
+    /// `ErrorCode::Validation` for what is no alias name, `ErrorCode::NotFound`.
     pub fn set_alias(&self, alias: &str, key: &str) -> Result<()> {
         self.registry().set_alias(alias, key)
     }
@@ -128,7 +128,7 @@ impl FakeKms {
     /// Removes an alias.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`](super::ErrorCode::NotFound).
+    /// `ErrorCode::NotFound`.
     pub fn remove_alias(&self, alias: &str) -> Result<()> {
         self.registry().remove_alias(alias)
     }
@@ -137,7 +137,7 @@ impl FakeKms {
     /// for both. Without any, or with one for something else, access is denied.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`](super::ErrorCode::NotFound).
+    /// `ErrorCode::NotFound`.
     pub fn require_grant_token(&self, key: &str, operation: Operation, token: &str) -> Result<()> {
         self.registry().resolve_mut(key)?.grant_tokens.push((operation, token.to_owned()));
         Ok(())
@@ -150,7 +150,7 @@ impl FakeKms {
     /// `AWSPREVIOUS`. Gives the secret's ARN and the version's id.
     ///
     /// # Errors
-    /// [`ErrorCode::Validation`](super::ErrorCode::Validation) for a name that is none; [`ErrorCode::Internal`](super::ErrorCode::Internal) without random
+    /// `ErrorCode::Validation` for a name that is none; `ErrorCode::Internal` without random
     /// bytes.
     pub fn put_secret(&self, name: &str, text: &str) -> Result<(String, String)> {
         self.registry().secrets.put(name, text)
@@ -159,7 +159,7 @@ impl FakeKms {
     /// Deletes a secret at once.
     ///
     /// # Errors
-    /// [`ErrorCode::ResourceNotFound`](super::ErrorCode::ResourceNotFound).
+    /// `ErrorCode::ResourceNotFound`.
     pub fn delete_secret(&self, name_or_arn: &str) -> Result<()> {
         self.registry().secrets.delete(name_or_arn)
     }
