@@ -69,11 +69,12 @@ async fn requests_that_are_not_of_the_protocol() {
             format!("{describe}{JSON}{}", SIGNED.replace("/kms/", "/secretsmanager/")),
             "InvalidSignatureException",
         ),
+        ("POST", format!("{describe}{JSON}{}", SIGNED.replace("AKID/", "")), "InvalidSignatureException"),
     ] {
         assert_eq!(error_of(&send(&service, method, &headers, &body)), error, "{method} {headers}");
     }
     // what has an operation is counted
-    assert_eq!(service.kms.calls(Operation::DescribeKey), 5);
+    assert_eq!(service.kms.calls(Operation::DescribeKey), 6);
 }
 
 #[tokio::test]
