@@ -18,7 +18,8 @@ pub enum Fault {
     DependencyTimeout,
     /// `KeyUnavailableException`: status 500.
     KeyUnavailable,
-    /// The connection is closed without an answer.
+    /// The connection is closed without an answer. A client may try again on a new one by itself,
+    /// before any policy for retries.
     ConnectionDropped,
 }
 

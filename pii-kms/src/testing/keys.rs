@@ -102,7 +102,7 @@ impl Material {
 pub(super) struct Key {
     pub(super) id: String,
     pub(super) arn: String,
-    /// What blobs bind: the ARN, without the region where replicas share the material.
+    /// What blobs bind: the ARN, of a replica that of the first key.
     pub(super) bound_name: String,
     pub(super) description: String,
     pub(super) state: KeyState,
@@ -119,10 +119,10 @@ impl Key {
         let uuid = random_uuid()?;
         let regions = options.multi_region.then(|| Arc::new(Mutex::new(vec![region.to_owned()])));
         let id = if options.multi_region { format!("mrk-{}", uuid.simple()) } else { uuid.to_string() };
-        let bound_region = if options.multi_region { "" } else { region };
+        let arn = key_arn(region, account, &id);
         Ok(Self {
-            arn: key_arn(region, account, &id),
-            bound_name: key_arn(bound_region, account, &id),
+            bound_name: arn.clone(),
+            arn,
             id,
             description: options.description,
             state: KeyState::Enabled,

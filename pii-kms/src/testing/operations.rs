@@ -10,9 +10,10 @@ use p256::{
 use pii_core::SecretBytes;
 
 use super::{
-    FakeKms, Seen,
+    FakeKms,
     blob::Blob,
     context::CallContext,
+    control::Seen,
     error::{Answer, ErrorCode, FakeError},
     keys::Key,
     operation::{Operation, RE_ENCRYPT_FROM, RE_ENCRYPT_TO},

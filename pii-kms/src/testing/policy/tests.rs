@@ -120,9 +120,8 @@ fn actions_and_resources_have_wildcards() {
 fn what_is_not_understood_is_an_error() {
     let ok = r#"{"Effect":"Allow","Action":"kms:Decrypt","Resource":"*"}"#;
     assert!(Policy::parse(&statement(ok)).is_ok());
-    let with = |element: &str| {
-        format!(r#"{{"Effect":"Allow","Action":"kms:Decrypt","Resource":"*",{element}}}"#)
-    };
+    let with =
+        |element: &str| format!(r#"{{"Effect":"Allow","Action":"kms:Decrypt","Resource":"*",{element}}}"#);
     let condition = |condition: &str| statement(&with(&format!(r#""Condition":{condition}"#)));
     let refused = [
         "no json".to_owned(),

@@ -1,12 +1,13 @@
 //! HTTP: connections, headers, and the envelope of answers and errors.
 
-use std::io;
+use std::{io, time::Duration};
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue},
+    http::request::Parts,
     server::conn::http1,
     service::service_fn,
 };
@@ -39,7 +40,11 @@ pub(super) async fn accept(kms: FakeKms, listener: TcpListener) {
     loop {
         // what ended is forgotten
         while connections.try_join_next().is_some() {}
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // too many open files, for one: others must get the time to close theirs
+            sleep(Duration::from_millis(1)).await;
+            continue;
+        };
         // an answer is one small packet, which must not wait for another
         if stream.set_nodelay(true).is_err() {
             continue;
@@ -55,8 +60,11 @@ pub(super) async fn accept(kms: FakeKms, listener: TcpListener) {
 
 /// An error ends the connection without an answer.
 async fn answer(kms: &FakeKms, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
-    let (service, outcome) = match target(&request) {
-        Ok((service, operation)) => (service, perform(kms, service, operation, request).await),
+    let (head, body) = request.into_parts();
+    // whatever becomes of it: an answer to a request that was not read to its end may be lost
+    let body = read(body).await;
+    let (service, outcome) = match target(&head) {
+        Ok((service, operation)) => (service, perform(kms, service, operation, &head.headers, body).await),
         Err(error) => (Service::Kms, Err(error)),
     };
     let (status, body, error_type) = match outcome {
@@ -87,9 +95,9 @@ async fn answer(kms: &FakeKms, request: Request<Incoming>) -> io::Result<Respons
 }
 
 /// What the request asks for: `TrentService.Decrypt`.
-fn target(request: &Request<Incoming>) -> Answer<(Service, Operation)> {
+fn target(head: &Parts) -> Answer<(Service, Operation)> {
     let unknown = || FakeError::new(ErrorCode::UnknownOperation, "no such operation here");
-    let target = request.headers().get(TARGET).and_then(|target| target.to_str().ok());
+    let target = head.headers.get(TARGET).and_then(|target| target.to_str().ok());
     let (service, name) = target.and_then(|target| target.split_once('.')).ok_or_else(unknown)?;
     let service = match service {
         "TrentService" => Service::Kms,
@@ -98,8 +106,8 @@ fn target(request: &Request<Incoming>) -> Answer<(Service, Operation)> {
     };
     let operation = Operation::named(name).ok_or_else(unknown)?;
     let is_of_service = (operation == Operation::GetSecretValue) == (service == Service::SecretsManager);
-    let is_call = request.method() == Method::POST && request.uri().path() == "/";
-    if !is_call || !is_of_service || request.headers().get(CONTENT_TYPE) != Some(&JSON) {
+    let is_call = head.method == Method::POST && head.uri.path() == "/";
+    if !is_call || !is_of_service || head.headers.get(CONTENT_TYPE) != Some(&JSON) {
         return Err(unknown());
     }
     Ok((service, operation))
@@ -109,22 +117,36 @@ async fn perform(
     kms: &FakeKms,
     service: Service,
     operation: Operation,
-    request: Request<Incoming>,
+    headers: &HeaderMap,
+    body: Answer<Vec<u8>>,
 ) -> Answer<Value> {
-    let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY).collect().await.map(http_body_util::Collected::to_bytes);
     let arrival = kms.arrive(operation);
     sleep(arrival.delay).await;
     kms.complete(arrival, |seen| {
-        check_signature(&head.headers, &kms.region(), service)?;
-        let body = body.map_err(|_: Box<dyn std::error::Error + Send + Sync>| {
-            FakeError::new(ErrorCode::Serialization, "the body is too long or broke off")
-        })?;
+        check_signature(headers, &kms.region(), service)?;
         match service {
-            Service::Kms => kms_protocol::answer(kms, operation, &body, seen),
-            Service::SecretsManager => secrets_protocol::answer(kms, &body, seen),
+            Service::Kms => kms_protocol::answer(kms, operation, &body?, seen),
+            Service::SecretsManager => secrets_protocol::answer(kms, &body?, seen),
         }
     })
+}
+
+/// Reads all of a body, and keeps it if it is not too long.
+async fn read(mut body: Incoming) -> Answer<Vec<u8>> {
+    let mut kept = Vec::new();
+    let mut is_too_long = false;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| FakeError::new(ErrorCode::Serialization, "the body broke off"))?;
+        let data = frame.data_ref().map(Bytes::as_ref).unwrap_or_default();
+        is_too_long |= kept.len() + data.len() > MAX_BODY;
+        if !is_too_long {
+            kept.extend_from_slice(data);
+        }
+    }
+    if is_too_long {
+        return Err(FakeError::new(ErrorCode::Serialization, "the body is too long"));
+    }
+    Ok(kept)
 }
 
 /// That a request is signed, and for whom: a client with the wrong region fails here as it does in

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::json::{Members, base64, required, timestamp};
 use crate::testing::{
-    FakeKms, KeyState, Operation, Seen,
+    FakeKms, KeyState, Operation,
     context::CallContext,
+    control::Seen,
     error::{Answer, ErrorCode, FakeError},
     keys::Key,
     lock,

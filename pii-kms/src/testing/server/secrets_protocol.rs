@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::json::{Members, required, timestamp};
 use crate::testing::{
-    FakeKms, Seen,
+    FakeKms,
+    control::Seen,
     error::{Answer, ErrorCode},
 };
 
