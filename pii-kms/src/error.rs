@@ -89,11 +89,11 @@ where
         _ => (of_connection(call, error), chain(error)),
     };
     let request_id = error.request_id().map(tame);
-    Error::new(failure.kind)
-        .key(key)
-        .message(failure.message)
-        .help(failure.help)
-        .source(Answer { action: call.action, said, request_id })
+    Error::new(failure.kind).key(key).message(failure.message).help(failure.help).source(Answer {
+        action: call.action,
+        said,
+        request_id,
+    })
 }
 
 /// From the code of an error that the service answered with.

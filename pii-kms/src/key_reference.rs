@@ -24,12 +24,10 @@ impl KeyReference {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let refused = |why: &str| {
             // what was configured by mistake may be a secret: it is not repeated
-            Error::new(ErrorKind::Configuration)
-                .message(format!("the name of a KMS key {why}"))
-                .help(
-                    "write a key id, `alias/name`, or the ARN of a key or an alias, such as \
+            Error::new(ErrorKind::Configuration).message(format!("the name of a KMS key {why}")).help(
+                "write a key id, `alias/name`, or the ARN of a key or an alias, such as \
                      arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-                )
+            )
         };
         if text.is_empty() {
             return Err(refused("is empty"));
@@ -143,8 +141,12 @@ impl<'a> ArnParts<'a> {
         };
         let is_name = |name: &str| !name.is_empty() && name.bytes().all(is_id_byte);
         let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-        (is_name(partition) && is_name(region) && is_account)
-            .then_some(Self { partition, region, account, resource })
+        (is_name(partition) && is_name(region) && is_account).then_some(Self {
+            partition,
+            region,
+            account,
+            resource,
+        })
     }
 }
 

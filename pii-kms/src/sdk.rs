@@ -27,9 +27,8 @@ pub(crate) fn complete(config: &SdkConfig) -> Result<SdkConfig> {
             .message("the AWS SDK has no async runtime to wait with")
             .help("add `aws-config = \"1\"` with its default features to Cargo.toml")
     })?;
-    let ours = TimeoutConfig::builder()
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(CALL_TIMEOUT);
+    let ours =
+        TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(CALL_TIMEOUT);
     let timeouts = match config.timeout_config() {
         Some(given) => given.to_builder().take_unset_from(ours),
         None => ours,
@@ -46,13 +45,20 @@ pub(crate) fn complete(config: &SdkConfig) -> Result<SdkConfig> {
 
 /// What variables, profiles and the machine say, in this region if it is given.
 #[cfg(feature = "from-env")]
-pub(crate) async fn environment(region: Option<&str>) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+pub(crate) async fn environment(region: Option<&str>) -> Result<SdkConfig> {
+    let version = BehaviorVersion::latest();
+    // without one, a debug build of the SDK panics when it looks for credentials
+    if aws_smithy_runtime::client::defaults::default_http_client_plugin_v2(version).is_none() {
+        return Err(Error::new(ErrorKind::Configuration).message("the AWS SDK has no HTTP client").help(
+            "add `aws-config = \"1\"` with its default features to Cargo.toml, or pass a configuration",
+        ));
+    }
+    let mut loader = aws_config::defaults(version);
     if let Some(region) = region {
         // otherwise the SDK asks the instance metadata service for it, and waits if there is none
         loader = loader.region(aws_sdk_kms::config::Region::new(region.to_owned()));
     }
-    silently(loader.load()).await
+    complete(&silently(loader.load()).await)
 }
 
 /// Makes a call while nobody listens: at TRACE, some clients (those without protection against stalled

@@ -15,11 +15,8 @@ use crate::{
     sdk,
 };
 
-const CALL: Call = Call {
-    service: "AWS Secrets Manager",
-    thing: "secret",
-    action: "secretsmanager:GetSecretValue",
-};
+const CALL: Call =
+    Call { service: "AWS Secrets Manager", thing: "secret", action: "secretsmanager:GetSecretValue" };
 /// The longest `SecretId` (API reference).
 const MAX_NAME_BYTES: usize = 2048;
 
@@ -99,7 +96,7 @@ impl SecretsManagerAppKeys {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let made = client(&sdk::environment(region_of(&self.secret)).await, &self.secret)?;
+        let made = client(&sdk::environment(region_of(&self.secret)).await?, &self.secret)?;
         Ok(self.client.get_or_init(|| made))
     }
 

@@ -190,10 +190,9 @@ fn source(client: Option<Client>, config: Option<SdkConfig>) -> Result<Source> {
 fn check_region(reference: &KeyReference, client: &Client) -> Result<()> {
     let of_client = client.config().region().map(Region::as_ref);
     match (reference.region(), of_client) {
-        (_, None) => Err(configuration(
-            "the client of a KMS key has no region",
-            "set one where the client is made",
-        )),
+        (_, None) => {
+            Err(configuration("the client of a KMS key has no region", "set one where the client is made"))
+        }
         (Some(named), Some(of_client)) if named != of_client => Err(configuration(
             "the client of a KMS key is for another region than the key",
             "make one for the region in the key's ARN",

@@ -74,7 +74,7 @@ impl Clients {
             }
             Source::Config(config) => config::Builder::from(&sdk::complete(config)?),
             #[cfg(feature = "from-env")]
-            Source::Environment => config::Builder::from(&sdk::complete(&sdk::environment(region).await)?),
+            Source::Environment => config::Builder::from(&sdk::environment(region).await?),
             #[cfg(not(feature = "from-env"))]
             Source::Nothing => return Err(no_client()),
         };
@@ -96,10 +96,8 @@ fn no_region() -> Error {
 
 #[cfg(not(feature = "from-env"))]
 fn no_client() -> Error {
-    Error::new(ErrorKind::Configuration)
-        .message("a KMS key without a client")
-        .help(
-            "give the keyring a client or an `SdkConfig`, or build with the feature `kms-from-env` of `pii` \
+    Error::new(ErrorKind::Configuration).message("a KMS key without a client").help(
+        "give the keyring a client or an `SdkConfig`, or build with the feature `kms-from-env` of `pii` \
              (`from-env` of `pii-kms`)",
-        )
+    )
 }

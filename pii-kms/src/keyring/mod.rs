@@ -109,7 +109,6 @@ impl KmsKeyring {
     }
 
     /// Several keys, grant tokens, another endpoint.
-    #[must_use]
     pub fn builder() -> KmsKeyringBuilder {
         KmsKeyringBuilder::default()
     }

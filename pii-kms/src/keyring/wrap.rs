@@ -1,9 +1,7 @@
 //! Making data keys, and wrapping them under every key of the keyring.
 
 use futures_util::future::join_all;
-use pii_core::{
-    DataKey, Error, ErrorKind, GeneratedKey, KeyBinding, Provider, Result, WrappedKey,
-};
+use pii_core::{DataKey, Error, ErrorKind, GeneratedKey, KeyBinding, Provider, Result, WrappedKey};
 
 use super::{Inner, calls, key::KmsKey};
 use crate::error::most_telling;
@@ -91,8 +89,7 @@ impl Inner {
         binding: &KeyBinding,
     ) -> Result<WrappedKey> {
         let client = self.ready(key).await?;
-        let (blob, used) =
-            calls::encrypt(client, key.name(), data_key, binding, &self.grant_tokens).await?;
+        let (blob, used) = calls::encrypt(client, key.name(), data_key, binding, &self.grant_tokens).await?;
         let arn = key.pin("kms:Encrypt", &used)?;
         Ok(copy(arn.as_str(), blob))
     }

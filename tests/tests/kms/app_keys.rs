@@ -5,9 +5,11 @@ use aws_sdk_secretsmanager::{
     config::{BehaviorVersion, Region, retry::RetryConfig},
 };
 use pii::{
-    AppKeySource as _, Cryptor, EncryptedStr, ErrorKind, PiiModel, SecretsManagerAppKeys, TestKeyring,
+    AppKeySource as _, Cryptor, DecryptPii as _, EncryptedStr, ErrorKind, PiiModel, SecretsManagerAppKeys,
+    SqlTable,
     testing::kms::{Fault, Operation},
 };
+use sqlx::sqlite::SqlitePoolOptions;
 
 use super::support::{Kms, OTHER_REGION, REGION, credentials, http, sdk_config};
 
@@ -15,8 +17,10 @@ const NAME: &str = "pii/app-keys";
 const SECRET: &str = "canary-secret-of-thirty-two-characters";
 
 fn text(versions: &[u32], current: u32) -> String {
-    let keys: String =
-        versions.iter().map(|version| format!(r#""level3_app_key_v{version}":"{SECRET}{version}","#)).collect();
+    let keys: String = versions
+        .iter()
+        .map(|version| format!(r#""level3_app_key_v{version}":"{SECRET}{version}","#))
+        .collect();
     format!(r#"{{"app_encryption_keys":{{{keys}"current_version":{current}}}}}"#)
 }
 
@@ -108,7 +112,7 @@ async fn mistakes_are_found_early() {
 }
 
 #[derive(PiiModel)]
-#[pii(name = "patient", context(app = "clinic"))]
+#[pii(name = "patient", table = "patients", context(app = "clinic"), from_row)]
 struct Patient {
     #[pii(id)]
     id: i64,
@@ -119,19 +123,35 @@ struct Patient {
 #[tokio::test]
 async fn values_of_level_3_need_the_secret_and_survive_its_rotation() {
     let kms = Kms::start().await;
+    let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+    sqlx::query("create table patients (id integer primary key, diagnosis text)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    // a process that starts: the keys of both locks come from AWS
+    let start = || Cryptor::envelope().keyring(kms.keyring()).app_keys(source(&kms)).build().unwrap();
+    let insert = async |id| {
+        let row = Patient { id, diagnosis: EncryptedStr::new(format!("flu {id}")) };
+        SqlTable::<Patient, _>::new(&pool, &start()).insert(&row).await.unwrap();
+    };
+    let read = async |id| {
+        let row = SqlTable::<Patient, _>::new(&pool, &start()).get(id).decrypt_pii().await?;
+        Ok::<_, pii::Error>(row.diagnosis.expose()?.clone())
+    };
     kms.fake.put_secret(NAME, &text(&[1], 1)).unwrap();
-    let keyring = || TestKeyring::new();
-    let build = || Cryptor::envelope().keyring(keyring()).app_keys(source(&kms)).build().unwrap();
-    let mut rows = [Patient { id: 1, diagnosis: EncryptedStr::new("flu") }];
-    build().seal(&mut rows).await.unwrap();
+    insert(1).await;
     kms.fake.put_secret(NAME, &text(&[1, 2], 2)).unwrap();
-    build().open(&mut rows).await.unwrap();
-    assert_eq!(rows[0].diagnosis.expose().unwrap(), "flu");
-    build().seal(&mut rows).await.unwrap();
-    // the first version is gone, and with it what only it opens
-    let mut old = [Patient { id: 1, diagnosis: EncryptedStr::new("old") }];
-    kms.fake.put_secret(NAME, &text(&[1], 1)).unwrap();
-    build().seal(&mut old).await.unwrap();
+    insert(2).await;
+    assert_eq!((read(1).await.unwrap().as_str(), read(2).await.unwrap().as_str()), ("flu 1", "flu 2"));
+    // without a version, what it sealed does not open, and the rest does
     kms.fake.put_secret(NAME, &text(&[2], 2)).unwrap();
-    assert!(build().open(&mut old).await.is_err());
+    let error = read(1).await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::KeyMissing, Some("diagnosis")));
+    assert_eq!(read(2).await.unwrap(), "flu 2");
+    // neither key alone
+    kms.fake.deny(Operation::GetSecretValue, |_| true);
+    assert_eq!(read(2).await.unwrap_err().kind(), ErrorKind::KeyDenied);
+    kms.fake.clear_rules();
+    kms.fake.deny(Operation::Decrypt, |_| true);
+    assert_eq!(read(2).await.unwrap_err().kind(), ErrorKind::KeyDenied);
 }

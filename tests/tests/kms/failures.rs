@@ -234,7 +234,8 @@ async fn answers_that_cannot_be_are_refused() {
             unwrap(&keyring, &copies).await.err().map(|error| error.kind()),
             keyring.wrap(&data_key, &binding()).await.err().map(|error| error.kind()),
         ];
-        let expected = [is_of_generate, is_of_unwrap, is_of_wrap].map(|is| is.then_some(ErrorKind::Integrity));
+        let expected =
+            [is_of_generate, is_of_unwrap, is_of_wrap].map(|is| is.then_some(ErrorKind::Integrity));
         assert_eq!(kinds, expected, "{body}");
         if is_of_wrap {
             let error = keyring.rewrap(&copies, &binding(), &|_| true).await.unwrap_err();

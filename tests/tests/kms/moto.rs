@@ -9,10 +9,9 @@ use super::support::{TENANT, binding, binding_for, client, copies_of, names, unw
 const MOTO_REGION: &str = "us-east-1";
 
 fn moto() -> Client {
-    let endpoint = std::env::var("PII_TEST_KMS_ENDPOINT")
-        .ok()
-        .filter(|value| !value.is_empty())
-        .expect("PII_TEST_KMS_ENDPOINT must name a moto server: run `cargo xtask test`, or see CONTRIBUTING.md");
+    let endpoint = std::env::var("PII_TEST_KMS_ENDPOINT").ok().filter(|value| !value.is_empty()).expect(
+        "PII_TEST_KMS_ENDPOINT must name a moto server: run `cargo xtask test`, or see CONTRIBUTING.md",
+    );
     client(MOTO_REGION, &endpoint)
 }
 

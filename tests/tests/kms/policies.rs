@@ -50,11 +50,9 @@ async fn a_write_only_service_needs_generate_data_key_for_one_purpose() {
 async fn a_read_only_service_needs_decrypt() {
     let kms = Kms::start().await;
     let (copies, data_key) = copies_of(&kms.keyring()).await;
-    let (reader, _server) = keyring_with_policy(
-        &kms,
-        json!({ "Effect": "Allow", "Action": "kms:Decrypt", "Resource": kms.key }),
-    )
-    .await;
+    let (reader, _server) =
+        keyring_with_policy(&kms, json!({ "Effect": "Allow", "Action": "kms:Decrypt", "Resource": kms.key }))
+            .await;
     assert_eq!(unwrap(&reader, &copies).await.unwrap(), data_key);
     let key = DataKey::generate().unwrap();
     for error in [

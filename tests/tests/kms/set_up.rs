@@ -10,8 +10,7 @@ use super::support::{
 #[tokio::test]
 async fn a_configuration_and_an_endpoint_are_enough() {
     let kms = Kms::start().await;
-    let config =
-        sdk_config().region(Region::new(REGION)).endpoint_url(kms.server.endpoint()).build();
+    let config = sdk_config().region(Region::new(REGION)).endpoint_url(kms.server.endpoint()).build();
     let keyring = KmsKeyring::from_config(&config, "alias/pii").unwrap();
     let (copies, data_key) = copies_of(&keyring).await;
     assert_eq!(unwrap(&keyring, &copies).await.unwrap(), data_key);
@@ -71,9 +70,7 @@ async fn no_region() {
 struct Nothing(fn() -> aws_credential_types::provider::error::CredentialsError);
 
 impl ProvideCredentials for Nothing {
-    fn provide_credentials<'a>(
-        &'a self,
-    ) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+    fn provide_credentials<'a>(&'a self) -> aws_credential_types::provider::future::ProvideCredentials<'a>
     where
         Self: 'a,
     {

@@ -133,8 +133,7 @@ async fn fewer_copies_are_enough_in_an_outage_if_that_was_asked_for() {
 #[tokio::test]
 async fn two_names_of_one_key_are_refused() {
     let kms = Kms::start().await;
-    let keyring =
-        KmsKeyring::builder().client(kms.client()).key("alias/pii").key(&kms.key).build().unwrap();
+    let keyring = KmsKeyring::builder().client(kms.client()).key("alias/pii").key(&kms.key).build().unwrap();
     let error = keyring.generate(&binding()).await.unwrap_err();
     assert_error(&error, ErrorKind::Configuration, &kms.key);
 }

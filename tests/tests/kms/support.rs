@@ -5,8 +5,7 @@ use std::sync::Arc;
 use aws_sdk_kms::{
     Client, Config,
     config::{
-        BehaviorVersion, Credentials, Region, SharedCredentialsProvider, SharedHttpClient,
-        retry::RetryConfig,
+        BehaviorVersion, Credentials, Region, SharedCredentialsProvider, SharedHttpClient, retry::RetryConfig,
     },
 };
 use aws_smithy_http_client::Builder;

@@ -1,6 +1,9 @@
 //! How keys are named, and what stays true of them.
 
-use pii::{ErrorKind, Keyring as _, KmsKeyring, testing::kms::{FakeKms, KeyOptions, Operation}};
+use pii::{
+    ErrorKind, Keyring as _, KmsKeyring,
+    testing::kms::{FakeKms, KeyOptions, Operation},
+};
 
 use super::support::{
     ACCOUNT, Kms, OTHER_REGION, REGION, assert_error, binding, client, copies_of, names, unwrap,
@@ -54,12 +57,8 @@ async fn an_alias_that_is_moved_changes_nothing_for_a_running_process() {
     let next = kms.keyring_of("alias/pii");
     assert_eq!(names(&copies_of(&next).await.0), [&new_key]);
     assert_error(&unwrap(&next, &copies).await.unwrap_err(), ErrorKind::KeyMissing, &kms.key);
-    let with_both = KmsKeyring::builder()
-        .client(kms.client())
-        .key("alias/pii")
-        .decrypt_only(&kms.key)
-        .build()
-        .unwrap();
+    let with_both =
+        KmsKeyring::builder().client(kms.client()).key("alias/pii").decrypt_only(&kms.key).build().unwrap();
     assert_eq!(unwrap(&with_both, &copies).await.unwrap(), data_key);
 }
 
