@@ -4,6 +4,7 @@
 use std::{
     io::Write,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use aws_sdk_kms::{
@@ -71,7 +72,7 @@ impl Errors {
 
 fn client(endpoint: &str, time_out: bool) -> Client {
     let timeouts = TimeoutConfig::builder()
-        .operation_timeout(std::time::Duration::from_millis(if time_out { 50 } else { 60_000 }))
+        .operation_timeout(Duration::from_millis(if time_out { 50 } else { 60_000 }))
         .build();
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -82,7 +83,9 @@ fn client(endpoint: &str, time_out: bool) -> Client {
         .timeout_config(timeouts)
         // with it, the SDK happens to hide the bodies of requests
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .retry_config(RetryConfig::standard().with_max_attempts(2));
+        .retry_config(
+            RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(1)),
+        );
     Client::from_conf(config.build())
 }
 
@@ -145,9 +148,9 @@ async fn logs_and_errors_show_no_context_and_no_key() {
     errors.of(keyring.wrap(&data_key, &right).await);
     errors.of(keyring.unwrap(copies, &right, &|_| true).await);
     kms.clear_rules();
-    kms.set_latency(std::time::Duration::from_secs(3600));
+    kms.set_latency(Duration::from_secs(3600));
     errors.of(build(client(&server.endpoint(), true)).wrap(&data_key, &right).await);
-    kms.set_latency(std::time::Duration::ZERO);
+    kms.set_latency(Duration::ZERO);
     kms.set_key_state(&new, KeyState::Disabled).unwrap();
     errors.of(keyring.wrap(&data_key, &right).await);
     kms.delete_key(&new).unwrap();
