@@ -91,12 +91,15 @@
 //! | `derive` (default) | the derives of [`PiiModel`], [`RowId`] and [`ContextValue`] |
 //! | `sqlite` | tables and queries on SQLite, by sqlx; compiles SQLite in |
 //! | `postgres` | tables and queries on Postgres, by sqlx |
+//! | `kms` | the keyring of AWS KMS, `KmsKeyring`, with a client or an `SdkConfig` of yours |
+//! | `kms-from-env` | `KmsKeyring::from_env`: region and credentials as the AWS command line finds them |
+//! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
 //! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
 //! | `public-keyring` | `PublicKeyring`, for programs that write and can't read; compiles elliptic curves in |
-//! | `testing` | the module `testing`: assertions, keyrings that wait or fail, a sink that collects audit events |
+//! | `testing` | the module `testing`: assertions, keyrings that wait or fail, a sink that collects audit events; with `kms`, a fake KMS |
 //!
 //! No feature changes what another one does. This crate chooses no async runtime and no TLS library: choose
-//! them on your own dependency on sqlx.
+//! them on your own dependencies on sqlx and, for KMS, on `aws-config`, whose default features are a choice.
 //!
 //! # Every attribute at work
 //!
@@ -280,7 +283,11 @@ pub use pii_core::{BoxFuture, CryptorBackend, OpenItem, SealItem, ValuePlace};
 pub use pii_core::{
     DataKey, FileKeyStore, GeneratedKey, HierarchicalKeyring, KeyBinding, KeyId, KeyRecord, KeySlot,
     KeyState, KeyStore, Keyring, Layout, ListedKey, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
+    refuse_test_copies,
 };
+#[cfg(feature = "kms")]
+#[doc(inline)]
+pub use pii_kms::{KmsKeyring, KmsKeyringBuilder};
 // application keys, the second lock of level 3
 #[doc(inline)]
 pub use pii_core::{AppKeyFile, AppKeySource, AppKeyVariable, AppKeys};
@@ -294,6 +301,9 @@ pub use pii_core::{
     Progress, ReplayReport, Retention, RewrapOptions, RewrapReport, Rotation, ShredReceipt, ShredScope,
     VerifyReport,
 };
+#[cfg(feature = "secrets-manager")]
+#[doc(inline)]
+pub use pii_kms::SecretsManagerAppKeys;
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
@@ -305,9 +315,15 @@ pub use pii_core::{Error, ErrorKind, FormatError, Result};
 #[doc(inline)]
 pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder, sqlx_error};
 // tests
+/// Help for the tests of programs that use this library.
 #[cfg(feature = "testing")]
-#[doc(inline)]
-pub use pii_core::testing;
+pub mod testing {
+    #[doc(inline)]
+    pub use pii_core::testing::*;
+    #[cfg(any(feature = "kms", feature = "secrets-manager"))]
+    #[doc(inline)]
+    pub use pii_kms::testing as kms;
+}
 
 /// What modules with models and queries need: `use pii::prelude::*;`.
 ///

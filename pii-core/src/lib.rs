@@ -43,7 +43,9 @@ pub use key_admin::{
     VerifyReport,
 };
 pub use key_store::{FileKeyStore, KeyRecord, KeySlot, KeyState, KeyStore, ListedKey};
-pub use keyring::{GeneratedKey, HierarchicalKeyring, KeyBinding, Keyring, LocalKeyring, TestKeyring};
+pub use keyring::{
+    GeneratedKey, HierarchicalKeyring, KeyBinding, Keyring, LocalKeyring, TestKeyring, refuse_test_copies,
+};
 #[cfg(feature = "public-keyring")]
 pub use keyring::{PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey};
 pub use mask::Mask;

@@ -52,6 +52,17 @@ pub(crate) fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
+/// The command line of a running process.
+pub(crate) fn command_line(process: u32) -> Option<String> {
+    match std::fs::read(format!("/proc/{process}/cmdline")) {
+        Ok(line) => Some(String::from_utf8_lossy(&line).replace('\0', " ")),
+        Err(_) => {
+            let process = process.to_string();
+            output(Command::new("ps").args(["-o", "command=", "-p", &process])).ok()
+        }
+    }
+}
+
 /// The last lines of a text, without blank ones.
 pub(crate) fn tail(text: &str, lines: usize) -> String {
     let kept: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

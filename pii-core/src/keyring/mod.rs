@@ -125,8 +125,11 @@ pub trait Keyring: Send + Sync + 'static {
     }
 }
 
-/// Refuses copies that a test keyring made.
-pub(crate) fn refuse_test_copies(copies: &[WrappedKey]) -> Result<()> {
+/// Refuses copies that a test keyring made: what [`Keyring::unwrap`] of every other keyring does first.
+///
+/// # Errors
+/// [`ErrorKind::KeyMissing`] if there is one of [`Provider::TEST`] among them.
+pub fn refuse_test_copies(copies: &[WrappedKey]) -> Result<()> {
     if copies.iter().any(|copy| copy.provider == Provider::TEST) {
         return Err(Error::new(ErrorKind::KeyMissing)
             .message("the value was sealed with a test keyring, whose key everybody knows")

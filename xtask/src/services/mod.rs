@@ -3,11 +3,16 @@
 //! To add one: implement [`Service`] in a file of its own and add it to the list. Tests then find
 //! it by its variable, and `test`, `services` and the summary know it.
 
+mod moto;
 mod postgres;
 mod python;
 mod session;
 
-use std::{env, process::ExitCode};
+use std::{
+    env,
+    net::{Ipv4Addr, TcpListener},
+    process::ExitCode,
+};
 
 use crate::{
     error::{Context, Result},
@@ -18,7 +23,7 @@ use crate::{
 pub(crate) use session::Session;
 
 /// Every service, in the order they are started.
-static ALL: &[&dyn Service] = &[&postgres::Postgres, &python::Python];
+static ALL: &[&dyn Service] = &[&postgres::Postgres, &python::Python, &moto::Moto];
 
 /// Something outside the test program that tests talk to.
 pub(crate) trait Service: Sync {
@@ -59,6 +64,17 @@ pub(crate) struct Endpoint {
 /// The value of a variable that a person set; an empty one counts as not set.
 fn given(service: &dyn Service) -> Option<String> {
     env::var(service.variable()).ok().filter(|value| !value.is_empty())
+}
+
+/// The preferred port if nothing listens there, so that a pasted URL outlives a restart.
+fn free_port(preferred: Option<u16>) -> Result<u16> {
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    preferred
+        .and_then(|port| bind(port).ok())
+        .map_or_else(|| bind(0), Ok)
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .context("looking for a free port")
 }
 
 /// Uses what was left up, starts what is not there; says whether it started it.

@@ -78,7 +78,7 @@ fn folder(home: &Home) -> PathBuf {
     home.services.join("python")
 }
 
-fn program(folder: &Path) -> PathBuf {
+pub(super) fn program(folder: &Path) -> PathBuf {
     folder.join("bin").join("python")
 }
 
@@ -93,7 +93,7 @@ fn pip(python: &Path) -> Command {
 }
 
 /// A Python that can make virtual environments: on Debian that is a package of its own.
-fn maker() -> Result<PathBuf> {
+pub(super) fn maker() -> Result<PathBuf> {
     let find = || {
         ["python3", "/usr/bin/python3"]
             .into_iter()
@@ -109,8 +109,8 @@ fn maker() -> Result<PathBuf> {
     found.map(PathBuf::from).ok_or_else(|| {
         Error::new(
             "no python3 (3.9 or newer) with the modules venv and ensurepip. Install it (Debian, \
-             Ubuntu: `apt-get install python3-venv`), or set PII_TEST_PYTHON to a Python that can \
-             import `cryptography`",
+             Ubuntu: `apt-get install python3-venv`), or set the service's variable, which \
+             CONTRIBUTING.md lists",
         )
     })
 }

@@ -137,19 +137,9 @@ impl<'a> Cluster<'a> {
     pub(super) fn process(&self) -> Option<u32> {
         let text = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
         let process = text.lines().next()?.trim().parse().ok()?;
-        let line = command_line(process)?;
+        let line = command::command_line(process)?;
         let ours = line.contains("postgres") && line.contains(&*self.data().to_string_lossy());
         ours.then_some(process)
-    }
-}
-
-fn command_line(process: u32) -> Option<String> {
-    match fs::read(format!("/proc/{process}/cmdline")) {
-        Ok(line) => Some(String::from_utf8_lossy(&line).replace('\0', " ")),
-        Err(_) => {
-            let process = process.to_string();
-            command::output(Command::new("ps").args(["-o", "command=", "-p", &process])).ok()
-        }
     }
 }
 

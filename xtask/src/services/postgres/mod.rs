@@ -7,7 +7,6 @@ mod url;
 use std::{
     fs::{self, File},
     io::Read as _,
-    net::{Ipv4Addr, TcpListener},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -17,7 +16,7 @@ use self::{
     cluster::{Cluster, Login},
     url::Url,
 };
-use super::{Endpoint, Service};
+use super::{Endpoint, Service, free_port};
 use crate::{
     account::Account,
     error::{Context, Error, Result},
@@ -174,17 +173,6 @@ fn prepare(folder: &Path, account: &Account) -> bool {
         && fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).is_ok()
         && account.own(folder).is_ok()
         && account.can_use(folder)
-}
-
-/// The preferred port if nothing listens there, so that a pasted URL outlives a restart.
-fn free_port(preferred: Option<u16>) -> Result<u16> {
-    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    preferred
-        .and_then(|port| bind(port).ok())
-        .map_or_else(|| bind(0), Ok)
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .context("looking for a free port")
 }
 
 /// 128 bits of the system's randomness.

@@ -1,0 +1,13 @@
+//! The keyring of AWS KMS: the real SDK, over HTTP, against a KMS of our own that is stricter than the
+//! real one.
+
+mod app_keys;
+mod failures;
+mod models;
+mod moto;
+mod policies;
+mod set_up;
+mod several_keys;
+mod support;
+mod which_key;
+mod wrapping;
