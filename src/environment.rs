@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, ffi::OsString, str::FromStr, time::Duration};
 
 use pii_core::{
-    CacheLimits, Cryptor, EnvelopeBuilder, Error, ErrorKind, FileKeyStore, LocalKeyring, Mode, Result,
-    TestKeyring,
+    AppKeyFile, AppKeyVariable, CacheLimits, Cryptor, EnvelopeBuilder, Error, ErrorKind, FileKeyStore,
+    LocalKeyring, Mode, Result, TestKeyring,
 };
 
 const PREFIX: &str = "PII_";
@@ -14,24 +14,43 @@ const IGNORED: [&str; 2] = ["PII_TEST_", "PII_UPDATE_"];
 const KEYRING: &str = "PII_KEYRING";
 const ALLOW_TEST_KEYRING: &str = "PII_ALLOW_TEST_KEYRING";
 const KEY_FILE: &str = "PII_KEY_FILE";
+#[cfg(feature = "kms-from-env")]
+const KMS_KEY_ID: &str = "PII_KMS_KEY_ID";
+#[cfg(feature = "kms-from-env")]
+const KMS_DECRYPT_ONLY_KEY_ID: &str = "PII_KMS_DECRYPT_ONLY_KEY_ID";
+#[cfg(feature = "kms-from-env")]
+const KMS_REGION: &str = "PII_KMS_REGION";
+#[cfg(feature = "kms-from-env")]
+const KMS_ENDPOINT: &str = "PII_KMS_ENDPOINT";
+const APP_KEYS: &str = "PII_APP_KEYS";
+const APP_KEY_FILE: &str = "PII_APP_KEY_FILE";
+#[cfg(all(feature = "kms-from-env", feature = "secrets-manager"))]
+const APP_KEY_SECRET: &str = "PII_APP_KEY_SECRET";
 const KEY_STORE_FOLDER: &str = "PII_KEY_STORE_FOLDER";
 const MODE: &str = "PII_MODE";
 const CACHE_CAPACITY: &str = "PII_CACHE_CAPACITY";
 const CACHE_MAX_AGE: &str = "PII_CACHE_MAX_AGE";
 const CACHE_MAX_MESSAGES: &str = "PII_CACHE_MAX_MESSAGES";
 const CACHE_MAX_BYTES: &str = "PII_CACHE_MAX_BYTES";
+const CACHE_GRACE: &str = "PII_CACHE_GRACE";
 
 /// The beginning of a cryptor, set up by environment variables. Add what a variable can't say, such
 /// as a key store in a database, and call [`build`](EnvelopeBuilder::build).
 ///
 /// | variable | meaning |
 /// |---|---|
-/// | `PII_KEYRING` | `local`, or `test` if `PII_ALLOW_TEST_KEYRING` is `yes`; always needed |
+/// | `PII_KEYRING` | `local`, `kms` (feature `kms-from-env`), or `test` if `PII_ALLOW_TEST_KEYRING` is `yes`; always needed |
 /// | `PII_KEY_FILE` | `local`: path of the key file |
+/// | `PII_KMS_KEY_ID` | `kms`: id, ARN or alias of the key; several with commas between, in the order in which they are asked |
+/// | `PII_KMS_DECRYPT_ONLY_KEY_ID` | `kms`: keys that only open, in the same form |
+/// | `PII_KMS_REGION`, `PII_KMS_ENDPOINT` | `kms`: where the environment's own region and address will not do |
+/// | `PII_APP_KEYS`, `PII_APP_KEY_FILE`, `PII_APP_KEY_SECRET` | application keys of level 3: the text itself, a file of it, or the name of a secret in Secrets Manager (features `kms-from-env` and `secrets-manager`); at most one of them |
 /// | `PII_KEY_STORE_FOLDER` | folder of a [`FileKeyStore`]; without it, no key store is set |
 /// | `PII_MODE` | `ReadWrite` (default), `WriteOnly` or `ReadOnly` |
 /// | `PII_CACHE_CAPACITY`, `PII_CACHE_MAX_MESSAGES`, `PII_CACHE_MAX_BYTES` | whole numbers, as in [`CacheLimits`] |
-/// | `PII_CACHE_MAX_AGE` | whole seconds |
+/// | `PII_CACHE_MAX_AGE`, `PII_CACHE_GRACE` | whole seconds; the grace may be 0 |
+///
+/// Credentials of AWS, and its region, come from where the AWS command line finds them.
 ///
 /// ```no_run
 /// let cryptor = pii::envelope_from_env()?.build()?;
@@ -67,9 +86,17 @@ impl Variables {
     fn envelope(mut self) -> Result<EnvelopeBuilder> {
         let mut builder = Cryptor::envelope();
         let keyring = self.text(KEYRING)?.ok_or_else(|| {
-            wrong(KEYRING, "is not set").help("set it to the kind of keyring: `local` for a key file")
+            wrong(KEYRING, "is not set")
+                .help("set it to the kind of keyring: `local` for a key file, `kms` for AWS KMS")
         })?;
         builder = match keyring.as_str() {
+            #[cfg(feature = "kms-from-env")]
+            "kms" => builder.keyring(self.kms()?),
+            #[cfg(not(feature = "kms-from-env"))]
+            "kms" => {
+                return Err(wrong(KEYRING, "is `kms`, which this program was built without")
+                    .help("build it with the feature `kms-from-env` of `pii`"));
+            }
             "local" => {
                 builder.keyring(LocalKeyring::open(self.needed(KEY_FILE, "the path of the key file")?)?)
             }
@@ -81,11 +108,12 @@ impl Variables {
                 }
                 builder.keyring(TestKeyring::new())
             }
-            _ => return Err(wrong(KEYRING, "is no kind of keyring").help("use `local`")),
+            _ => return Err(wrong(KEYRING, "is no kind of keyring").help("use `local` or `kms`")),
         };
         if let Some(folder) = self.0.remove(KEY_STORE_FOLDER) {
             builder = builder.key_store(FileKeyStore::open(folder)?);
         }
+        builder = self.app_keys(builder)?;
         if let Some(mode) = self.text(MODE)? {
             builder = builder.mode(match mode.as_str() {
                 "ReadWrite" => Mode::ReadWrite,
@@ -102,6 +130,49 @@ impl Variables {
         }
     }
 
+    #[cfg(feature = "kms-from-env")]
+    fn kms(&mut self) -> Result<pii_kms::KmsKeyring> {
+        let keys = self.text(KMS_KEY_ID)?.ok_or_else(|| {
+            wrong(KMS_KEY_ID, "is not set").help("set it to the id, the ARN or the alias of a KMS key")
+        })?;
+        let mut builder = pii_kms::KmsKeyring::builder();
+        for key in keys.split(',') {
+            builder = builder.key(key.trim());
+        }
+        for key in self.text(KMS_DECRYPT_ONLY_KEY_ID)?.iter().flat_map(|keys| keys.split(',')) {
+            builder = builder.decrypt_only(key.trim());
+        }
+        if let Some(region) = self.text(KMS_REGION)? {
+            builder = builder.region(region);
+        }
+        if let Some(endpoint) = self.text(KMS_ENDPOINT)? {
+            builder = builder.endpoint_url(endpoint);
+        }
+        builder.build()
+    }
+
+    fn app_keys(&mut self, mut builder: EnvelopeBuilder) -> Result<EnvelopeBuilder> {
+        let mut sources = 0;
+        if self.0.remove(APP_KEYS).is_some() {
+            sources += 1;
+            builder = builder.app_keys(AppKeyVariable::new(APP_KEYS));
+        }
+        if let Some(file) = self.0.remove(APP_KEY_FILE) {
+            sources += 1;
+            builder = builder.app_keys(AppKeyFile::open(file)?);
+        }
+        #[cfg(all(feature = "kms-from-env", feature = "secrets-manager"))]
+        if let Some(secret) = self.text(APP_KEY_SECRET)? {
+            sources += 1;
+            builder = builder.app_keys(pii_kms::SecretsManagerAppKeys::from_env(secret)?);
+        }
+        if sources > 1 {
+            return Err(wrong(APP_KEYS, "is not the only source of application keys")
+                .help("set one of `PII_APP_KEYS`, `PII_APP_KEY_FILE` and `PII_APP_KEY_SECRET`"));
+        }
+        Ok(builder)
+    }
+
     fn cache_limits(&mut self) -> Result<CacheLimits> {
         let mut limits = CacheLimits::default();
         if let Some(capacity) = self.number(CACHE_CAPACITY)? {
@@ -109,6 +180,10 @@ impl Variables {
         }
         if let Some(seconds) = self.number(CACHE_MAX_AGE)? {
             limits.max_age = Duration::from_secs(seconds);
+        }
+        if let Some(text) = self.text(CACHE_GRACE)? {
+            let seconds = text.parse().map_err(|_| wrong(CACHE_GRACE, "is not a whole number"))?;
+            limits.grace = Duration::from_secs(seconds);
         }
         if let Some(messages) = self.number(CACHE_MAX_MESSAGES)? {
             limits.max_messages = messages;
@@ -166,6 +241,8 @@ mod tests {
         assert!(!refused(&[(KEYRING, "secret-of-mine")]).contains("secret-of-mine"));
         assert!(refused(&[(KEYRING, "test")]).contains("PII_ALLOW_TEST_KEYRING=yes"));
         assert!(refused(&[(KEYRING, "local")]).contains("`PII_KEY_FILE` is not set"));
+        assert!(refused(&[(KEYRING, "kms")]).contains("PII_K"), "no key, or no such keyring in this build");
+        assert!(with(CACHE_GRACE, "-1").contains("`PII_CACHE_GRACE` is not a whole number"));
         assert!(with(KEY_FILE, "pii.key").contains("`PII_KEY_FILE` is not used"));
         assert!(with("PII_CACHE_MAXAGE", "60").contains("`PII_CACHE_MAXAGE` is not used"));
         assert!(with(CACHE_MAX_AGE, "").contains("`PII_CACHE_MAX_AGE` is empty"));
@@ -186,6 +263,11 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let key_file = folder.join("pii.key");
         LocalKeyring::open_or_create(&key_file).unwrap();
+        let app_keys = folder.join("app-keys.json");
+        AppKeyFile::open_or_create(&app_keys).unwrap();
+        let both = [(KEYRING, "local"), (KEY_FILE, key_file.to_str().unwrap()), (APP_KEYS, "{}")];
+        let both = refused(&[&both[..], &[(APP_KEY_FILE, app_keys.to_str().unwrap())]].concat());
+        assert!(both.contains("`PII_APP_KEYS` is not the only source"), "{both}");
         let builder = envelope(&[
             (KEYRING, "local"),
             (KEY_FILE, key_file.to_str().unwrap()),
@@ -195,10 +277,28 @@ mod tests {
             (CACHE_MAX_AGE, "60"),
             (CACHE_MAX_MESSAGES, "1000"),
             (CACHE_MAX_BYTES, "1000000"),
+            (CACHE_GRACE, "0"),
+            (APP_KEY_FILE, app_keys.to_str().unwrap()),
             ("PII_TEST_POSTGRES_URL", "of the tests"),
             ("HOME", "of somebody else"),
         ]);
         assert!(format!("{:?}", builder.unwrap().build().unwrap()).contains("ReadOnly"));
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[cfg(feature = "kms-from-env")]
+    #[test]
+    fn kms_keys_are_told_apart_by_commas() {
+        let kms = |keys: &str| {
+            envelope(&[
+                (KEYRING, "kms"),
+                (KMS_KEY_ID, keys),
+                (KMS_DECRYPT_ONLY_KEY_ID, "arn:aws:kms:eu-west-1:111122223333:alias/old"),
+                (KMS_REGION, "eu-central-1"),
+                (KMS_ENDPOINT, "http://127.0.0.1:1"),
+            ])
+        };
+        assert!(kms("alias/new, 1234abcd-12ab-34cd-56ef-1234567890ab").is_ok());
+        assert_eq!(kms("alias/new,alias/new").unwrap_err().kind(), ErrorKind::Configuration);
     }
 }

@@ -2,6 +2,10 @@
 
 mod builder;
 mod cache;
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(dead_code, unreachable_pub, reason = "tests put the clock forward")
+)]
 mod clock;
 mod entries;
 mod heads;
