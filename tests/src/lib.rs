@@ -5,4 +5,8 @@
 pub mod guides {
     #[doc = include_str!("../../docs/sql.md")]
     pub struct Sql;
+    #[doc = include_str!("../../docs/keys.md")]
+    pub struct Keys;
+    #[doc = include_str!("../../docs/when-keys-fail.md")]
+    pub struct WhenKeysFail;
 }
