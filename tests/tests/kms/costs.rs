@@ -1,0 +1,126 @@
+//! The numbers of calls to KMS that docs/keys.md states. They depend on encryption contexts and processes, not
+//! on rows and fields: a million rows are so many batches of these.
+
+use std::sync::Arc;
+
+use pii::{
+    Cryptor, EncryptedStr, HierarchicalKeyring, KeyStore, PiiModel, SqlKeyStore,
+    testing::kms::{FakeKms, Operation},
+};
+use sqlx::sqlite::SqlitePoolOptions;
+
+use super::support::{ACCOUNT, Kms, REGION};
+
+#[derive(PiiModel)]
+#[pii(name = "customer", context(app = "shop", tenant = self.tenant))]
+struct Customer {
+    #[pii(id)]
+    id: i64,
+    tenant: String,
+    name: EncryptedStr,
+    email: EncryptedStr,
+    phone: EncryptedStr,
+}
+
+/// Rows of 3 sealed fields, of so many tenants in turn.
+fn customers(rows: i64, tenants: i64) -> Vec<Customer> {
+    let customer = |id| Customer {
+        id,
+        tenant: format!("tenant-{}", id % tenants),
+        name: EncryptedStr::new("Ada"),
+        email: EncryptedStr::new("ada@example.com"),
+        phone: EncryptedStr::new("555-0100"),
+    };
+    (0..rows).map(customer).collect()
+}
+
+fn loaded(rows: Vec<Customer>) -> Vec<Customer> {
+    let load = |value: EncryptedStr| EncryptedStr::from_ciphertext(value.ciphertext().unwrap().clone());
+    let row = |row: Customer| Customer {
+        name: load(row.name),
+        email: load(row.email),
+        phone: load(row.phone),
+        ..row
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// One process writes the rows, in batches, and another reads them: the calls of each.
+async fn calls(fake: &FakeKms, process: impl Fn() -> Cryptor, rows: i64, tenants: i64) -> [u64; 2] {
+    const BATCH: usize = 1000;
+    fake.reset_counters();
+    let mut rows = customers(rows, tenants);
+    let writer = process();
+    for batch in rows.chunks_mut(BATCH) {
+        writer.seal(batch).await.unwrap();
+    }
+    let written = fake.total_calls();
+    assert_eq!(fake.calls(Operation::GenerateDataKey), written);
+    let mut rows = loaded(rows);
+    let reader = process();
+    for batch in rows.chunks_mut(BATCH) {
+        reader.open(batch).await.unwrap();
+    }
+    assert!(rows.iter().all(|row| row.phone.expose().unwrap() == "555-0100"));
+    let read = fake.total_calls() - written;
+    assert_eq!(fake.calls(Operation::Decrypt), read);
+    [written, read]
+}
+
+/// In memory: ten thousand records shall not be flushed to a disk one by one.
+async fn store() -> Arc<dyn KeyStore> {
+    let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+    let store = SqlKeyStore::new(pool);
+    store.create_table().await.unwrap();
+    Arc::new(store)
+}
+
+#[tokio::test]
+async fn rows_and_fields_cost_nothing() {
+    let kms = Kms::start().await;
+    for rows in [1, 20_000] {
+        let store = store().await;
+        let process = || {
+            let builder = Cryptor::envelope().keyring(kms.keyring());
+            builder.shared_key_store(Arc::clone(&store)).build().unwrap()
+        };
+        assert_eq!(calls(&kms.fake, process, rows, 1).await, [1, 1], "{rows} rows");
+    }
+}
+
+#[tokio::test]
+async fn each_tenant_costs_one_call() {
+    let kms = Kms::start().await;
+    let store = store().await;
+    let process = || {
+        let builder = Cryptor::envelope().keyring(kms.keyring());
+        builder.shared_key_store(Arc::clone(&store)).build().unwrap()
+    };
+    assert_eq!(calls(&kms.fake, process, 1000, 100).await, [100, 100]);
+}
+
+/// The fake without HTTP: its counters are the same.
+#[tokio::test]
+async fn ten_thousand_tenants_cost_ten_thousand_calls() {
+    let fake = FakeKms::new(REGION, ACCOUNT);
+    let key = fake.create_key().unwrap();
+    let store = store().await;
+    let process = || {
+        let builder = Cryptor::envelope().keyring(fake.keyring(&key));
+        builder.shared_key_store(Arc::clone(&store)).build().unwrap()
+    };
+    assert_eq!(calls(&fake, process, 10_000, 10_000).await, [10_000, 10_000]);
+}
+
+#[tokio::test]
+async fn tenants_cost_nothing_under_a_hierarchical_keyring() {
+    let kms = Kms::start().await;
+    for tenants in [1, 100, 10_000] {
+        let store = store().await;
+        let process = || {
+            let keyring = HierarchicalKeyring::shared(Arc::new(kms.keyring()), Arc::clone(&store));
+            Cryptor::envelope().keyring(keyring).shared_key_store(Arc::clone(&store)).build().unwrap()
+        };
+        assert_eq!(calls(&kms.fake, process, 10_000, tenants).await, [1, 1], "{tenants} tenants");
+    }
+}
