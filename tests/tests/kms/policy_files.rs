@@ -135,7 +135,7 @@ impl<'a> Service<'a> {
     async fn read(&self, mode: Mode, id: i64) -> pii::Result<String> {
         let cryptor = self.cryptor(mode);
         let row = SqlTable::<Customer, _>::new(&self.shop.pool, &cryptor).get(id).decrypt_pii().await?;
-        row.email.expose().cloned()
+        row.email.expose().map(str::to_owned)
     }
 
     async fn save_person(&self, mode: Mode, id: i64) -> pii::Result<()> {
@@ -146,7 +146,7 @@ impl<'a> Service<'a> {
     async fn read_person(&self, mode: Mode, id: i64) -> pii::Result<String> {
         let cryptor = self.cryptor(mode);
         let row = SqlTable::<Person, _>::new(&self.shop.pool, &cryptor).get(id).decrypt_pii().await?;
-        row.email.expose().cloned()
+        row.email.expose().map(str::to_owned)
     }
 
     /// What the service may do with data keys of this application and purpose: make, open, wrap, move.
