@@ -1,11 +1,14 @@
 //! The numbers of calls to KMS that docs/keys.md states. They depend on encryption contexts and processes, not
 //! on rows and fields: a million rows are so many batches of these.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use pii::{
     Cryptor, EncryptedStr, HierarchicalKeyring, KeyStore, PiiModel, SqlKeyStore,
-    testing::kms::{FakeKms, Operation},
+    testing::{
+        Clock,
+        kms::{FakeKms, Operation},
+    },
 };
 use sqlx::sqlite::SqlitePoolOptions;
 
@@ -67,7 +70,6 @@ async fn calls(fake: &FakeKms, process: impl Fn() -> Cryptor, rows: i64, tenants
     [written, read]
 }
 
-/// In memory: ten thousand records shall not be flushed to a disk one by one.
 async fn store() -> Arc<dyn KeyStore> {
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
     let store = SqlKeyStore::new(pool);
@@ -99,16 +101,13 @@ async fn each_tenant_costs_one_call() {
     assert_eq!(calls(&kms.fake, process, 1000, 100).await, [100, 100]);
 }
 
-/// The fake without HTTP: its counters are the same.
+/// Without HTTP, and with values that carry their keys: ten thousand requests and records of a key
+/// store would only take time.
 #[tokio::test]
 async fn ten_thousand_tenants_cost_ten_thousand_calls() {
     let fake = FakeKms::new(REGION, ACCOUNT);
     let key = fake.create_key().unwrap();
-    let store = store().await;
-    let process = || {
-        let builder = Cryptor::envelope().keyring(fake.keyring(&key));
-        builder.shared_key_store(Arc::clone(&store)).build().unwrap()
-    };
+    let process = || Cryptor::envelope().keyring(fake.keyring(&key)).build().unwrap();
     assert_eq!(calls(&fake, process, 10_000, 10_000).await, [10_000, 10_000]);
 }
 
@@ -116,11 +115,30 @@ async fn ten_thousand_tenants_cost_ten_thousand_calls() {
 async fn tenants_cost_nothing_under_a_hierarchical_keyring() {
     let kms = Kms::start().await;
     for tenants in [1, 100, 10_000] {
-        let store = store().await;
+        let branch_store = store().await;
         let process = || {
-            let keyring = HierarchicalKeyring::shared(Arc::new(kms.keyring()), Arc::clone(&store));
-            Cryptor::envelope().keyring(keyring).shared_key_store(Arc::clone(&store)).build().unwrap()
+            let keyring = HierarchicalKeyring::shared(Arc::new(kms.keyring()), Arc::clone(&branch_store));
+            Cryptor::envelope().keyring(keyring).build().unwrap()
         };
         assert_eq!(calls(&kms.fake, process, 10_000, tenants).await, [1, 1], "{tenants} tenants");
     }
+}
+
+/// A process that writes and reads every ten seconds for a day: at most one call each way per 240 seconds,
+/// as keys are fetched anew when four fifths of their five minutes have passed.
+#[tokio::test]
+async fn a_busy_day() {
+    let fake = FakeKms::new(REGION, ACCOUNT);
+    let key = fake.create_key().unwrap();
+    let clock = Clock::new();
+    let builder = Cryptor::envelope().keyring(fake.keyring(&key)).shared_key_store(store().await);
+    let process = builder.clock(&clock).build().unwrap();
+    for _ in 0..24 * 360 {
+        let mut rows = customers(1, 1);
+        process.seal(&mut rows).await.unwrap();
+        process.open(&mut loaded(rows)).await.unwrap();
+        clock.advance(Duration::from_secs(10));
+    }
+    assert_eq!(fake.calls(Operation::GenerateDataKey), 1);
+    assert!((2 * 288..=2 * 360).contains(&fake.total_calls()), "{}", fake.total_calls());
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use pii::{
     Confirm, Cryptor, EncryptedStr, ErrorKind, FileKeyStore, HierarchicalKeyring, KeyAdmin, KeyStore,
-    Keyring, PiiModel, Retention, ShredScope, ctx,
-    testing::kms::Operation,
+    Keyring, PiiModel, Retention, ShredScope, ctx, testing::kms::Operation,
 };
 
 use super::support::Kms;

@@ -24,8 +24,7 @@ const READ_ONLY: &str = include_str!("../../../docs/aws/policies/read-only.json"
 const HIERARCHICAL: &str = include_str!("../../../docs/aws/policies/hierarchical.json");
 const REWRAP: &str = include_str!("../../../docs/aws/policies/rewrap.json");
 
-const KEY_IN_FILES: &str =
-    "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const KEY_IN_FILES: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 const NEW_KEY_IN_FILES: &str =
     "arn:aws:kms:eu-central-1:111122223333:key/5678cdef-34cd-56ef-78ab-234567890abc";
 
@@ -76,7 +75,8 @@ struct Shop {
 impl Shop {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = SqliteConnectOptions::new().filename(folder.path().join("shop.db")).create_if_missing(true);
+        let file =
+            SqliteConnectOptions::new().filename(folder.path().join("shop.db")).create_if_missing(true);
         let pool = SqlitePool::connect_with(file).await.unwrap();
         for statement in [
             "create table customers (id integer primary key, tenant text, email text)",
@@ -164,9 +164,7 @@ impl<'a> Service<'a> {
 
     /// Whoever has the policy does with these purposes of `shop` what is stated, and nothing with others.
     async fn assert_may(&self, expected: [bool; 4], purposes: &[Purpose]) {
-        for purpose in
-            [Purpose::Seal, Purpose::Subject, Purpose::Index, Purpose::Drop, Purpose::Branch]
-        {
+        for purpose in [Purpose::Seal, Purpose::Subject, Purpose::Index, Purpose::Drop, Purpose::Branch] {
             let here = if purposes.contains(&purpose) { expected } else { [false; 4] };
             assert_eq!(self.may("shop", purpose).await, here, "{purpose:?}");
             assert_eq!(self.may("other", purpose).await, [false; 4], "{purpose:?}");
@@ -370,7 +368,8 @@ async fn several_keys() {
     let service = shop.service(READ_WRITE).await;
     assert_refused(keyring(&service).generate(&binding).await, ErrorKind::KeyDenied);
     // as docs/keys.md says
-    let for_the_second = READ_WRITE.replace(KEY_IN_FILES, &second).replace("kms:GenerateDataKey", "kms:Encrypt");
+    let for_the_second =
+        READ_WRITE.replace(KEY_IN_FILES, &second).replace("kms:GenerateDataKey", "kms:Encrypt");
     service.role.apply_iam_policy(&for_the_second).unwrap();
     let made = keyring(&service).generate(&binding).await.unwrap();
     assert_eq!(made.copies.len(), 2);

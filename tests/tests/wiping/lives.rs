@@ -61,8 +61,7 @@ pub(crate) async fn key_file(folder: &Path) {
     for key_store in [false, true] {
         let cryptor = || {
             let builder = Cryptor::envelope().keyring(keyring());
-            let builder =
-                if key_store { builder.shared_key_store(store(folder, "keys")) } else { builder };
+            let builder = if key_store { builder.shared_key_store(store(folder, "keys")) } else { builder };
             builder.build().unwrap()
         };
         let mut rows = customers(50);
