@@ -2,9 +2,11 @@
 
 use std::{hint::black_box, path::Path, sync::Arc};
 
+use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use pii::{
     AppKeyFile, Cryptor, EncryptedStr, FileKeyStore, HierarchicalKeyring, KeyAdmin, KeyStore, Keyring,
-    LocalKeyring, PiiModel, PrivateKey, PublicKeyring, RewrapOptions, SenderPolicy, testing::kms::FakeKms,
+    KmsKeyring, LocalKeyring, PiiModel, PrivateKey, PublicKeyring, RewrapOptions, SenderPolicy,
+    testing::kms::FakeKms,
 };
 
 use super::secrets::{KnownDataKey, Watched, plaintext};
@@ -113,6 +115,28 @@ pub(crate) async fn key_service(folder: &Path) {
         inner: kms.keyring(&key),
         data_key: "data key of a key service",
         seal_key: "seal key of a key service",
+    };
+    write_and_read(cryptor(keyring(), &store), cryptor(keyring(), &store)).await;
+}
+
+/// Through the SDK and HTTP. Their buffers hold data keys in base64, which is not in our hands.
+pub(crate) async fn aws_kms(folder: &Path) {
+    let kms = FakeKms::new("eu-central-1", "111122223333");
+    let key = kms.create_key().unwrap();
+    let server = kms.serve().await.unwrap();
+    let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "tests");
+    let config = aws_sdk_kms::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .endpoint_url(server.endpoint())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    let client = aws_sdk_kms::Client::from_conf(config.build());
+    let store = store(folder, "aws-keys");
+    let keyring = || Watched {
+        inner: KmsKeyring::with_client(client.clone(), &key).unwrap(),
+        data_key: "data key of AWS KMS",
+        seal_key: "seal key of AWS KMS",
     };
     write_and_read(cryptor(keyring(), &store), cryptor(keyring(), &store)).await;
 }
