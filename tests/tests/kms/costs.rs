@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pii::{
-    Cryptor, EncryptedStr, HierarchicalKeyring, KeyStore, PiiModel, SqlKeyStore,
+    Cryptor, EncryptedStr, HierarchicalKeyring, KeyStore, Mode, PiiModel, SqlKeyStore,
     testing::{
         Clock,
         kms::{FakeKms, Operation},
@@ -141,4 +141,26 @@ async fn a_busy_day() {
     }
     assert_eq!(fake.calls(Operation::GenerateDataKey), 1);
     assert!((2 * 288..=2 * 360).contains(&fake.total_calls()), "{}", fake.total_calls());
+}
+
+/// A write-only service never gets a data key back: it makes a new one whenever the old one has aged, and
+/// readers unwrap each of them.
+#[tokio::test]
+async fn a_busy_day_of_a_write_only_service() {
+    let fake = FakeKms::new(REGION, ACCOUNT);
+    let key = fake.create_key().unwrap();
+    let (clock, store) = (Clock::new(), store().await);
+    let builder =
+        || Cryptor::envelope().keyring(fake.keyring(&key)).shared_key_store(Arc::clone(&store)).clock(&clock);
+    let writer = builder().mode(Mode::WriteOnly).build().unwrap();
+    let mut rows = customers(24 * 360, 1);
+    for row in rows.chunks_mut(1) {
+        writer.seal(row).await.unwrap();
+        clock.advance(Duration::from_secs(10));
+    }
+    let made = fake.total_calls();
+    assert_eq!(fake.calls(Operation::GenerateDataKey), made);
+    assert!((288..=360).contains(&made), "{made}");
+    builder().build().unwrap().open(&mut loaded(rows)).await.unwrap();
+    assert_eq!(fake.calls(Operation::Decrypt), made);
 }
