@@ -2,10 +2,13 @@
 //! real one.
 
 mod app_keys;
+mod costs;
 mod failures;
 mod models;
 mod moto;
+mod persons;
 mod policies;
+mod policy_files;
 mod set_up;
 mod several_keys;
 mod support;

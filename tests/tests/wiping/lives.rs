@@ -1,0 +1,188 @@
+//! Lives of keys and values: made and unwrapped, sealed, opened, shown, refused, moved, dropped.
+
+use std::{hint::black_box, path::Path, sync::Arc};
+
+use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use pii::{
+    AppKeyFile, Cryptor, EncryptedStr, FileKeyStore, HierarchicalKeyring, KeyAdmin, KeyStore, Keyring,
+    KmsKeyring, LocalKeyring, PiiModel, PrivateKey, PublicKeyring, RewrapOptions, SenderPolicy,
+    testing::kms::FakeKms,
+};
+
+use super::secrets::{KnownDataKey, Watched, plaintext};
+
+#[derive(PiiModel)]
+#[pii(name = "customer", context(tenant = self.tenant))]
+struct Customer {
+    #[pii(id)]
+    id: i64,
+    tenant: String,
+    #[pii(mask = "last4")]
+    note: EncryptedStr,
+}
+
+fn customers(count: i64) -> Vec<Customer> {
+    let customer = |id| Customer { id, tenant: "acme".into(), note: EncryptedStr::new(plaintext().as_str()) };
+    (0..count).map(customer).collect()
+}
+
+fn loaded(sealed: &[Customer]) -> Vec<Customer> {
+    let stored = |row: &Customer| Customer {
+        id: row.id,
+        tenant: row.tenant.clone(),
+        note: EncryptedStr::from_ciphertext(row.note.ciphertext().unwrap().clone()),
+    };
+    sealed.iter().map(stored).collect()
+}
+
+fn local(folder: &Path) -> LocalKeyring {
+    LocalKeyring::open(folder.join("pii.key")).unwrap()
+}
+
+fn store(folder: &Path, name: &str) -> Arc<dyn KeyStore> {
+    Arc::new(FileKeyStore::open(folder.join(name)).unwrap())
+}
+
+fn cryptor(keyring: impl Keyring, store: &Arc<dyn KeyStore>) -> Cryptor {
+    Cryptor::envelope().keyring(keyring).shared_key_store(Arc::clone(store)).build().unwrap()
+}
+
+/// One process writes, another reads.
+async fn write_and_read(writer: Cryptor, reader: Cryptor) {
+    let mut rows = customers(20);
+    writer.seal(&mut rows).await.unwrap();
+    drop(writer);
+    let mut opened = loaded(&rows);
+    reader.open(&mut opened).await.unwrap();
+    assert!(opened.iter().all(|row| row.note.expose().unwrap() == plaintext().as_str()));
+}
+
+/// Key file; with and without key store.
+pub(crate) async fn key_file(folder: &Path) {
+    let keyring = || KnownDataKey(local(folder));
+    for key_store in [false, true] {
+        let cryptor = || {
+            let builder = Cryptor::envelope().keyring(keyring());
+            let builder = if key_store { builder.shared_key_store(store(folder, "keys")) } else { builder };
+            builder.build().unwrap()
+        };
+        let mut rows = customers(50);
+        cryptor().seal(&mut rows).await.unwrap();
+        let mut opened = loaded(&rows);
+        let reader = cryptor();
+        reader.open(&mut opened).await.unwrap();
+        assert!(opened.iter().all(|row| row.note.expose().unwrap() == plaintext().as_str()));
+        black_box(format!("{:?} {}", opened[0], opened[0].note));
+        black_box(opened[0].note == opened[1].note);
+        let copy = opened[0].note.clone();
+        drop((copy, opened));
+        // what does not open
+        let mut elsewhere = loaded(&rows);
+        elsewhere[3].id = 99;
+        elsewhere[5].tenant = "initech".into();
+        let refused = reader.open_each(&mut elsewhere, &pii::FieldSelection::All).await.unwrap();
+        assert_eq!(refused.iter().filter(|row| row.is_err()).count(), 2);
+        black_box(format!("{refused:?}"));
+    }
+}
+
+/// After [`key_file`]: a new key-encryption key, and the data key under it.
+pub(crate) async fn rotation_and_rewrap(folder: &Path) {
+    let keyring = Arc::new(LocalKeyring::rotate(folder.join("pii.key")).unwrap());
+    let admin = KeyAdmin::new(store(folder, "keys")).keyring("default", keyring);
+    let report = admin.rewrap(&RewrapOptions::default(), |_| ()).await.unwrap();
+    assert_eq!((report.rewrapped, report.failed.len()), (1, 0), "{report}");
+    assert!(admin.verify(|_| ()).await.unwrap().is_clean());
+}
+
+/// The branch key is the one that is known.
+pub(crate) async fn hierarchical_keyring(folder: &Path) {
+    let store = store(folder, "branch-keys");
+    let keyring = || Watched {
+        inner: HierarchicalKeyring::shared(Arc::new(KnownDataKey(local(folder))), Arc::clone(&store)),
+        data_key: "data key under a branch key",
+        seal_key: "seal key under a branch key",
+    };
+    write_and_read(cryptor(keyring(), &store), cryptor(keyring(), &store)).await;
+}
+
+/// Its keys are its own matter, data keys are not.
+pub(crate) async fn key_service(folder: &Path) {
+    let kms = FakeKms::new("eu-central-1", "111122223333");
+    let key = kms.create_key().unwrap();
+    let store = store(folder, "kms-keys");
+    let keyring = || Watched {
+        inner: kms.keyring(&key),
+        data_key: "data key of a key service",
+        seal_key: "seal key of a key service",
+    };
+    write_and_read(cryptor(keyring(), &store), cryptor(keyring(), &store)).await;
+}
+
+/// Through the SDK and HTTP. Their buffers hold data keys in base64, which is not in our hands.
+pub(crate) async fn aws_kms(folder: &Path) {
+    let kms = FakeKms::new("eu-central-1", "111122223333");
+    let key = kms.create_key().unwrap();
+    let server = kms.serve().await.unwrap();
+    let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "tests");
+    let config = aws_sdk_kms::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .endpoint_url(server.endpoint())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    let client = aws_sdk_kms::Client::from_conf(config.build());
+    let store = store(folder, "aws-keys");
+    let keyring = || Watched {
+        inner: KmsKeyring::with_client(client.clone(), &key).unwrap(),
+        data_key: "data key of AWS KMS",
+        seal_key: "seal key of AWS KMS",
+    };
+    write_and_read(cryptor(keyring(), &store), cryptor(keyring(), &store)).await;
+}
+
+#[derive(PiiModel)]
+#[pii(name = "patient", context(app = "clinic"))]
+struct Patient {
+    #[pii(id)]
+    id: i64,
+    #[pii(level = 3)]
+    note: EncryptedStr,
+}
+
+pub(crate) async fn level_3(folder: &Path) {
+    let cryptor = || {
+        let app_keys = AppKeyFile::open(folder.join("app-keys.json")).unwrap();
+        Cryptor::envelope().keyring(KnownDataKey(local(folder))).app_keys(app_keys).build().unwrap()
+    };
+    let patient = |id| Patient { id, note: EncryptedStr::new(plaintext().as_str()) };
+    let mut rows: Vec<Patient> = (0..20).map(patient).collect();
+    cryptor().seal(&mut rows).await.unwrap();
+    for row in &mut rows {
+        row.note = EncryptedStr::from_ciphertext(row.note.ciphertext().unwrap().clone());
+    }
+    cryptor().open(&mut rows).await.unwrap();
+    assert!(rows.iter().all(|row| row.note.expose().unwrap() == plaintext().as_str()));
+}
+
+/// Private keys from files, and one that another keyring wraps.
+pub(crate) async fn public_keyring(folder: &Path) {
+    let store = store(folder, "drop-keys");
+    let open = |name: &str| PrivateKey::open(folder.join(name)).unwrap();
+    let recipient = open("reader.key").public_key().clone();
+    let accepted = SenderPolicy::Authenticated(vec![open("sender.key").public_key().clone()]);
+    let writer = Watched {
+        inner: PublicKeyring::writer([recipient]).unwrap().authenticated(open("sender.key")).unwrap(),
+        data_key: "data key under a public key",
+        seal_key: "seal key under a public key",
+    };
+    let reader = PublicKeyring::reader([open("reader.key")], accepted).unwrap();
+    write_and_read(cryptor(writer, &store), cryptor(reader, &store)).await;
+
+    let inner = Arc::new(KnownDataKey(local(folder)));
+    let (public, wrapped) = PublicKeyring::generate_pair(&*inner).await.unwrap();
+    let writer = PublicKeyring::writer([public]).unwrap();
+    let anyone = SenderPolicy::AnyoneWithThePublicKey;
+    let reader = PublicKeyring::reader([wrapped.unwrapped_by(inner)], anyone).unwrap();
+    write_and_read(cryptor(writer, &store), cryptor(reader, &store)).await;
+}
