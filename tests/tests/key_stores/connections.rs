@@ -2,6 +2,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use pii::{Error, ErrorKind, KeyStore, SqlKeyStore, SqlTable};
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, SqlitePool,
@@ -178,6 +179,38 @@ async fn sealed_rows_are_loaded_without_the_key_store() {
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
     assert!(error.is_retryable());
     assert_tells_nothing(&error);
+}
+
+/// Wherever a call is given up, its connection does not go back with a transaction open: that would
+/// swallow the key under which the next values are sealed.
+#[tokio::test]
+async fn what_is_kept_after_a_call_was_given_up_is_there() {
+    let at = PostgresTable::new().await;
+    let store = SqlKeyStore::new(at.application_pool(1));
+    let others = at.open().await;
+    let mut number = 0;
+    for round in 0..5 {
+        for polls in 0.. {
+            let (given_up, kept) = (record(number, TENANT, 0), record(number + 1, TENANT, 0));
+            number += 2;
+            let mut insert = store.insert(&given_up);
+            let mut is_done = false;
+            for _ in 0..polls {
+                is_done = (&mut insert).now_or_never().is_some();
+                if is_done {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_micros(100 * (round + 1))).await;
+            }
+            drop(insert);
+            assert_eq!(in_time(store.insert(&kept)).await.unwrap(), kept);
+            let stored = in_time(others.load(kept.key_id)).await.unwrap();
+            assert_eq!(stored, Some(kept), "after {polls} polls");
+            if is_done {
+                break;
+            }
+        }
+    }
 }
 
 /// As with passwords that are changed while the program runs.
