@@ -57,6 +57,7 @@
 #![forbid(unsafe_code)]
 
 mod binder;
+mod connection;
 mod decrypt;
 mod dialect;
 mod error;

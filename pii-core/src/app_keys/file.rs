@@ -1,9 +1,6 @@
 //! Application keys from a file.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_core::future::BoxFuture;
@@ -12,10 +9,11 @@ use zeroize::Zeroizing;
 use super::{AppKeySource, AppKeys};
 use crate::{
     crypto::fill_random,
-    durable_file::{self, Access, publish, refuse_access_of_others},
+    durable_file::{self, Access, publish},
     error::{Error, ErrorKind, Result},
 };
 
+const WHAT: &str = "application key file";
 /// Far more than any set of keys needs.
 const MAX_FILE_BYTES: usize = 64 * 1024;
 /// A secret that is made here: the base64 of 32 bytes.
@@ -66,13 +64,9 @@ impl AppKeyFile {
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         publish(&path, new_text()?.as_bytes(), Access::Owner).map_err(|error| {
-            let kind = match error.kind() {
-                io::ErrorKind::AlreadyExists => ErrorKind::Configuration,
-                _ => ErrorKind::KeyUnavailable,
-            };
-            Error::new(kind)
-                .message(format!("the application key file `{}` cannot be made", path.display()))
-                .source(error)
+            let if_it_exists =
+                "read it with `AppKeyFile::open`, or give another path; it is never overwritten";
+            durable_file::not_made(WHAT, &path, if_it_exists, error)
         })?;
         // what counts is what the next process will read
         Self::open(path)
@@ -104,21 +98,9 @@ impl AppKeyFile {
     }
 
     fn read(&self) -> Result<AppKeys> {
-        let unreadable = |error: io::Error| {
-            let kind = match error.kind() {
-                io::ErrorKind::NotFound => ErrorKind::KeyMissing,
-                _ => ErrorKind::KeyUnavailable,
-            };
-            Error::new(kind)
-                .message(format!("the application key file `{}` cannot be read", self.path.display()))
-                .help("give the path of an existing file, or make one with `AppKeyFile::create`")
-                .source(error)
-        };
-        let mut file = fs::File::open(&self.path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        refuse_access_of_others("application key file", &self.path, &metadata)?;
-        let bytes = durable_file::read(&mut file, MAX_FILE_BYTES).map_err(unreadable)?;
-        let whole = || format!("the application key file `{}`", self.path.display());
+        let help = "give the path of an existing file, or make one with `AppKeyFile::create`";
+        let bytes = durable_file::read_secret(WHAT, &self.path, MAX_FILE_BYTES, help)?;
+        let whole = || format!("the {WHAT} `{}`", self.path.display());
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| Error::new(ErrorKind::Configuration).message("it is not text").within(&whole()))?;
         AppKeys::from_json(text).map_err(|error| error.within(&whole()))
@@ -148,6 +130,8 @@ fn new_text() -> Result<Zeroizing<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[tokio::test]

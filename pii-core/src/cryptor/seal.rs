@@ -1,6 +1,6 @@
 //! From models to the texts that are stored.
 
-use std::{fmt, ops::Range, sync::Arc, time::SystemTime};
+use std::{collections::HashSet, fmt, ops::Range, sync::Arc, time::SystemTime};
 
 use smallvec::SmallVec;
 
@@ -139,6 +139,59 @@ impl<'a> Visited<'a> {
     }
 }
 
+/// Models that together have a value of unknown origin for every key that verifying needs.
+struct Samples<'a, M> {
+    models: Vec<&'a M>,
+    seen: HashSet<KeyUse>,
+    walk: Walk<'a>,
+}
+
+impl<M> Default for Samples<'_, M> {
+    fn default() -> Self {
+        Self { models: Vec::new(), seen: HashSet::new(), walk: Walk::default() }
+    }
+}
+
+impl<'a, M: PiiModel> Samples<'a, M> {
+    /// Keeps the model, which has this place, if it needs another key than those before.
+    fn add(&mut self, model: &'a M, places: &RowPlaces, row: usize) {
+        self.walk.clear();
+        model.visit(&mut self.walk);
+        let mut is_new = false;
+        for slot in self.walk.slots() {
+            if let (Some(text), Some(place)) =
+                (slot.cell.of_unknown_origin(), places.place(row, &self.walk, slot))
+            {
+                is_new |= self.seen.insert(KeyUse::of(&place, text));
+            }
+        }
+        if is_new {
+            self.models.push(model);
+        }
+    }
+}
+
+/// What opening a value asks keyrings and sources of keys for.
+#[derive(PartialEq, Eq, Hash)]
+struct KeyUse {
+    context: Arc<EncryptionContext>,
+    key_id: KeyId,
+    keyring: Option<&'static str>,
+    level: Level,
+}
+
+impl KeyUse {
+    fn of(place: &ValuePlace<'_>, text: &Ciphertext) -> Self {
+        let field = place.field();
+        Self {
+            context: Arc::clone(place.context()),
+            key_id: text.key_id(),
+            keyring: field.keyring(),
+            level: field.level(),
+        }
+    }
+}
+
 /// What is to be done with one slot before it can be stored.
 enum Plan<'a> {
     WriteBack(&'a Ciphertext),
@@ -201,21 +254,7 @@ impl Cryptor {
                 plans.push(plan);
             }
         }
-        if !to_verify.is_empty() {
-            let opened = self.backend.open(&to_verify).await?;
-            if opened.len() != to_verify.len() {
-                return Err(too_few());
-            }
-            for (result, item) in opened.into_iter().zip(&to_verify) {
-                if let Err(error) = result {
-                    if self.is_audited() {
-                        events.push(self.event(Operation::Seal, &item.place, None, Some(error.kind())));
-                        self.record(events).await?;
-                    }
-                    return Err(item.place.locate(error));
-                }
-            }
-        }
+        self.verify(&to_verify, &mut events).await?;
         let sealed = if to_seal.is_empty() {
             self.record(events).await?;
             Vec::new()
@@ -243,12 +282,34 @@ impl Cryptor {
         Ok(texts)
     }
 
+    /// Opens values of unknown origin, which are to be written back as they are.
+    async fn verify(&self, items: &[OpenItem<'_>], events: &mut Vec<AuditEvent>) -> Result<()> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let opened = self.backend.open(items).await?;
+        if opened.len() != items.len() {
+            return Err(too_few());
+        }
+        for (result, item) in opened.into_iter().zip(items) {
+            if let Err(error) = result {
+                if self.is_audited() {
+                    events.push(self.event(Operation::Seal, &item.place, None, Some(error.kind())));
+                    self.record(std::mem::take(events)).await?;
+                }
+                return Err(item.place.locate(error));
+            }
+        }
+        Ok(())
+    }
+
     /// Asks for the keys that sealing these models will need, and seals nothing: for work in chunks,
-    /// which should not wait for keys while it holds a connection. The keys stay within the limits
-    /// of the cache.
+    /// which should not wait for keys while it holds a connection. Of the sealed values of unknown
+    /// origin, which are verified before they are written back, the first one of each key is
+    /// verified here. The keys stay within the limits of the cache.
     ///
     /// # Errors
-    /// Errors of the context, the scope and the keys.
+    /// Errors of the context, the scope and the keys, and those of a value that does not open.
     pub async fn prepare<'a, M, I>(&self, models: I) -> Result<()>
     where
         M: PiiModel + 'a,
@@ -256,9 +317,14 @@ impl Cryptor {
     {
         let scope = self.usable_scope()?;
         let mut places = RowPlaces::default();
+        let mut to_verify = Samples::default();
         for model in models {
-            places.add(model, scope)?;
+            let row = places.add(model, scope)?;
+            if self.mode.can_open() {
+                to_verify.add(model, &places, row);
+            }
         }
+        self.verify_samples(to_verify, scope).await?;
         if !self.mode.can_seal() {
             // nothing new can be sealed, so no key is needed
             return Ok(());
@@ -276,6 +342,31 @@ impl Cryptor {
         keyrings.sort_unstable();
         keyrings.dedup();
         self.backend.prepare(places.contexts(), &keyrings).await.map_err(|error| error.model(M::MODEL.name()))
+    }
+
+    async fn verify_samples<M: PiiModel>(
+        &self,
+        samples: Samples<'_, M>,
+        scope: Option<&EncryptionContext>,
+    ) -> Result<()> {
+        if samples.models.is_empty() {
+            return Ok(());
+        }
+        let Visited { places, walk, rows } = Visited::of(samples.models, scope);
+        let mut seen = HashSet::new();
+        let mut items = Vec::new();
+        for (row, slots) in &rows? {
+            for slot in walk.slots().get(slots.clone()).unwrap_or_default() {
+                let place = places.place(*row, &walk, slot).ok_or_else(too_few)?;
+                if let Some(text) = slot.cell.of_unknown_origin()
+                    && place.field().mode().can_open()
+                    && seen.insert(KeyUse::of(&place, text))
+                {
+                    items.push(OpenItem { place, text });
+                }
+            }
+        }
+        self.verify(&items, &mut Vec::new()).await
     }
 
     /// A view of the model that serialises as it will be stored.

@@ -37,11 +37,24 @@ impl FileKeyStore {
     /// Uses this folder; makes it if it does not exist.
     ///
     /// # Errors
-    /// [`ErrorKind::KeyUnavailable`] if it can't be made or is no folder.
+    /// [`ErrorKind::Configuration`] if it is no folder, [`ErrorKind::KeyUnavailable`] if it can't be
+    /// made.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let store = Self { folder: folder.into() };
-        durable_file::make_folder(&store.folder).map_err(|error| store.unavailable(error))?;
-        Ok(store)
+        match durable_file::make_folder(&store.folder) {
+            Ok(()) => Ok(store),
+            Err(error) => Err(match durable_file::no_folder(&store.folder) {
+                Some(file) => Error::new(ErrorKind::Configuration)
+                    .message(format!(
+                        "the key store `{}` cannot be used: `{}` is not a folder",
+                        store.folder.display(),
+                        file.display()
+                    ))
+                    .help("give the path of a folder")
+                    .source(error),
+                None => store.unavailable(error),
+            }),
+        }
     }
 
     fn unavailable(&self, error: io::Error) -> Error {
@@ -176,25 +189,16 @@ impl FileKeyStore {
     /// Removes what writers that were killed left of this key: copies of a destroyed key must not stay.
     /// Who writes a record of a key that is there already does so in vain, and can be disturbed.
     fn sweep(&self, key_id: KeyId) -> io::Result<()> {
-        let key_id = key_id.to_string();
+        let record = self.record(key_id);
+        let record = record.file_name().unwrap_or_default();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            if !entry.file_name().to_str().is_some_and(durable_file::is_draft) {
+            if !durable_file::is_draft_of(&entry.file_name(), record) {
                 continue;
             }
-            // it may be gone by now, or be cut short
-            let file = fs::File::open(entry.path());
-            let Ok(bytes) = file.and_then(|mut file| durable_file::read(&mut file, MAX_RECORD_BYTES)) else {
-                continue;
-            };
-            // a draft of an election is the id alone
-            if bytes.starts_with(b"{")
-                && bytes.windows(key_id.len()).any(|window| window == key_id.as_bytes())
-            {
-                match fs::remove_file(entry.path()) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
             }
         }
         Ok(())
@@ -273,6 +277,13 @@ mod tests {
         KeyRecord { state: KeyState::Destroyed, copies: Vec::new(), ..record.clone() }
     }
 
+    /// The path of a draft that a writer of this file left.
+    fn draft(file: &std::path::Path, number: u8) -> PathBuf {
+        let mut draft = file.as_os_str().to_owned();
+        draft.push(format!(".draft-{number:032x}"));
+        draft.into()
+    }
+
     fn names(store: &FileKeyStore) -> Vec<String> {
         let entries = fs::read_dir(&store.folder).unwrap();
         let mut names: Vec<String> =
@@ -288,7 +299,11 @@ mod tests {
         store.propose(&record(1)).unwrap();
         let file = folder.path().join("a/file");
         fs::write(&file, "").unwrap();
-        assert_eq!(FileKeyStore::open(file).unwrap_err().kind(), ErrorKind::KeyUnavailable);
+        for path in [file.clone(), file.join("below")] {
+            let error = FileKeyStore::open(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.to_string().contains("is not a folder"), "{error}");
+        }
     }
 
     /// A writer that is killed after each of its steps.
@@ -297,7 +312,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = FileKeyStore::open(folder.path()).unwrap();
         // half a draft
-        fs::write(store.folder.join("draft-00"), &record(1).to_json().unwrap()[..100]).unwrap();
+        let half = draft(&store.record(record(1).key_id), 0);
+        fs::write(half, &record(1).to_json().unwrap()[..100]).unwrap();
         assert_eq!(store.winner(&record(1).slot).unwrap(), None);
         // a record without election
         store.keep(&record(1)).unwrap();
@@ -331,14 +347,18 @@ mod tests {
         store.propose(&record(1)).unwrap();
         store.keep(&record(2)).unwrap();
         let json = |number| record(number).to_json().unwrap();
-        fs::write(store.folder.join("draft-01"), json(1)).unwrap();
-        fs::write(store.folder.join("draft-02"), &json(1)[..json(1).len() - 30]).unwrap();
-        fs::write(store.folder.join("draft-03"), json(2)).unwrap();
-        fs::write(store.folder.join("draft-04"), record(1).key_id.to_string()).unwrap();
+        let (first, second) = (store.record(record(1).key_id), store.record(record(2).key_id));
+        let election = store.election(&record(1).slot.digest(), 0);
+        fs::write(draft(&first, 1), json(1)).unwrap();
+        fs::write(draft(&first, 2), &json(1)[..json(1).len() - 30]).unwrap();
+        fs::write(draft(&second, 3), json(2)).unwrap();
+        fs::write(draft(&election, 4), record(1).key_id.to_string()).unwrap();
         assert!(store.exchange(&record(1), &destroyed(&record(1))).unwrap());
         let left = names(&store);
-        assert!(left.iter().any(|name| name == "draft-03"), "another key's: {left:?}");
-        assert!(left.iter().any(|name| name == "draft-04"), "an election's: {left:?}");
+        assert!(!draft(&first, 1).exists() && !draft(&first, 2).exists());
+        assert!(draft(&second, 3).exists(), "another key's: {left:?}");
+        assert!(draft(&election, 4).exists(), "an election's: {left:?}");
+        assert_eq!(store.page(None, 10).unwrap().len(), 2, "drafts are no records");
         let blob = json(1).split("\"blob\":\"").nth(1).unwrap()[..40].to_owned();
         for name in left {
             let text = fs::read_to_string(store.folder.join(&name)).unwrap();

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::key_encryption_key::KeyEncryptionKey;
 use crate::{
     crypto::DataKey,
-    durable_file::{self, Access, publish, refuse_access_of_others, replace},
+    durable_file::{self, Access, publish, replace},
     error::{Error, ErrorKind, Result},
     wire::KeyId,
 };
@@ -27,19 +27,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<KeyEncryptionKey>, usize)> {
 
 /// The bytes of a file that only its owner may use.
 pub(super) fn read_owned(path: &Path, help: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let unreadable = |error: io::Error| {
-        let kind = match error.kind() {
-            io::ErrorKind::NotFound => ErrorKind::KeyMissing,
-            _ => ErrorKind::KeyUnavailable,
-        };
-        Error::new(kind)
-            .message(format!("the key file `{}` cannot be read", path.display()))
-            .help(help)
-            .source(error)
-    };
-    let mut file = fs::File::open(path).map_err(unreadable)?;
-    refuse_access_of_others("key file", path, &file.metadata().map_err(unreadable)?)?;
-    durable_file::read(&mut file, MAX_FILE_BYTES).map_err(unreadable)
+    durable_file::read_secret("key file", path, MAX_FILE_BYTES, help)
 }
 
 pub(super) fn damaged(path: &Path, why: &str) -> Error {
@@ -105,18 +93,17 @@ pub(super) fn create(path: &Path, keys: &[KeyEncryptionKey], primary: usize) -> 
         text.push_str(&format!("primary {}\n", primary.id()));
     }
     keys.iter().for_each(|key| write_key(&mut text, key));
-    create_owned(path, &text)
+    let if_it_exists = "read it with `LocalKeyring::open`, add a key to it with `LocalKeyring::rotate`, or give \
+                        another path; a key file is never overwritten, because what was sealed under its keys \
+                        would be lost";
+    create_owned(path, &text, if_it_exists)
 }
 
-/// Makes a file that only its owner may use; an existing one is left alone.
-pub(super) fn create_owned(path: &Path, text: &str) -> Result<()> {
-    publish(path, text.as_bytes(), Access::Owner).map_err(|error: io::Error| {
-        let kind = match error.kind() {
-            io::ErrorKind::AlreadyExists => ErrorKind::Configuration,
-            _ => ErrorKind::KeyUnavailable,
-        };
-        Error::new(kind).message(format!("the key file `{}` cannot be made", path.display())).source(error)
-    })
+/// Makes a file that only its owner may use; an existing one is left alone, and `if_it_exists` says what
+/// to do then.
+pub(super) fn create_owned(path: &Path, text: &str, if_it_exists: &str) -> Result<()> {
+    publish(path, text.as_bytes(), Access::Owner)
+        .map_err(|error| durable_file::not_made("key file", path, if_it_exists, error))
 }
 
 /// Writes the line of a key into a text that has room for it.
@@ -294,6 +281,38 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Configuration);
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_file_that_cannot_be_there_is_an_error_that_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = [KeyEncryptionKey::generate().unwrap()];
+        let refused = |error: Error, said: &str| {
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+            assert!(!error.is_retryable() && error.to_string().contains(said), "{error}");
+        };
+        let missing = folder.path().join("missing");
+        let named = format!("no folder `{}`", missing.display());
+        refused(create(&missing.join("pii.key"), &key, 0).unwrap_err(), &named);
+        let path = folder.path().join("pii.key");
+        create(&path, &key, 0).unwrap();
+        refused(create(&path, &key, 0).unwrap_err(), "exists already");
+        refused(create(&path, &key, 0).unwrap_err(), "LocalKeyring::rotate");
+        refused(create(&path.join("pii.key"), &key, 0).unwrap_err(), "is not a folder");
+        refused(create(folder.path(), &key, 0).unwrap_err(), "exists already");
+        refused(read(folder.path()).unwrap_err(), "is a folder");
+        assert!(!read(folder.path()).unwrap_err().to_string().contains("chmod"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_no_key_file_and_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pii.key");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let error = read(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("not a regular file"), "{error}");
     }
 
     #[test]

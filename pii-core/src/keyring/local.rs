@@ -37,7 +37,8 @@ impl LocalKeyring {
     ///
     /// # Errors
     /// [`ErrorKind::KeyMissing`] if there is no such file, [`ErrorKind::KeyUnavailable`] if it
-    /// can't be read, [`ErrorKind::Configuration`] if others may read it, or if it is damaged.
+    /// can't be read, [`ErrorKind::Configuration`] if others may read it, if it is damaged, or if
+    /// it is no regular file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         key_file::read(path.as_ref()).map(|(keys, primary)| Self { keys, primary })
     }
@@ -46,8 +47,8 @@ impl LocalKeyring {
     /// alone.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] if the file exists, [`ErrorKind::KeyUnavailable`] if it can't
-    /// be written.
+    /// [`ErrorKind::Configuration`] if the file exists, or its folder does not;
+    /// [`ErrorKind::KeyUnavailable`] if it can't be written.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let key = KeyEncryptionKey::generate()?;
         key_file::create(path.as_ref(), std::slice::from_ref(&key), 0)?;
@@ -207,8 +208,32 @@ pub(crate) fn unwrap_with(
     }
     // key names come from storage: only what is an id is repeated
     let names = copies.iter().filter_map(|copy| KeyId::parse(&copy.key_name)).map(|id| id.to_string());
-    Err(Error::new(ErrorKind::KeyMissing)
-        .key(names.collect::<Vec<_>>().join(", "))
+    let names = names.collect::<Vec<_>>().join(", ");
+    let error = Error::new(ErrorKind::KeyMissing)
         .message("the key-encryption key is not in the key file")
-        .help("use the key file with which the value was written, or add that key to this one"))
+        .help("use the key file with which the value was written, or add that key to this one");
+    Err(if names.is_empty() { error } else { error.key(names) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{context::EncryptionContext, wire::Purpose};
+
+    #[tokio::test]
+    async fn a_copy_that_names_no_key_id_is_missing_without_one() {
+        let key = KeyEncryptionKey::generate().unwrap();
+        let keyring = LocalKeyring { keys: vec![key], primary: 0 };
+        let context = Arc::new(EncryptionContext::empty());
+        let binding = KeyBinding { context, purpose: Purpose::Seal, epoch: 0 };
+        let copy = |key_name: String| WrappedKey { provider: Provider::LOCAL, key_name, blob: vec![0; 72] };
+        let unwrap = async |copy| keyring.unwrap(&[copy], &binding, &|_| true).await.unwrap_err();
+        let nameless = unwrap(copy("arn:aws:kms:eu-central-1:1:key/1".to_owned())).await;
+        assert_eq!((nameless.kind(), nameless.key_id()), (ErrorKind::KeyMissing, None));
+        let id = KeyId::from_bytes([7; 16]).to_string();
+        let named = unwrap(copy(id.clone())).await;
+        assert_eq!((named.kind(), named.key_id()), (ErrorKind::KeyMissing, Some(id.as_str())));
+    }
 }

@@ -58,6 +58,11 @@ impl Keyring for TestKeyring {
         let keys = std::slice::from_ref(&self.key);
         let unwrapped = unwrap_with(keys, Provider::TEST, copies, binding, is_wanted).map_err(|error| {
             match error.kind() {
+                ErrorKind::KeyMissing if copies.iter().any(|copy| copy.provider == Provider::TEST) => {
+                    Error::new(ErrorKind::KeyMissing)
+                        .message("the value was sealed under a branch key of a test keyring, and this is the test keyring itself")
+                        .help("open it with the `HierarchicalKeyring` over the test keyring that sealed it")
+                }
                 ErrorKind::KeyMissing => Error::new(ErrorKind::KeyMissing)
                     .message("the value was sealed with a real keyring, and this is the test keyring"),
                 _ => error,
@@ -73,5 +78,27 @@ impl Keyring for TestKeyring {
     ) -> BoxFuture<'a, Result<Vec<WrappedKey>>> {
         let wrapped = wrap_under(&self.key, Provider::TEST, data_key, binding).map(|copy| vec![copy]);
         Box::pin(std::future::ready(wrapped))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{context::EncryptionContext, wire::Purpose};
+
+    #[tokio::test]
+    async fn copies_of_others_are_told_from_those_under_a_branch_key() {
+        let context = Arc::new(EncryptionContext::empty());
+        let binding = KeyBinding { context, purpose: Purpose::Seal, epoch: 0 };
+        let unwrap = async |provider| {
+            let copy = WrappedKey { provider, key_name: "0".repeat(32), blob: vec![0; 72] };
+            TestKeyring::new().unwrap(&[copy], &binding, &|_| true).await.unwrap_err()
+        };
+        let (under_branch, real) = (unwrap(Provider::TEST).await, unwrap(Provider::LOCAL).await);
+        assert_eq!([under_branch.kind(), real.kind()], [ErrorKind::KeyMissing; 2]);
+        assert!(under_branch.to_string().contains("branch key"), "{under_branch}");
+        assert!(real.to_string().contains("a real keyring"), "{real}");
     }
 }

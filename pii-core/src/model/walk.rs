@@ -47,6 +47,12 @@ impl<'a> Walk<'a> {
         walk.counted.unwrap_or_default()
     }
 
+    /// Forgets what was visited, and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.steps.clear();
+        self.slots.clear();
+    }
+
     /// The values of one field; their way from the model stays unknown.
     pub(crate) fn of<F: PiiField>(field: &'a F) -> Self {
         static ANY: FieldSpec = FieldSpec::new("", "", Holds::Plain);

@@ -63,6 +63,12 @@ impl Cell {
         matches!(self, Self::Sealed { place: Some(_), .. } | Self::Opened { place: Some(_), .. })
     }
 
+    /// The sealed text of a value that came from nobody knows where.
+    #[inline]
+    pub(crate) fn of_unknown_origin(&self) -> Option<&Ciphertext> {
+        self.sealed_text().filter(|_| !self.is_stamped())
+    }
+
     /// Adds the plaintext to a sealed value.
     #[inline]
     pub(crate) fn open(&mut self, at: Place, plain: SecretBytes) {

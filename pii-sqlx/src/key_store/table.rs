@@ -1,10 +1,14 @@
 //! The table itself, and how statements run.
 
 use pii_core::Result;
-use sqlx::{Connection as _, SqlStr, pool::PoolConnection};
+use sqlx::pool::PoolConnection;
 
 use super::{SqlKeyStore, database::Trouble, statements};
-use crate::{dialect::Dialect, statement::Statement};
+use crate::{
+    connection::{Beginning, Connection},
+    dialect::Dialect,
+    statement::Statement,
+};
 
 impl<DB: Dialect> SqlKeyStore<DB> {
     /// The statement that creates the table, for a migration. It does nothing where the table exists.
@@ -62,7 +66,8 @@ impl<DB: Dialect> SqlKeyStore<DB> {
         for setting in DB::BEFORE_BEGIN {
             DB::fetch(&mut connection, Statement::new(setting).into_query()).await?;
         }
-        let mut tx = connection.begin_with(SqlStr::from_static(DB::BEGIN)).await?;
+        let mut beginning = Beginning::on(Connection::Pooled(connection));
+        let mut tx = beginning.begin_with(DB::BEGIN).await?;
         for setting in DB::AFTER_BEGIN {
             DB::fetch(&mut tx, Statement::new(setting).into_query()).await?;
         }

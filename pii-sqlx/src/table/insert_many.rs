@@ -5,10 +5,10 @@ use std::{future::IntoFuture, slice::Chunks};
 use futures_core::future::BoxFuture;
 use futures_util::future::try_join;
 use pii_core::Result;
-use sqlx::{Connection as _, Database};
+use sqlx::Database;
 
-use super::{SqlTable, connection::Beginning, failed, rows::NewRow};
-use crate::{dialect::Dialect, error, model::SqlModel, statement::Statement};
+use super::{SqlTable, failed, rows::NewRow};
+use crate::{connection::Beginning, dialect::Dialect, error, model::SqlModel, statement::Statement};
 
 /// An INSERT of many rows; made by [`SqlTable::insert_many`].
 #[must_use = "nothing is inserted before this is awaited"]
@@ -47,10 +47,8 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> InsertMany<'_, M, DB> {
             let mut connection = table.connection(connection).await?;
             return table.send(&mut connection, statements).await;
         }
-        let mut beginning = Beginning { connection: table.connection(connection).await?, has_begun: false };
-        // a savepoint, where a transaction is open
-        let mut tx = beginning.connection.begin().await.map_err(failed::<M>)?;
-        beginning.has_begun = true;
+        let mut beginning = Beginning::on(table.connection(connection).await?);
+        let mut tx = beginning.begin().await.map_err(failed::<M>)?;
         match table.insert_chunks(&mut tx, statements, chunks).await {
             Ok(inserted) => {
                 tx.commit().await.map_err(failed::<M>)?;

@@ -1,6 +1,5 @@
 //! Tables: statements that this library makes itself.
 
-mod connection;
 mod delete;
 mod get;
 mod insert;
@@ -26,6 +25,7 @@ pub use upsert::Upsert;
 
 use crate::{
     binder::{Binder, Part},
+    connection::Connection,
     dialect::Dialect,
     error::{self, from_sqlx},
     model::SqlModel,
@@ -174,6 +174,15 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// Deletes the row of this id. That it does not exist is [`ErrorKind::RowNotFound`].
     pub fn delete(&self, id: impl Into<M::Id>) -> Delete<'_, M, DB> {
         Delete::new(self, id.into())
+    }
+
+    /// The connection to use, one of the pool if none is given. To be called when everything is sealed, or
+    /// nothing needs to be.
+    async fn connection<'a>(&self, given: Option<&'a mut DB::Connection>) -> Result<Connection<'a, DB>> {
+        match given {
+            Some(connection) => Ok(Connection::Given(connection)),
+            None => Ok(Connection::Pooled(self.pool.acquire().await.map_err(failed::<M>)?)),
+        }
     }
 
     /// The quoted name.

@@ -2,6 +2,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use pii::{Error, ErrorKind, KeyStore, SqlKeyStore, SqlTable};
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, SqlitePool,
@@ -178,6 +179,41 @@ async fn sealed_rows_are_loaded_without_the_key_store() {
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
     assert!(error.is_retryable());
     assert_tells_nothing(&error);
+}
+
+/// Wherever a call of the key store is given up, its connection does not go back to the pool with a
+/// transaction open: that would swallow what the application writes over it.
+#[tokio::test]
+async fn what_is_written_after_a_call_of_the_key_store_was_given_up_is_there() {
+    let at = PostgresTable::new().await;
+    let pool = at.application_pool(1);
+    pool.execute(CUSTOMERS).await.unwrap();
+    let store = SqlKeyStore::new(pool.clone());
+    let mut id = 0_u16;
+    for round in 0..10 {
+        for polls in 0.. {
+            id += 1;
+            let given_up = record(id, TENANT, 0);
+            let mut insert = store.insert(&given_up);
+            let mut is_done = false;
+            for _ in 0..polls {
+                is_done = (&mut insert).now_or_never().is_some();
+                if is_done {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_micros(500 * round)).await;
+            }
+            drop(insert);
+            let row = sqlx::query("insert into customers values ($1, 'acme', 'ENC:')").bind(i64::from(id));
+            in_time(row.execute(&pool)).await.unwrap();
+            let rows: i64 =
+                sqlx::query_scalar("select count(*) from customers").fetch_one(&at.pool).await.unwrap();
+            assert_eq!(rows, i64::from(id), "after {polls} polls");
+            if is_done {
+                break;
+            }
+        }
+    }
 }
 
 /// As with passwords that are changed while the program runs.

@@ -129,7 +129,8 @@ impl PrivateKey {
     /// be written.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        create_owned(path, &Self::generate()?.to_file())?;
+        let if_it_exists = "read it with `PrivateKey::open`, or give another path; it is never overwritten";
+        create_owned(path, &Self::generate()?.to_file(), if_it_exists)?;
         // what counts is what the next process will read
         Self::open(path)
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use pii::{CacheLimits, Cryptor, DecryptPii, ErrorKind, TestKeyring, testing::DelayingKeyring};
+use pii::{CacheLimits, Cryptor, DecryptPii, ErrorKind, Mode, TestKeyring, testing::DelayingKeyring};
 
-use super::{TestDatabase, count, customers, database};
+use super::{TestDatabase, count, customers, database, sql};
 use crate::{
     models::{CUSTOMERS, Customer, CustomerBySqlx, EMAIL},
     support::{PoolKeyring, cryptor, in_time, is_send, process, with_keyring},
@@ -76,6 +76,37 @@ async fn a_pool_of_one_is_enough_for_a_keyring_that_needs_it() {
     let keys = cryptor();
     assert_eq!(in_time(query().decrypt_pii(&keys).each_row().fetch_all(&db.pool)).await.unwrap().len(), 3);
     in_time(customers(&db, &cryptor()).delete(1)).await.unwrap();
+}
+
+/// The rows of each statement need another key; as a plain query gives them, their values are verified.
+#[tokio::test]
+async fn a_bulk_insert_of_rows_of_unknown_origin_asks_for_all_keys_before_it_takes_the_connection() {
+    let db = TestDatabase::new(1, &[CUSTOMERS]).await;
+    let rows: Vec<_> =
+        (0..1_200).map(|id| Customer::of(id, ["acme", "zeta", "omega"][id as usize / 500])).collect();
+    customers(&db, &cryptor()).insert_many(&rows).await.unwrap();
+    let query = || sqlx::query_as::<_, Customer>("select * from customers order by id");
+    let mut sealed = query().fetch_all(&db.pool).await.unwrap();
+    sql(&db, "delete from customers").await;
+    let keys = with_keyring(PoolKeyring::new(&db.pool));
+    assert_eq!(in_time(customers(&db, &keys).insert_many(&sealed)).await.unwrap(), 1_200);
+    assert_eq!(keys.stats().keys_unwrapped, 3, "nothing is asked for twice");
+    let read = query().decrypt_pii(&keys).fetch_all(&db.pool).await.unwrap();
+    assert!(read.iter().zip(&rows).all(|(read, row)| read.email == row.email && read.ssn == row.ssn));
+
+    // a cryptor that seals nothing has values to verify too
+    sql(&db, "delete from customers").await;
+    let keys = with_keyring(PoolKeyring::new(&db.pool)).limited_to(Mode::ReadOnly);
+    assert_eq!(in_time(customers(&db, &keys).insert_many(&sealed)).await.unwrap(), 1_200);
+
+    // whatever is found out before is the same error, and nothing was written
+    sql(&db, "delete from customers").await;
+    sealed[1_100].tenant = "acme".into();
+    let keys = with_keyring(PoolKeyring::new(&db.pool));
+    let error = in_time(customers(&db, &keys).insert_many(&sealed)).await.unwrap_err();
+    assert!(error.is_integrity(), "{error}");
+    assert_eq!((error.model_name(), error.field_name()), (Some("customer"), Some("email")));
+    assert_eq!(count(&db).await, 0);
 }
 
 #[tokio::test]
