@@ -301,6 +301,8 @@ async fn damaged_copies_do_not_take_the_key_from_others() {
     );
 }
 
+type Caller<'a> = Pin<Box<dyn Future<Output = Result<Arc<u32>>> + 'a>>;
+
 /// Three callers who are polled, or give up, in every order of up to eight steps.
 #[test]
 fn no_order_of_polls_and_departures_strands_anybody_or_fetches_twice_at_once() {
@@ -331,7 +333,7 @@ fn no_order_of_polls_and_departures_strands_anybody_or_fetches_twice_at_once() {
                 .boxed()
             }
         };
-        let mut callers: Vec<Option<Pin<Box<dyn Future<Output = Result<Arc<u32>>>>>>> =
+        let mut callers: Vec<Option<Caller<'_>>> =
             (0..CALLERS).map(|_| Some(Box::pin(bench.cache.get(1, 1, 1, 1, fetch())) as _)).collect();
         let mut context = Context::from_waker(std::task::Waker::noop());
         let mut rest = order;
