@@ -206,7 +206,7 @@ mod tests {
             "arn:aws:kms:eu-central-1:111122223333:key/",
             "arn:aws:kms:eu-central-1:111122223333:key/a:b",
             "arn:aws:kms:eu-central-1:111122223333:grant/1",
-            "arn:aws:kms:eu-central-1",
+            "arn:aws:kms:eu-north-1",
             "arn:aws:kms:eu-central-1:111122223333:key/\u{e9}",
             &long,
         ] {
