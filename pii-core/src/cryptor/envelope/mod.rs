@@ -2,7 +2,9 @@
 
 mod builder;
 mod cache;
+mod calls;
 mod clock;
+mod electing;
 mod entries;
 mod heads;
 mod held;
