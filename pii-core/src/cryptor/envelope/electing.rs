@@ -45,7 +45,7 @@ impl KeySource {
     async fn own(&self, store: &dyn KeyStore, slot: &KeySlot) -> Result<(DataKey, KeyRecord)> {
         let before = self.held.active(slot);
         if let Some(before) = &before {
-            refuse_destroyed(&self.loaded(store, before).await?)?;
+            self.refuse_destroyed(&self.loaded(store, before).await?)?;
         }
         let (data_key, record) = self.propose(slot, 0).await?;
         store.insert(&record).await?;
@@ -57,7 +57,7 @@ impl KeySource {
     /// The key on which all processes agree.
     async fn elected(&self, store: &dyn KeyStore, slot: &KeySlot) -> Result<(DataKey, KeyRecord)> {
         let Some(record) = self.newest(store, slot).await? else { return self.make(store, slot, None).await };
-        refuse_destroyed(&record)?;
+        self.refuse_destroyed(&record)?;
         if record.state == KeyState::DecryptOnly {
             return self.make(store, slot, Some(&record)).await;
         }
@@ -157,13 +157,13 @@ impl KeySource {
         before: Option<&KeyRecord>,
         new: &KeyRecord,
     ) -> Result<()> {
-        refuse_destroyed(new)?;
+        self.refuse_destroyed(new)?;
         if let Some(before) = before {
             let before = self.loaded(store, before).await?;
             if before.state == KeyState::Destroyed {
                 bury(store, new.clone()).await?;
             }
-            refuse_destroyed(&before)?;
+            self.refuse_destroyed(&before)?;
         }
         match new.state {
             KeyState::DecryptOnly => Err(Error::new(ErrorKind::KeyUnavailable)
@@ -185,6 +185,14 @@ impl KeySource {
                 .key(known.key_id)
                 .message("the record of a data key has disappeared from the key store")),
         }
+    }
+
+    fn refuse_destroyed(&self, record: &KeyRecord) -> Result<()> {
+        if record.state != KeyState::Destroyed {
+            return Ok(());
+        }
+        self.held.bury(record);
+        Err(erased(record.key_id).help("its context was erased, and takes no new values: use another context"))
     }
 
     async fn propose(&self, slot: &KeySlot, epoch: u32) -> Result<(DataKey, KeyRecord)> {
@@ -214,14 +222,6 @@ async fn read_back(store: &dyn KeyStore, expected: &KeyRecord) -> Result<KeyReco
             .key(expected.key_id)
             .message("the key store did not keep the record of a new data key")
     })
-}
-
-fn refuse_destroyed(record: &KeyRecord) -> Result<()> {
-    match record.state {
-        KeyState::Destroyed => Err(erased(record.key_id)
-            .help("its context was erased, and takes no new values: use another context")),
-        _ => Ok(()),
-    }
 }
 
 fn next(epoch: u32) -> Result<u32> {

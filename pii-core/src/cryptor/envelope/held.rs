@@ -83,9 +83,11 @@ impl HeldRecords {
         held.records.get(&key_id).map_or(0, |held| held.sealed.load(Ordering::Relaxed))
     }
 
-    /// Its key was destroyed.
-    pub(super) fn forget(&self, key_id: KeyId) {
-        lock(&self.held).remove(key_id);
+    /// Takes the tombstone in the place of a held record, so that neither comes to life again.
+    pub(super) fn bury(&self, tombstone: &KeyRecord) {
+        if let Some(held) = lock(&self.held).records.get_mut(&tombstone.key_id) {
+            held.record.clone_from(tombstone);
+        }
     }
 }
 

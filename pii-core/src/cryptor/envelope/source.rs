@@ -68,8 +68,8 @@ impl KeySource {
             Some(store) => self.load(store, request).await?,
             None => None,
         };
-        if record.as_ref().is_some_and(|record| record.state == KeyState::Destroyed) {
-            self.held.forget(request.key_id);
+        if let Some(tombstone) = record.as_ref().filter(|record| record.state == KeyState::Destroyed) {
+            self.held.bury(tombstone);
             return Err(erased(request.key_id));
         }
         match (&request.copies, record) {
