@@ -272,8 +272,8 @@ pub use pii_core::{SCHEMA_UPDATE_VARIABLE, assert_schema, check_schema, schema_o
 pub use environment::envelope_from_env;
 #[doc(inline)]
 pub use pii_core::{
-    CacheLimits, Cryptor, CryptorStats, EncryptionContext, EnvelopeBuilder, FieldSelection, IntoContext,
-    Opening, SealedTexts, StoredText, ctx,
+    CacheLimits, Cryptor, CryptorStats, CryptorStatus, DataKeyRotation, EncryptionContext, EnvelopeBuilder,
+    FieldSelection, IntoContext, KeptKey, Opening, SealedTexts, StoredText, ctx,
 };
 // a cryptor of your own
 #[doc(inline)]

@@ -11,7 +11,7 @@ use super::{key_support::*, *};
 struct Reading {
     #[pii(id)]
     id: i64,
-    value: Encrypted<i64>,
+    value: EncryptedStr,
 }
 
 #[tokio::test]
@@ -24,14 +24,15 @@ async fn a_million_values_under_one_key_cost_one_call_each_way() {
     };
     let (writer, reader) = (build(), build());
     for batch in 0..100 {
-        let mut rows: Vec<Reading> =
-            (batch * BATCH..(batch + 1) * BATCH).map(|id| Reading { id, value: Encrypted::new(id) }).collect();
+        let mut rows: Vec<Reading> = (batch * BATCH..(batch + 1) * BATCH)
+            .map(|id| Reading { id, value: EncryptedStr::new(id.to_string()) })
+            .collect();
         writer.seal(&mut rows).await.unwrap();
         for row in &mut rows {
-            row.value = Encrypted::from_ciphertext(row.value.ciphertext().unwrap().clone());
+            row.value = EncryptedStr::from_ciphertext(row.value.ciphertext().unwrap().clone());
         }
         reader.open(&mut rows).await.unwrap();
-        assert!(rows.iter().all(|row| *row.value.expose().unwrap() == row.id));
+        assert!(rows.iter().all(|row| *row.value.expose().unwrap() == row.id.to_string()));
     }
     let (written, read) = (writer.stats(), reader.stats());
     assert_eq!((written.sealed, written.keys_generated, written.keys_unwrapped), (1_000_000, 1, 0));
@@ -116,8 +117,7 @@ async fn values_with_too_many_keys_of_their_own_fail_alone() {
     let twins: Vec<_> = written.iter().map(|row| Customer { id: row.id + 100, ..row.clone() }).collect();
     written.extend(twins);
     cryptor().seal(&mut written).await.unwrap();
-    let reader =
-        Cryptor::envelope().keyring(TestKeyring::new()).inline_keys_per_batch(4).build().unwrap();
+    let reader = Cryptor::envelope().keyring(TestKeyring::new()).inline_keys_per_batch(4).build().unwrap();
     let mut rows = all_stored(&written);
     let results = reader.open_each(&mut rows, &FieldSelection::All).await.unwrap();
     for (result, row) in results.iter().zip(&rows) {
@@ -151,11 +151,8 @@ async fn the_cap_is_for_keys_that_travel_in_values() {
 #[tokio::test]
 async fn keys_that_are_warm_need_no_call_and_evicted_ones_need_one() {
     let keyring = FailingKeyring::new(TestKeyring::new());
-    let cryptor = Cryptor::envelope()
-        .keyring(keyring.clone())
-        .named_keyring("high", keyring.clone())
-        .build()
-        .unwrap();
+    let cryptor =
+        Cryptor::envelope().keyring(keyring.clone()).named_keyring("high", keyring.clone()).build().unwrap();
     let context = |tenant: &str| ctx!(app = "billing", tenant = tenant).unwrap();
     cryptor.warm([context("acme"), context("globex"), context("acme")]).await.unwrap();
     assert_eq!(keyring.calls(), 2);
@@ -225,9 +222,8 @@ async fn the_status_shows_names_and_numbers_only() {
     let shown = format!("{status}\n{status:?}\n{:?}\n{cryptor:?}", cryptor.stats());
     let lines: Vec<_> = shown.lines().take(3).collect();
     assert_eq!(lines[0], "2 of 7 data keys");
-    let line = |what| {
-        format!("{}  seal  default (app, tenant)  {what}  age 12s, 98 values left", key_of(&rows[0]))
-    };
+    let line =
+        |what| format!("{}  seal  default (app, tenant)  {what}  age 12s, 98 values left", key_of(&rows[0]));
     assert_eq!(lines[1..], [line("seals"), line("opens")]);
     assert!(!shown.contains("canary") && !shown.contains("billing"), "{shown}");
 }

@@ -23,10 +23,6 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// Five minutes of age and as much grace, as by default.
 pub(crate) const AGE: Duration = Duration::from_secs(300);
 
-pub(crate) fn rows(count: i64) -> Vec<Customer> {
-    (0..count).map(|id| Customer { id, ..ada() }).collect()
-}
-
 /// One row for each tenant.
 pub(crate) fn tenants(count: i64) -> Vec<Customer> {
     (0..count).map(|id| Customer { id, tenant: format!("tenant-{id}"), ..ada() }).collect()

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use pii::{Confirm, DataKeyRotation, Error, KeyAdmin, KeyRecord, KeyState, Keyring, Purpose, Retention, ShredScope};
+use pii::{
+    Confirm, DataKeyRotation, Error, KeyAdmin, KeyRecord, KeyState, Keyring, Purpose, Retention, ShredScope,
+};
 
 use super::{key_support::*, *};
 
@@ -58,15 +60,13 @@ async fn an_old_key_is_followed_by_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_key_from_the_future_is_not_old_and_an_unreadable_time_is() {
-    for (created, epoch) in [("2999-01-01T00:00:00Z", 0), ("2020-99-99T00:00:00Z", 1)] {
-        for storage in Storage::both().await {
-            let clock = Clock::new();
-            let row = sealed(&storage.process(&clock).await).await.unwrap();
-            storage.backdate(key_of(&row), created).await;
-            let later = sealed(&rotating(&storage, &clock, by_age()).await).await.unwrap();
-            assert_eq!(epoch_of(&storage, &later).await, epoch, "{created}");
-        }
+async fn a_key_from_the_future_is_not_old() {
+    for storage in Storage::both().await {
+        let clock = Clock::new();
+        let row = sealed(&storage.process(&clock).await).await.unwrap();
+        storage.backdate(key_of(&row), "2999-01-01T00:00:00Z").await;
+        let later = sealed(&rotating(&storage, &clock, by_age()).await).await.unwrap();
+        assert_eq!(key_of(&later), key_of(&row));
     }
 }
 
@@ -240,10 +240,7 @@ async fn a_rotation_does_not_undo_an_erasure() {
                 assert_eq!((newest.epoch, newest.state), (1, KeyState::Destroyed));
                 clock.advance(AGE);
                 assert_eq!(seal(&cryptor).await.unwrap_err().kind(), ErrorKind::Erased);
-                assert_eq!(
-                    seal(&storage.process(&clock).await).await.unwrap_err().kind(),
-                    ErrorKind::Erased
-                );
+                assert_eq!(seal(&storage.process(&clock).await).await.unwrap_err().kind(), ErrorKind::Erased);
             }
         }
     }
@@ -276,8 +273,7 @@ async fn a_new_write_only_key_does_not_undo_an_erasure() {
 }
 
 async fn proposal(slot: &pii::KeySlot, epoch: u32) -> KeyRecord {
-    let binding =
-        pii::KeyBinding { context: Arc::clone(&slot.context), purpose: slot.purpose, epoch };
+    let binding = pii::KeyBinding { context: Arc::clone(&slot.context), purpose: slot.purpose, epoch };
     let generated = TestKeyring::new().generate(&binding).await.unwrap();
     KeyRecord {
         key_id: generated.data_key.id(),

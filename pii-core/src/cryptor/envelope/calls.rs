@@ -70,9 +70,7 @@ impl Calls {
         };
         begun.await;
         let answer = lock(&answer).take();
-        answer.unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::KeyUnavailable).message("a keyring panicked"))
-        })
+        answer.unwrap_or_else(|| Err(Error::new(ErrorKind::KeyUnavailable).message("a keyring panicked")))
     }
 
     fn begin(self: &Arc<Self>, call: Call) -> Begun {
@@ -136,7 +134,8 @@ mod tests {
 
     #[tokio::test]
     async fn as_many_calls_are_under_way_as_allowed_and_not_one_more() {
-        let (calls, now, most) = (Arc::new(Calls::new(3)), Arc::<AtomicUsize>::default(), AtomicUsize::new(0));
+        let (calls, now, most) =
+            (Arc::new(Calls::new(3)), Arc::<AtomicUsize>::default(), AtomicUsize::new(0));
         let most = Arc::new(most);
         let all = (0..100).map(|number| {
             let (calls, now, most) = (Arc::clone(&calls), Arc::clone(&now), Arc::clone(&most));

@@ -192,7 +192,8 @@ impl KeySource {
             return Ok(());
         }
         self.held.bury(record);
-        Err(erased(record.key_id).help("its context was erased, and takes no new values: use another context"))
+        Err(erased(record.key_id)
+            .help("its context was erased, and takes no new values: use another context"))
     }
 
     async fn propose(&self, slot: &KeySlot, epoch: u32) -> Result<(DataKey, KeyRecord)> {

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, Weak, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use hashlink::LinkedHashMap;
@@ -92,7 +95,13 @@ impl HeldRecords {
 }
 
 impl Held {
-    fn hold(&mut self, record: &KeyRecord, key: &Arc<SealingKey>, of: Use, capacity: usize) -> Arc<AtomicU64> {
+    fn hold(
+        &mut self,
+        record: &KeyRecord,
+        key: &Arc<SealingKey>,
+        of: Use,
+        capacity: usize,
+    ) -> Arc<AtomicU64> {
         let key = Arc::downgrade(key);
         if let Some(known) = self.records.get_mut(&record.key_id) {
             known.record.clone_from(record);
