@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pii::{DecryptPii as _, KeyId, PrivateKey, PublicKeyring, Purpose, SenderPolicy, SqlTable};
+use pii::{KeyId, PrivateKey, PublicKeyring, Purpose, SenderPolicy, SqlTable};
 use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
 
 use super::{key_support::*, *};

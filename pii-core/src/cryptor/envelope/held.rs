@@ -80,6 +80,13 @@ impl HeldRecords {
         held.records.get(key_id).map(|held| held.record.clone())
     }
 
+    /// The other ones of its slot.
+    pub(super) fn beside(&self, record: &KeyRecord) -> Vec<KeyRecord> {
+        let held = lock(&self.held);
+        let others = held.records.values().map(|held| &held.record);
+        others.filter(|other| other.slot == record.slot && other.key_id != record.key_id).cloned().collect()
+    }
+
     /// How many values this process has sealed under a key.
     pub(super) fn sealed(&self, key_id: KeyId) -> u64 {
         let held = lock(&self.held);

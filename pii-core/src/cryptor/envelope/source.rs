@@ -104,7 +104,19 @@ impl KeySource {
         }
     }
 
+    /// Puts back a record that the key store has lost, and those that it has lost of the same slot: a
+    /// store from a backup lacks all that is younger.
     pub(super) async fn put_back(&self, store: &dyn KeyStore, held: &KeyRecord) -> Result<KeyRecord> {
+        let stored = self.insert_again(store, held).await?;
+        for other in self.held.beside(held) {
+            if store.load(other.key_id).await?.is_none() {
+                self.insert_again(store, &other).await?;
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn insert_again(&self, store: &dyn KeyStore, held: &KeyRecord) -> Result<KeyRecord> {
         tracing::warn!(key = %held.key_id, "the key store has lost the record of a data key; it is put back");
         let stored = store.insert(held).await?;
         self.counters.restored.fetch_add(1, Ordering::Relaxed);
