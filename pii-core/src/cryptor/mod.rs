@@ -161,7 +161,8 @@ impl Cryptor {
         self.backend.prepare(&contexts, keyrings).await
     }
 
-    /// Forgets the data keys of this context: the next value asks for them again.
+    /// Forgets the data keys of this context: the next value asks for them again. No value becomes
+    /// readable or unreadable by it, so a [scope](Cryptor::scoped) does not matter.
     pub fn evict(&self, context: &EncryptionContext) {
         self.backend.evict(Some(context));
     }
@@ -171,7 +172,8 @@ impl Cryptor {
         self.backend.evict(None);
     }
 
-    /// The data keys that are held at the moment, for operators; all clones share them.
+    /// The data keys that are held at the moment, for operators; all clones share them, whatever their
+    /// [scope](Cryptor::scoped). There are names of context pairs in it, and no values.
     #[must_use]
     pub fn status(&self) -> CryptorStatus {
         self.backend.status()

@@ -107,24 +107,8 @@ impl KeyAdmin {
         Pages { store: &*self.store, after }
     }
 
-    /// Leaves a tombstone in the place of the record, whatever happens to it meanwhile. Says
-    /// whether it was not one already.
-    async fn bury(&self, mut record: KeyRecord) -> Result<bool> {
-        for _ in 0..TRIES {
-            if record.state == KeyState::Destroyed {
-                return Ok(false);
-            }
-            let tombstone = tombstone_of(&record);
-            if self.store.replace(&record, &tombstone).await? {
-                return Ok(true);
-            }
-            record = match self.store.load(record.key_id).await? {
-                Some(changed) => changed,
-                // it disappeared; whoever holds it must not be able to put it back
-                None => self.store.insert(&tombstone).await?,
-            };
-        }
-        Err(contended(record.key_id))
+    async fn bury(&self, record: KeyRecord) -> Result<bool> {
+        bury(&*self.store, record).await
     }
 }
 
@@ -156,6 +140,26 @@ impl Pages<'_> {
 }
 
 /// The record without its copies, for good.
+/// Leaves a tombstone in the place of the record, whatever happens to it meanwhile. Says whether it
+/// was not one already.
+pub(crate) async fn bury(store: &dyn KeyStore, mut record: KeyRecord) -> Result<bool> {
+    for _ in 0..TRIES {
+        if record.state == KeyState::Destroyed {
+            return Ok(false);
+        }
+        let tombstone = tombstone_of(&record);
+        if store.replace(&record, &tombstone).await? {
+            return Ok(true);
+        }
+        record = match store.load(record.key_id).await? {
+            Some(changed) => changed,
+            // it disappeared; whoever holds it must not be able to put it back
+            None => store.insert(&tombstone).await?,
+        };
+    }
+    Err(contended(record.key_id))
+}
+
 fn tombstone_of(record: &KeyRecord) -> KeyRecord {
     KeyRecord { state: KeyState::Destroyed, copies: Vec::new(), ..record.clone() }
 }

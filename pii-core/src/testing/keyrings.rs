@@ -139,7 +139,9 @@ impl<K: Keyring> FailingKeyring<K> {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
     }
 
-    /// Calls are passed on again.
+    /// Calls are passed on again. A cryptor remembers what it was refused for
+    /// [`CacheLimits::negative_age`](crate::CacheLimits::negative_age), other than throttled and
+    /// unavailable: put its [`Clock`](super::Clock) forward by that.
     pub fn recover(&self) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -2,22 +2,28 @@
 
 mod app_keys;
 mod audit;
+mod key_cache;
+mod key_support;
 mod keys;
 mod legacy;
+mod lost_records;
 mod modes;
 mod names;
+mod outages;
 mod paths;
+mod rotation;
 mod rows;
 mod sizes;
 mod subjects;
 mod swaps;
+mod write_only;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pii::{
     Access, AuditFailure, CacheLimits, Cryptor, Encrypted, EncryptedStr, ErrorKind, FieldSelection,
     FileKeyStore, Json, LocalKeyring, Mode, Operation, PiiModel, Reason, TestKeyring, ValueState, ctx,
-    testing::{CollectingSink, DelayingKeyring, FailingKeyring, assert_all_sealed, assert_sealed},
+    testing::{Clock, CollectingSink, DelayingKeyring, FailingKeyring, assert_all_sealed, assert_sealed},
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};

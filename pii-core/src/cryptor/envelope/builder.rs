@@ -164,6 +164,12 @@ impl EnvelopeBuilder {
     /// seals under data keys of purpose `drop`, which each process makes for itself. So the process
     /// needs no permission to decrypt. It makes a new data key, and with a key store a new record,
     /// for each context and [`max_age`](CacheLimits::max_age): raise that if there are many.
+    ///
+    /// Such a process looks after its records when it makes the next key: those that the key store
+    /// has lost by then are put back. If it ends before, nobody else can: what it sealed since
+    /// depends on the store's own durability. And since it takes part in no election, a process
+    /// that starts after a context was [shredded](crate::KeyAdmin::shred) does not know of that: stop
+    /// such writers first, or shred again.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self

@@ -38,10 +38,16 @@ pub(crate) struct Cache<K, V, F = K> {
     clock: Clock,
     spawn: Option<Spawn>,
     entries: Mutex<Entries<K, V>>,
-    /// Held weakly: a flight that all have left ends, and gives back what it held.
-    flights: Mutex<HashMap<F, WeakFlight<V>>>,
+    flights: Mutex<Flights<F, V>>,
     refusals: Mutex<LinkedHashMap<F, (Error, Duration)>>,
     pub(crate) counters: CacheCounters,
+}
+
+struct Flights<F, V> {
+    /// Held weakly: a flight that all have left ends, and gives back what it held.
+    by_name: HashMap<F, WeakFlight<V>>,
+    /// What was asked for before an eviction is not kept.
+    evictions: u64,
 }
 
 type Flight<V> = Shared<BoxFuture<'static, Result<V>>>;
@@ -69,7 +75,7 @@ where
             limits,
             clock,
             spawn,
-            flights: Mutex::default(),
+            flights: Mutex::new(Flights { by_name: HashMap::new(), evictions: 0 }),
             refusals: Mutex::default(),
             counters: CacheCounters::default(),
         }
@@ -126,6 +132,11 @@ where
     ) -> Result<V> {
         tick(&self.counters.refreshes);
         let flight = self.start(&key, flight, fetch);
+        let refreshing = Refreshing { cache: Arc::clone(self), key };
+        let flight = async move {
+            let _refreshing = refreshing;
+            flight.await
+        };
         if let Some(spawn) = &self.spawn {
             spawn(flight.map(drop).boxed());
             return Ok(value);
@@ -170,15 +181,20 @@ where
         fetch: impl FnOnce() -> BoxFuture<'static, Result<V>>,
     ) -> Joined<V> {
         let mut flights = lock(&self.flights);
-        if let Some(flight) = flights.get(&flight).and_then(WeakShared::upgrade) {
+        if let Some(flight) = flights.by_name.get(&flight).and_then(WeakShared::upgrade) {
             return Joined::Flight(flight);
         }
         // whoever held the flight may have landed between the first look and the lock
-        if let Found::Fresh(value) | Found::Due(value) =
-            lock(&self.entries).find(key, messages, bytes, self.clock.now())
-        {
-            return Joined::Landed(value);
+        let mut entries = lock(&self.entries);
+        match entries.find(key, messages, bytes, self.clock.now()) {
+            Found::Fresh(value) => return Joined::Landed(value),
+            Found::Due(value) => {
+                entries.give_up(key);
+                return Joined::Landed(value);
+            }
+            Found::InGrace(_) | Found::Nothing => {}
         }
+        drop(entries);
         Joined::Flight(self.fly(&mut flights, key, flight, fetch))
     }
 
@@ -189,7 +205,7 @@ where
         fetch: impl FnOnce() -> BoxFuture<'static, Result<V>>,
     ) -> Flight<V> {
         let mut flights = lock(&self.flights);
-        match flights.get(&flight).and_then(WeakShared::upgrade) {
+        match flights.by_name.get(&flight).and_then(WeakShared::upgrade) {
             Some(flight) => flight,
             None => self.fly(&mut flights, key, flight, fetch),
         }
@@ -198,22 +214,24 @@ where
     /// The flight lands before any of those who wait for it go on: the entry is in, the flight out.
     fn fly(
         self: &Arc<Self>,
-        flights: &mut HashMap<F, WeakFlight<V>>,
+        flights: &mut Flights<F, V>,
         key: &K,
         name: F,
         fetch: impl FnOnce() -> BoxFuture<'static, Result<V>>,
     ) -> Flight<V> {
         let (cache, key, landing) = (Arc::clone(self), key.clone(), name.clone());
+        let evictions = flights.evictions;
         let fetch = fetch();
         let flight = async move {
             let fetched = AssertUnwindSafe(fetch).catch_unwind().await.unwrap_or_else(|_| {
                 // a flight that ended by a panic must not strand all later ones
                 Err(Error::new(ErrorKind::KeyUnavailable).message("a keyring or key store panicked"))
             });
-            cache.land(key, &landing, &fetched);
+            cache.land(key, &landing, evictions, &fetched);
             fetched
         };
         let flight = flight.boxed().shared();
+        let flights = &mut flights.by_name;
         if flights.len() >= self.limits.capacity {
             flights.retain(|_, flight| flight.upgrade().is_some());
         }
@@ -221,8 +239,12 @@ where
         flight
     }
 
-    fn land(&self, key: K, name: &F, fetched: &Result<V>) {
+    fn land(&self, key: K, name: &F, evictions: u64, fetched: &Result<V>) {
         let now = self.clock.now();
+        let mut flights = lock(&self.flights);
+        if flights.evictions != evictions {
+            return;
+        }
         match fetched {
             Ok(value) => {
                 let room = lock(&self.entries).insert(key, value.clone(), now);
@@ -246,7 +268,7 @@ where
                 self.remember(name, error, now);
             }
         }
-        lock(&self.flights).remove(name);
+        flights.by_name.remove(name);
     }
 
     fn remember(&self, name: &F, error: &Error, now: Duration) {
@@ -254,7 +276,10 @@ where
             return;
         }
         let mut refusals = lock(&self.refusals);
-        if refusals.len() >= self.limits.capacity {
+        // they are named by what stands in values, which may be long
+        while refusals.len() >= self.limits.capacity
+            || refusals.front().is_some_and(|(_, (_, until))| *until <= now)
+        {
             refusals.pop_front();
         }
         refusals.insert(name.clone(), (error.clone(), now.saturating_add(self.limits.negative_age)));
@@ -269,8 +294,12 @@ where
         lock(&self.entries).remove(key);
     }
 
-    /// Forgets keys, and all refusals.
+    /// Forgets keys, and all refusals. What is asked for at the moment serves those who wait for it,
+    /// and is not kept.
     pub(crate) fn evict(&self, is_evicted: impl Fn(&K) -> bool) {
+        let mut flights = lock(&self.flights);
+        flights.evictions = flights.evictions.wrapping_add(1);
+        flights.by_name.clear();
         lock(&self.entries).retain(|key| !is_evicted(key));
         lock(&self.refusals).clear();
     }
@@ -278,6 +307,18 @@ where
     pub(crate) fn each(&self, mut look: impl FnMut(&K, &V, Remaining)) {
         let entries = lock(&self.entries);
         entries.iter(self.clock.now()).for_each(|(key, value, remaining)| look(key, value, remaining));
+    }
+}
+
+/// Whoever fetches ahead of time may leave before it is done.
+struct Refreshing<K: Hash + Eq + Clone, V: Clone, F> {
+    cache: Arc<Cache<K, V, F>>,
+    key: K,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone, F> Drop for Refreshing<K, V, F> {
+    fn drop(&mut self) {
+        lock(&self.cache.entries).give_up(&self.key);
     }
 }
 

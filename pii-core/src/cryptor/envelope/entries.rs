@@ -150,6 +150,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Entries<K, V> {
         }
     }
 
+    /// Whoever was told to fetch anew has left: it is for the next one.
+    pub(super) fn give_up(&mut self, key: &K) {
+        if let Some(entry) = self.map.get_mut(key) {
+            entry.is_refreshing = false;
+        }
+    }
+
     /// Fetching has failed: the next attempt is a little later.
     pub(super) fn postpone(&mut self, key: &K, now: Duration) {
         let pause = self.pause();
@@ -194,7 +201,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Entries<K, V> {
                 age,
                 messages: limits.max_messages.saturating_sub(entry.messages),
                 bytes: limits.max_bytes.saturating_sub(entry.bytes),
-                is_in_grace: age >= limits.max_age,
+                is_in_grace: entry.is_in_grace,
             };
             (key, &entry.value, remaining)
         })

@@ -8,13 +8,13 @@ use std::{
     },
 };
 
-use async_lock::Semaphore;
 use futures_util::FutureExt as _;
 
 pub(crate) use super::source::{ActiveKey, KeyRequest};
 use super::{
     builder::DEFAULT_KEYRING,
     cache::{Cache, Spawn},
+    calls::Calls,
     clock::Clock,
     entries::Remaining,
     held::HeldRecords,
@@ -67,8 +67,8 @@ impl KeyService {
             store: settings.store,
             rotation: settings.rotation,
             held: HeldRecords::new(limits.capacity.saturating_mul(2)),
-            permits: Semaphore::new(settings.concurrent_calls),
-            counters: SourceCounters::default(),
+            calls: Arc::new(Calls::new(settings.concurrent_calls)),
+            counters: Arc::<SourceCounters>::default(),
         };
         Self {
             source: Arc::new(source),
@@ -113,9 +113,10 @@ impl KeyService {
         let (source, wanted) = (Arc::clone(&self.source), slot.clone());
         let fetch = move || async move { source.active(&wanted).await }.boxed();
         let key = self.active.get(slot.clone(), slot.clone(), messages, bytes, fetch).await?;
-        let sealed = key.sealed.fetch_add(messages, Ordering::Relaxed).saturating_add(messages);
-        if self.source.rotation.after_values.is_some_and(|values| sealed >= values) {
-            // the next batch finds that it is due
+        let before = key.sealed.fetch_add(messages, Ordering::Relaxed);
+        let after = before.saturating_add(messages);
+        if self.source.rotation.after_values.is_some_and(|values| before < values && after >= values) {
+            // the next batch finds that it is due; if no new one can be had, not every batch tries
             self.active.remove(&slot);
         }
         Ok(key)

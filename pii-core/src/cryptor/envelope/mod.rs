@@ -2,11 +2,13 @@
 
 mod builder;
 mod cache;
+mod calls;
 #[cfg_attr(
     not(feature = "testing"),
     allow(dead_code, unreachable_pub, reason = "tests put the clock forward")
 )]
 mod clock;
+mod electing;
 mod entries;
 mod heads;
 mod held;

@@ -214,6 +214,27 @@ async fn an_entry_is_fetched_anew_ahead_of_its_end_by_one_caller() {
 }
 
 #[tokio::test]
+async fn who_leaves_while_fetching_anew_leaves_it_to_the_next() {
+    let bench = Bench::of_a_minute();
+    bench.get(1, Ok(1)).await.unwrap();
+    bench.clock.advance(MINUTE / 100 * 95);
+    assert_eq!(bench.get(1, Ok(2)).now_or_never(), None, "it has begun, and is dropped");
+    assert_eq!(bench.calls_for(1, Ok(3)).await, (Ok(3), 1));
+}
+
+#[tokio::test]
+async fn what_was_asked_for_before_an_eviction_is_not_kept() {
+    let bench = Bench::of_a_minute();
+    let mut before = Box::pin(bench.get(1, Ok(1)));
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    assert!(before.as_mut().poll(&mut context).is_pending());
+    bench.cache.evict(|_| true);
+    assert_eq!(bench.get(1, Ok(2)).await, Ok(2), "asked for anew");
+    assert_eq!(before.await, Ok(1));
+    assert_eq!(bench.calls_for(1, Ok(3)).await, (Ok(2), 0));
+}
+
+#[tokio::test]
 async fn a_refresh_can_be_given_away() {
     let spawned: Arc<Mutex<Vec<BoxFuture<'static, ()>>>> = Arc::default();
     let (clock, taken) = (Clock::new(), Arc::clone(&spawned));
