@@ -20,7 +20,7 @@ pub struct Binder<'a, DB: Database> {
     statement: &'a mut Statement<DB>,
     model: &'static ModelSpec,
     columns: slice::Iter<'static, SqlColumn>,
-    part: Part,
+    part: Part<'a>,
     texts: Option<&'a mut SealedTexts>,
     omitted: Vec<&'static str>,
     /// whether something stands there already, so that a separator is due
@@ -30,7 +30,7 @@ pub struct Binder<'a, DB: Database> {
 
 /// The part of a statement that is being written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum Part<'a> {
     /// nothing: only [`Binder::omitted`] is of interest
     Nothing,
     /// `$1, $2, $3`, without ids that the database makes up
@@ -41,16 +41,20 @@ pub(crate) enum Part {
     Id,
     /// `"version" = $1`
     Version,
+    /// `"a" = $1 AND "b" = $2`, for these columns
+    Named(&'a [&'static str]),
 }
 
-impl Part {
-    fn wants(self, kind: ColumnKind) -> bool {
+impl Part<'_> {
+    fn wants(self, column: &SqlColumn) -> bool {
+        let kind = column.kind;
         match self {
             Self::Nothing => false,
             Self::Values => true,
             Self::Assignments => kind.is_data(),
             Self::Id => kind.is_id(),
             Self::Version => kind.is_version(),
+            Self::Named(names) => names.contains(&column.name),
         }
     }
 
@@ -65,7 +69,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
         statement: &'a mut Statement<DB>,
         model: &'static ModelSpec,
         columns: &'static [SqlColumn],
-        part: Part,
+        part: Part<'a>,
         texts: Option<&'a mut SealedTexts>,
     ) -> Self {
         Self {
@@ -159,7 +163,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
 
     fn next(&mut self) -> Next {
         match self.columns.find(|column| self.part.is_asked_for(column.kind)) {
-            Some(column) if self.part.wants(column.kind) => Next::Wanted(column),
+            Some(column) if self.part.wants(column) => Next::Wanted(column),
             Some(column) => Next::Unwanted(column),
             None => {
                 self.fail(miscounted(self.model, "more"));
@@ -175,7 +179,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
     ) {
         if self.is_begun {
             self.statement.push(match self.part {
-                Part::Id | Part::Version => " AND ",
+                Part::Id | Part::Version | Part::Named(_) => " AND ",
                 Part::Nothing | Part::Values | Part::Assignments => ", ",
             });
         }
@@ -244,7 +248,7 @@ mod tests {
         SqlColumn::new("revision", ColumnKind::Version),
     ];
 
-    fn bound(part: Part, bind: impl FnOnce(&mut Binder<'_, Sqlite>)) -> Result<(String, Bound)> {
+    fn bound(part: Part<'_>, bind: impl FnOnce(&mut Binder<'_, Sqlite>)) -> Result<(String, Bound)> {
         let mut statement = Statement::new("");
         let mut binder = Binder::new(&mut statement, &MODEL, COLUMNS, part, None);
         bind(&mut binder);
@@ -266,6 +270,8 @@ mod tests {
         let (without_id, omitted) = bound(Part::Values, bind_all(None)).unwrap();
         let (assignments, _) = bound(Part::Assignments, bind_all(Some(7))).unwrap();
         let (version, _) = bound(Part::Version, bind_all(Some(7))).unwrap();
+        let (named, _) = bound(Part::Named(&["revision", "name"]), bind_all(Some(7))).unwrap();
+        assert_eq!(named, "`name` = ? AND `revision` = ?");
         let (id, _) = bound(Part::Id, |out| out.bind(&7_i64)).unwrap();
         let (nothing, probed) = bound(Part::Nothing, bind_all(None)).unwrap();
         assert_eq!((values.as_str(), without_id.as_str()), ("?, ?, ?", "?, ?"));

@@ -189,6 +189,14 @@ impl Cryptor {
         self.accepted.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The scope, if there is one.
+    ///
+    /// # Errors
+    /// The error of an invalid scope.
+    pub fn scope(&self) -> Result<Option<&EncryptionContext>> {
+        self.usable_scope()
+    }
+
     fn usable_scope(&self) -> Result<Option<&EncryptionContext>> {
         match &self.broken_scope {
             Some(error) => Err(error.clone()),

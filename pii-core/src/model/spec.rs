@@ -400,6 +400,8 @@ pub struct ContextPart {
     pub name: &'static str,
     /// The value, if it is the same for all rows.
     pub literal: Option<&'static str>,
+    /// The column that holds the value, if it is that of a field as it is.
+    pub column: Option<&'static str>,
 }
 
 /// The facts of one model.

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{LitStr, ext::IdentExt};
+use syn::{Expr, ExprField, LitStr, Member, ext::IdentExt};
 
 use super::{generics, view};
 use crate::{
@@ -110,9 +110,27 @@ pub(super) fn context_parts(model: &Model<'_>) -> TokenStream {
             || quote!(::core::option::Option::None),
             |literal| quote!(::core::option::Option::Some(#literal)),
         );
-        quote!(#private::ContextPart { name: #name, literal: #literal })
+        let column = column_of(model, &pair.value).map_or_else(
+            || quote!(::core::option::Option::None),
+            |column| quote!(::core::option::Option::Some(#column)),
+        );
+        quote!(#private::ContextPart { name: #name, literal: #literal, column: #column })
     });
     quote!(&[#(#parts),*])
+}
+
+/// The column of `self.field`; of other expressions it is not known what they make of the field.
+fn column_of<'a>(model: &'a Model<'_>, value: &Expr) -> Option<&'a str> {
+    let value = match value {
+        Expr::Reference(reference) => &reference.expr,
+        other => other,
+    };
+    let Expr::Field(ExprField { base, member: Member::Named(name), .. }) = value else { return None };
+    match &**base {
+        Expr::Path(base) if base.path.is_ident("self") => {}
+        _ => return None,
+    }
+    model.columns().find(|field| field.ident == name).map(|field| field.column.as_str())
 }
 
 fn context_pairs<'a>(model: &'a Model<'_>) -> Vec<&'a ContextPair> {

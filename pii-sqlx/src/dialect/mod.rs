@@ -33,6 +33,11 @@ pub trait Dialect:
     #[doc(hidden)]
     const LEAVES_BEGIN_OPEN: bool;
 
+    /// An expression for the text that stands in the encryption context for the value of this column,
+    /// whose name is quoted. Of a value that is neither text nor integer nor UUID it is no such text.
+    #[doc(hidden)]
+    fn context_text(column: &str) -> String;
+
     /// Adds a text or NULL.
     #[doc(hidden)]
     fn bind_text(arguments: &mut Self::Arguments, text: Option<String>) -> Result<(), BoxDynError>;

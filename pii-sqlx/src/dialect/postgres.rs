@@ -14,6 +14,10 @@ impl Dialect for Postgres {
     /// So does sqlx 0.9.0: <https://github.com/transact-rs/sqlx/issues/4393>.
     const LEAVES_BEGIN_OPEN: bool = true;
 
+    fn context_text(column: &str) -> String {
+        format!("CAST({column} AS text)")
+    }
+
     fn bind_text(arguments: &mut postgres::PgArguments, text: Option<String>) -> Result<(), BoxDynError> {
         arguments.add(text)
     }

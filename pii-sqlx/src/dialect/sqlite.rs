@@ -15,6 +15,15 @@ impl Dialect for Sqlite {
 
     const LEAVES_BEGIN_OPEN: bool = false;
 
+    /// sqlx stores a UUID as its 16 bytes.
+    fn context_text(column: &str) -> String {
+        let digits = |from, count| format!("substr(hex({column}), {from}, {count})");
+        let uuid = [(1, 8), (9, 4), (13, 4), (17, 4), (21, 12)]
+            .map(|(from, count)| digits(from, count))
+            .join(" || '-' || ");
+        format!("CASE typeof({column}) WHEN 'blob' THEN lower({uuid}) ELSE CAST({column} AS TEXT) END")
+    }
+
     fn bind_text(arguments: &mut sqlite::SqliteArguments, text: Option<String>) -> Result<(), BoxDynError> {
         arguments.add(text)
     }

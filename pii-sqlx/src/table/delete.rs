@@ -33,9 +33,10 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Delete<'a, M, DB> {
         let mut statement = Statement::new("DELETE FROM ");
         statement.push(table.name()?);
         table.push_where(&mut statement, |binder| M::bind_id(&id, binder))?;
+        table.push_scope(&mut statement)?;
         let mut connection = table.connection(connection).await?;
         match DB::execute(&mut connection, statement.into_query()).await.map_err(failed::<M>)? {
-            0 => Err(table.not_found(&table.written(|out| M::write_id(&id, out)))),
+            0 => Err(table.not_written(&table.written(|out| M::write_id(&id, out)))),
             _ => Ok(()),
         }
     }

@@ -7,6 +7,7 @@ mod insert_many;
 mod list;
 mod load;
 mod rows;
+mod scope;
 mod update;
 mod upsert;
 
@@ -64,10 +65,11 @@ use crate::{
 /// maps and nested structs of sealed fields. Loaded values are checked and noted with their place even
 /// where they stay sealed, so that stored plaintext is refused, or accepted, as the field's policy says.
 ///
-/// Two things are left to you. [`update`](Self::update), [`upsert`](Self::upsert) and
-/// [`delete`](Self::delete) do not read the row first, so that a scoped cryptor does not keep them from a
-/// row of another tenant: that is for the database's permissions or a condition of your own. And the model's id columns must be the table's
-/// primary key, or unique.
+/// With a [scoped](Cryptor::scoped) cryptor, [`update`](Self::update), [`upsert`](Self::upsert) and
+/// [`delete`](Self::delete) write no row of another tenant: the columns whose fields stand in the model's
+/// context as they are, as in `context(tenant = self.tenant)`, are part of their conditions. A pair that is
+/// made of a field by an expression, such as `self.tenant.code()`, is not: keep such rows apart by the
+/// database's permissions. The model's id columns must be the table's primary key, or unique.
 pub struct SqlTable<M, DB: Database> {
     pool: Pool<DB>,
     cryptor: Cryptor,
@@ -131,7 +133,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// key is not at hand. The rows go in statements of at most 500 rows, and the next ones are sealed
     /// while these are on their way; more than one statement run in a transaction, or in a savepoint of
     /// the one given with `.on()`. If that call is given up midway, roll your transaction back: sqlx may
-    /// have done so already.
+    /// have done so already. A connection that you gave without a transaction is to be closed then.
     pub fn insert_many<'a>(&'a self, models: impl IntoIterator<Item = &'a M>) -> InsertMany<'a, M, DB> {
         InsertMany::new(self, models.into_iter().collect())
     }
@@ -166,12 +168,17 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
 
     /// Inserts the row, or writes every column of the row that has its id already.
     ///
-    /// A version column is not compared; the row's own is counted up.
+    /// A version column is not compared; the row's own is counted up. If the row that has the id is outside
+    /// the cryptor's scope, it stays as it is: [`ErrorKind::ContextMismatch`].
     pub fn upsert<'a>(&'a self, model: &'a M) -> Upsert<'a, M, DB> {
         Upsert::new(self, model)
     }
 
-    /// Deletes the row of this id. That it does not exist is [`ErrorKind::RowNotFound`].
+    /// Deletes the row of this id. That it does not exist, or not in the cryptor's scope, is
+    /// [`ErrorKind::RowNotFound`].
+    ///
+    /// What a column in the context holds is compared as text with the scope: that works for text, integers
+    /// and UUIDs. Where it holds something else, no row is in the scope.
     pub fn delete(&self, id: impl Into<M::Id>) -> Delete<'_, M, DB> {
         Delete::new(self, id.into())
     }
@@ -217,6 +224,14 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
 
     fn not_found(&self, id: &RowWriter) -> Error {
         Error::new(ErrorKind::RowNotFound).model(M::MODEL.name()).row(id)
+    }
+
+    /// That no row was written.
+    fn not_written(&self, id: &RowWriter) -> Error {
+        match self.cryptor.scope() {
+            Ok(None) => self.not_found(id),
+            _ => self.not_found(id).message("there is no row with this id in the scope of the cryptor"),
+        }
     }
 
     /// An id in the form in which it is compared and shown.

@@ -48,7 +48,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
         }
         let id = table.written(|out| model.write_own_id(out));
         if version_of::<M, DB>().is_none() || !table.exists(model, &mut connection).await? {
-            return Err(table.not_found(&id));
+            return Err(table.not_written(&id));
         }
         Err(Error::new(ErrorKind::Conflict)
             .model(M::MODEL.name())
@@ -82,6 +82,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
                 .message("the model has no column to update but its id"));
         }
         self.push_where(&mut statement, |binder| model.bind_own_id(binder))?;
+        self.push_scope_of(&mut statement, model)?;
         if version.is_some() {
             statement.push(" AND ");
             let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Version, None);
@@ -95,6 +96,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push(self.name()?);
         self.push_where(&mut statement, |binder| model.bind_own_id(binder))?;
+        self.push_scope_of(&mut statement, model)?;
         let rows = DB::fetch(connection, statement.into_query()).await.map_err(failed::<M>)?;
         Ok(!rows.is_empty())
     }

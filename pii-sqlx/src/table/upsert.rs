@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 
 use futures_core::future::BoxFuture;
-use pii_core::Result;
+use pii_core::{Error, ErrorKind, Result};
 use sqlx::Database;
 
 use super::{SqlTable, failed, no_id, update::version_of};
@@ -33,15 +33,26 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
     async fn run(self) -> Result<()> {
         let mut rows = self.table.seal(vec![self.model]).await?;
         let mut statement = self.table.insert_into(" AS pii_stored", &mut rows)?;
-        push_on_conflict::<M, DB>(&mut statement)?;
+        let scope = self.table.scope_columns()?;
+        push_on_conflict::<M, DB>(&mut statement, &scope)?;
         let mut connection = self.table.connection(self.connection).await?;
-        DB::execute(&mut connection, statement.into_query()).await.map_err(failed::<M>)?;
+        let written = DB::execute(&mut connection, statement.into_query()).await.map_err(failed::<M>)?;
+        if written == 0 && !scope.is_empty() {
+            return Err(Error::new(ErrorKind::ContextMismatch)
+                .model(M::MODEL.name())
+                .row(self.table.written(|out| self.model.write_own_id(out)))
+                .message("the row that has this id is outside the scope of the cryptor"));
+        }
         Ok(())
     }
 }
 
 /// ` ON CONFLICT ("id") DO UPDATE SET "a" = excluded."a", "version" = pii_stored."version" + 1`
-fn push_on_conflict<M: SqlModel<DB>, DB: Dialect>(statement: &mut Statement<DB>) -> Result<()> {
+/// and ` WHERE pii_stored."tenant" = excluded."tenant"` for columns of the scope.
+fn push_on_conflict<M: SqlModel<DB>, DB: Dialect>(
+    statement: &mut Statement<DB>,
+    scope: &[&'static str],
+) -> Result<()> {
     let ids = || M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name);
     if ids().next().is_none() {
         return Err(no_id::<M>());
@@ -68,6 +79,13 @@ fn push_on_conflict<M: SqlModel<DB>, DB: Dialect>(statement: &mut Statement<DB>)
             statement.push_name(name);
         }
     });
+    for (index, name) in scope.iter().enumerate() {
+        statement.push(if index > 0 { " AND " } else { " WHERE " });
+        statement.push("pii_stored.");
+        statement.push_name(name);
+        statement.push(" = excluded.");
+        statement.push_name(name);
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod legacy;
 mod modes;
 mod places;
 mod queries;
+mod scopes;
 mod streams;
 mod subjects;
 mod tampering;

@@ -1,0 +1,71 @@
+//! What keeps statements that write by id inside the scope of the cryptor.
+
+use pii_core::{Error, ErrorKind, Result};
+
+use super::SqlTable;
+use crate::{
+    binder::{Binder, Part},
+    dialect::Dialect,
+    error,
+    model::SqlModel,
+    statement::{Statement, quoted_name},
+};
+
+/// A column that is part of the encryption context, and what it must hold.
+struct Bounds<'a> {
+    column: &'static str,
+    is_id: bool,
+    value: &'a str,
+}
+
+impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
+    /// The columns that the scope is about. A pair that is made of a field by an expression has none.
+    fn bounds(&self) -> Result<Vec<Bounds<'_>>> {
+        let Some(scope) = self.cryptor.scope().map_err(error::of::<M>)? else { return Ok(Vec::new()) };
+        let mut bounds = Vec::new();
+        for (name, value) in scope.pairs() {
+            let part = M::MODEL.context().iter().find(|part| part.name == name);
+            if part.is_none_or(|part| part.literal.is_some_and(|literal| literal != value)) {
+                return Err(Error::new(ErrorKind::ContextMismatch).model(M::MODEL.name()).message(format!(
+                    "every row of the model is outside the scope of this cryptor: `{name}` differs"
+                )));
+            }
+            let column = part.and_then(|part| part.column);
+            if let Some(column) = M::COLUMNS.iter().find(|known| Some(known.name) == column) {
+                bounds.push(Bounds { column: column.name, is_id: column.kind.is_id(), value });
+            }
+        }
+        Ok(bounds)
+    }
+
+    /// The columns beside the id that tell whether a stored row is in the scope.
+    pub(super) fn scope_columns(&self) -> Result<Vec<&'static str>> {
+        Ok(self.bounds()?.into_iter().filter(|bound| !bound.is_id).map(|bound| bound.column).collect())
+    }
+
+    /// Appends ` AND "tenant" = $2`, with the values of the model, which is in the scope.
+    pub(super) fn push_scope_of(&self, statement: &mut Statement<DB>, model: &M) -> Result<()> {
+        let columns = self.scope_columns()?;
+        if columns.is_empty() {
+            return Ok(());
+        }
+        statement.push(" AND ");
+        let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Named(&columns), None);
+        model.bind_columns(&mut binder);
+        binder.finish().map(drop)
+    }
+
+    /// Appends ` AND CAST("tenant" AS text) = $2`, where there is no model: an id may hold a part of the
+    /// context too.
+    pub(super) fn push_scope(&self, statement: &mut Statement<DB>) -> Result<()> {
+        for Bounds { column, value, .. } in self.bounds()? {
+            statement.push(" AND ");
+            statement.push(&DB::context_text(&quoted_name::<DB>(column)));
+            statement.push(" = ");
+            statement
+                .bind_text(Some(value.to_owned()))
+                .map_err(|source| error::at_column(error::not_encoded(source), M::MODEL, column))?;
+        }
+        Ok(())
+    }
+}

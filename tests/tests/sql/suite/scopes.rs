@@ -1,0 +1,144 @@
+//! Statements that write by id, with a scoped cryptor.
+
+use pii::{EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{
+    super::{Db, UUID},
+    TestDatabase, customers, database, stored,
+};
+use crate::{
+    models::{Customer, EMAIL},
+    support::cryptor,
+};
+
+#[tokio::test]
+async fn a_scoped_cryptor_writes_no_row_of_another_tenant() {
+    let (db, cryptor) = (database().await, cryptor());
+    let rows = [Customer::new(1), Customer::of(2, "zeta")];
+    customers(&db, &cryptor).insert_many(&rows).await.unwrap();
+    let of_zeta = stored(&db, 2).await;
+    let table = customers(&db, &cryptor.scoped(ctx!(tenant = "acme")));
+    let taken_over = Customer::new(2);
+    let updated = table.update(&taken_over).await.unwrap_err();
+    let deleted = table.delete(2).await.unwrap_err();
+    let upserted = table.upsert(&taken_over).await.unwrap_err();
+    assert_eq!([updated.kind(), deleted.kind()], [ErrorKind::RowNotFound; 2]);
+    assert_eq!(upserted.kind(), ErrorKind::ContextMismatch);
+    for error in [updated, deleted, upserted] {
+        assert_eq!((error.model_name(), error.row_id()), (Some("customer"), Some("2")));
+        assert!(error.to_string().contains("the scope of the cryptor"), "{error}");
+        assert!(!format!("{error:?}").contains("zeta") && !format!("{error:?}").contains("acme"));
+    }
+    assert_eq!(stored(&db, 2).await, of_zeta);
+    let read = customers(&db, &cryptor).get(2).decrypt_pii().await.unwrap();
+    assert_eq!((read.tenant.as_str(), read.email.expose().unwrap()), ("zeta", EMAIL));
+
+    let own = Customer { city: "Paris".into(), ..Customer::new(1) };
+    table.update(&own).await.unwrap();
+    table.upsert(&own).await.unwrap();
+    table.upsert(&Customer::new(3)).await.unwrap();
+    assert_eq!(table.get(1).await.unwrap().city, "Paris");
+    table.delete(1).await.unwrap();
+    table.delete(3).await.unwrap();
+    assert_eq!(table.delete(1).await.unwrap_err().kind(), ErrorKind::RowNotFound);
+    // who has no scope writes all rows
+    customers(&db, &cryptor).upsert(&taken_over).await.unwrap();
+    assert_eq!(customers(&db, &cryptor).get(2).await.unwrap().tenant, "acme");
+    customers(&db, &cryptor).delete(2).await.unwrap();
+}
+
+/// Contexts that are no text, in columns of other names than their fields, beside a version.
+#[derive(PiiModel)]
+#[pii(name = "claim", table = "claims", context(owner = self.tenant, branch = &self.branch), from_row)]
+struct Claim {
+    #[pii(id)]
+    id: i64,
+    #[pii(column = "of tenant")]
+    tenant: Uuid,
+    branch: i32,
+    note: EncryptedStr,
+    #[pii(version)]
+    revision: i64,
+}
+
+const ACME: Uuid = Uuid::from_u128(0x0190_2f5e_8c3a_7bcd_8e01_2345_6789_abcd);
+
+async fn claims() -> TestDatabase {
+    let db = TestDatabase::new(2, &[]).await;
+    let ddl = format!(
+        "create table claims (id bigint primary key, \"of tenant\" {UUID} not null, branch integer not null, \
+         note text not null, revision bigint not null)"
+    );
+    sqlx::raw_sql(AssertSqlSafe(ddl)).execute(&db.pool).await.unwrap();
+    db
+}
+
+fn claim(id: i64, tenant: Uuid, branch: i32) -> Claim {
+    Claim { id, tenant, branch, note: EncryptedStr::new("hail"), revision: 1 }
+}
+
+#[tokio::test]
+async fn every_pair_of_the_scope_counts_whatever_its_type() {
+    let (db, cryptor) = (claims().await, cryptor());
+    let all = SqlTable::<Claim, Db>::new(&db.pool, &cryptor);
+    let rows = [claim(1, ACME, -7), claim(2, ACME, 8), claim(3, Uuid::nil(), -7), claim(4, Uuid::max(), 8)];
+    all.insert_many(&rows).await.unwrap();
+    let branch = SqlTable::<Claim, Db>::new(&db.pool, &cryptor.scoped(ctx!(owner = ACME, branch = -7)));
+    for id in 2..=4 {
+        assert_eq!(branch.update(&claim(id, ACME, -7)).await.unwrap_err().kind(), ErrorKind::RowNotFound);
+        assert_eq!(branch.upsert(&claim(id, ACME, -7)).await.unwrap_err().kind(), ErrorKind::ContextMismatch);
+        assert_eq!(branch.delete(id).await.unwrap_err().kind(), ErrorKind::RowNotFound);
+    }
+    branch.update(&claim(1, ACME, -7)).await.unwrap();
+    let error = branch.update(&claim(1, ACME, -7)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "an older version of a row of this scope");
+    branch.upsert(&claim(1, ACME, -7)).await.unwrap();
+    assert_eq!(all.get(1).await.unwrap().revision, 3);
+    branch.delete(1).await.unwrap();
+    // the scope says nothing of the branch: a row may move to another one
+    let tenant = SqlTable::<Claim, Db>::new(&db.pool, &cryptor.scoped(ctx!(owner = ACME)));
+    tenant.update(&claim(2, ACME, 9)).await.unwrap();
+    tenant.upsert(&claim(2, ACME, 10)).await.unwrap();
+    assert_eq!(tenant.get(2).await.unwrap().branch, 10);
+    tenant.delete(2).await.unwrap();
+    let left: Vec<_> = all.list().await.unwrap().iter().map(|row| (row.id, row.revision)).collect();
+    assert_eq!(left, [(3, 1), (4, 1)]);
+}
+
+/// The tenant is a part of the id.
+#[derive(PiiModel)]
+#[pii(name = "seat", table = "seats", context(app = "tests", tenant = self.tenant), from_row)]
+struct Seat {
+    #[pii(id)]
+    tenant: String,
+    #[pii(id)]
+    number: i64,
+    holder: EncryptedStr,
+}
+
+#[tokio::test]
+async fn an_id_with_another_tenant_in_it_is_outside_the_scope() {
+    let ddl = "create table seats (tenant text, number bigint, holder text not null, \
+               primary key (tenant, number))";
+    let (db, cryptor) = (TestDatabase::new(2, &[ddl]).await, cryptor());
+    let seat = |tenant: &str| Seat { tenant: tenant.into(), number: 1, holder: EncryptedStr::new(EMAIL) };
+    let all = SqlTable::<Seat, Db>::new(&db.pool, &cryptor);
+    all.insert_many(&[seat("acme"), seat("zeta")]).await.unwrap();
+    let acme = SqlTable::<Seat, Db>::new(&db.pool, &cryptor.scoped(ctx!(tenant = "acme")));
+    let id = |tenant: &str| (tenant.to_owned(), 1);
+    assert_eq!(acme.delete(id("zeta")).await.unwrap_err().kind(), ErrorKind::RowNotFound);
+    acme.update(&seat("acme")).await.unwrap();
+    acme.upsert(&seat("acme")).await.unwrap();
+    acme.delete(id("acme")).await.unwrap();
+    assert!(all.get(id("zeta")).optional().await.unwrap().is_some());
+    // scopes in which no row of the model can be, and one that is none
+    for scope in [ctx!(app = "other"), ctx!(region = "eu"), ctx!(tenant = "")] {
+        let nothing = SqlTable::<Seat, Db>::new(&db.pool, &cryptor.scoped(scope));
+        let error = nothing.delete(id("zeta")).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::ContextMismatch | ErrorKind::InvalidContext), "{error}");
+        assert_eq!(error.model_name(), Some("seat"));
+    }
+    assert!(all.get(id("zeta")).optional().await.unwrap().is_some());
+}
