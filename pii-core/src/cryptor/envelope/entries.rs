@@ -133,7 +133,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Entries<K, V> {
         room
     }
 
-    /// Between four and nine tenths of the age, so that processes which started together do not
+    /// Between eight and nine tenths of the age, so that processes which started together do not
     /// ask together for ever.
     fn refresh_age(&self) -> Duration {
         let mut random = [0];
