@@ -57,7 +57,9 @@ async fn fifty_keys_are_asked_for_together() {
 #[tokio::test]
 async fn a_key_error_refuses_everything_and_a_later_call_recovers() {
     let keyring = FailingKeyring::new(TestKeyring::new());
-    let cryptor = Cryptor::envelope().keyring(keyring.clone()).build().unwrap();
+    // each refusal is asked for anew
+    let limits = CacheLimits { negative_age: std::time::Duration::ZERO, ..CacheLimits::default() };
+    let cryptor = Cryptor::envelope().keyring(keyring.clone()).cache_limits(limits).build().unwrap();
     for kind in
         [ErrorKind::KeyDenied, ErrorKind::KeyDisabled, ErrorKind::KeyThrottled, ErrorKind::KeyUnavailable]
     {
