@@ -4,6 +4,7 @@ mod backend;
 pub(crate) mod envelope;
 mod open;
 mod place;
+mod prepare;
 mod seal;
 
 use std::{

@@ -1,6 +1,6 @@
 //! From models to the texts that are stored.
 
-use std::{collections::HashSet, fmt, ops::Range, sync::Arc, time::SystemTime};
+use std::{fmt, ops::Range, sync::Arc, time::SystemTime};
 
 use smallvec::SmallVec;
 
@@ -13,7 +13,7 @@ use crate::{
     audit::{AuditEvent, Operation},
     context::EncryptionContext,
     error::{Error, ErrorKind, Result},
-    model::{Level, ModelSpec, PiiField, PiiModel, PlaintextPolicy, Walk, WalkMut},
+    model::{ModelSpec, PiiField, PiiModel, PlaintextPolicy, Walk, WalkMut},
     secret::SecretBytes,
     value::{Cell, Sealed, SealedField, wrong_type},
     wire::{Ciphertext, KeyId, MAX_PLAINTEXT_BYTES, PREFIX},
@@ -112,15 +112,15 @@ impl ExactSizeIterator for SealedTexts {}
 
 /// The models of a batch with their places and values. Made without an await, so that the caller's
 /// iterator need not be `Send`.
-struct Visited<'a> {
-    places: RowPlaces,
-    walk: Walk<'a>,
+pub(super) struct Visited<'a> {
+    pub(super) places: RowPlaces,
+    pub(super) walk: Walk<'a>,
     /// for each model its place and its slots, or why it has none
-    rows: Result<Vec<(usize, Range<usize>)>>,
+    pub(super) rows: Result<Vec<(usize, Range<usize>)>>,
 }
 
 impl<'a> Visited<'a> {
-    fn of<M: PiiModel + 'a>(
+    pub(super) fn of<M: PiiModel + 'a>(
         models: impl IntoIterator<Item = &'a M>,
         scope: Option<&EncryptionContext>,
     ) -> Self {
@@ -136,59 +136,6 @@ impl<'a> Visited<'a> {
         };
         let rows = models.map(&mut visit).collect();
         Self { places, walk, rows }
-    }
-}
-
-/// Models that together have a value of unknown origin for every key that verifying needs.
-struct Samples<'a, M> {
-    models: Vec<&'a M>,
-    seen: HashSet<KeyUse>,
-    walk: Walk<'a>,
-}
-
-impl<M> Default for Samples<'_, M> {
-    fn default() -> Self {
-        Self { models: Vec::new(), seen: HashSet::new(), walk: Walk::default() }
-    }
-}
-
-impl<'a, M: PiiModel> Samples<'a, M> {
-    /// Keeps the model, which has this place, if it needs another key than those before.
-    fn add(&mut self, model: &'a M, places: &RowPlaces, row: usize) {
-        self.walk.clear();
-        model.visit(&mut self.walk);
-        let mut is_new = false;
-        for slot in self.walk.slots() {
-            if let (Some(text), Some(place)) =
-                (slot.cell.of_unknown_origin(), places.place(row, &self.walk, slot))
-            {
-                is_new |= self.seen.insert(KeyUse::of(&place, text));
-            }
-        }
-        if is_new {
-            self.models.push(model);
-        }
-    }
-}
-
-/// What opening a value asks keyrings and sources of keys for.
-#[derive(PartialEq, Eq, Hash)]
-struct KeyUse {
-    context: Arc<EncryptionContext>,
-    key_id: KeyId,
-    keyring: Option<&'static str>,
-    level: Level,
-}
-
-impl KeyUse {
-    fn of(place: &ValuePlace<'_>, text: &Ciphertext) -> Self {
-        let field = place.field();
-        Self {
-            context: Arc::clone(place.context()),
-            key_id: text.key_id(),
-            keyring: field.keyring(),
-            level: field.level(),
-        }
     }
 }
 
@@ -283,7 +230,7 @@ impl Cryptor {
     }
 
     /// Opens values of unknown origin, which are to be written back as they are.
-    async fn verify(&self, items: &[OpenItem<'_>], events: &mut Vec<AuditEvent>) -> Result<()> {
+    pub(super) async fn verify(&self, items: &[OpenItem<'_>], events: &mut Vec<AuditEvent>) -> Result<()> {
         if items.is_empty() {
             return Ok(());
         }
@@ -301,72 +248,6 @@ impl Cryptor {
             }
         }
         Ok(())
-    }
-
-    /// Asks for the keys that sealing these models will need, and seals nothing: for work in chunks,
-    /// which should not wait for keys while it holds a connection. Of the sealed values of unknown
-    /// origin, which are verified before they are written back, the first one of each key is
-    /// verified here. The keys stay within the limits of the cache.
-    ///
-    /// # Errors
-    /// Errors of the context, the scope and the keys, and those of a value that does not open.
-    pub async fn prepare<'a, M, I>(&self, models: I) -> Result<()>
-    where
-        M: PiiModel + 'a,
-        I: IntoIterator<Item = &'a M>,
-    {
-        let scope = self.usable_scope()?;
-        let mut places = RowPlaces::default();
-        let mut to_verify = Samples::default();
-        for model in models {
-            let row = places.add(model, scope)?;
-            if self.mode.can_open() {
-                to_verify.add(model, &places, row);
-            }
-        }
-        self.verify_samples(to_verify, scope).await?;
-        if !self.mode.can_seal() {
-            // nothing new can be sealed, so no key is needed
-            return Ok(());
-        }
-        let fields = M::pii_fields();
-        if let Some(field) = fields.iter().find(|field| field.spec.level() == Level::Three) {
-            let located = |error: Error| error.field(M::MODEL.name(), &field.path);
-            self.backend.prepare_app_keys().await.map_err(located)?;
-        }
-        let mut keyrings: Vec<Option<&'static str>> = fields
-            .iter()
-            .filter(|field| field.spec.is_sealed() && field.spec.plaintext() != PlaintextPolicy::Prepare)
-            .map(|field| field.spec.keyring())
-            .collect();
-        keyrings.sort_unstable();
-        keyrings.dedup();
-        self.backend.prepare(places.contexts(), &keyrings).await.map_err(|error| error.model(M::MODEL.name()))
-    }
-
-    async fn verify_samples<M: PiiModel>(
-        &self,
-        samples: Samples<'_, M>,
-        scope: Option<&EncryptionContext>,
-    ) -> Result<()> {
-        if samples.models.is_empty() {
-            return Ok(());
-        }
-        let Visited { places, walk, rows } = Visited::of(samples.models, scope);
-        let mut seen = HashSet::new();
-        let mut items = Vec::new();
-        for (row, slots) in &rows? {
-            for slot in walk.slots().get(slots.clone()).unwrap_or_default() {
-                let place = places.place(*row, &walk, slot).ok_or_else(too_few)?;
-                if let Some(text) = slot.cell.of_unknown_origin()
-                    && place.field().mode().can_open()
-                    && seen.insert(KeyUse::of(&place, text))
-                {
-                    items.push(OpenItem { place, text });
-                }
-            }
-        }
-        self.verify(&items, &mut Vec::new()).await
     }
 
     /// A view of the model that serialises as it will be stored.
@@ -558,6 +439,6 @@ pub(super) fn wrong_place() -> Error {
         .help("open the value with `.decrypt_pii()`, call `reseal()` on it and save again")
 }
 
-fn too_few() -> Error {
+pub(super) fn too_few() -> Error {
     Error::new(ErrorKind::Configuration).message("the cryptor's backend gave too few results")
 }

@@ -1,0 +1,137 @@
+//! Keys that are asked for ahead of their use.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    Cryptor,
+    backend::OpenItem,
+    place::{RowPlaces, ValuePlace},
+    seal::{Visited, too_few},
+};
+use crate::{
+    context::EncryptionContext,
+    error::{Error, Result},
+    model::{Level, PiiModel, PlaintextPolicy, Walk},
+    wire::{Ciphertext, KeyId},
+};
+
+impl Cryptor {
+    /// Asks for the keys that sealing these models will need, and seals nothing: for work in chunks,
+    /// which should not wait for keys while it holds a connection. Of the sealed values of unknown
+    /// origin, which are verified before they are written back, the first one of each key is
+    /// verified here. The keys stay within the limits of the cache.
+    ///
+    /// # Errors
+    /// Errors of the context, the scope and the keys, and those of a value that does not open.
+    pub async fn prepare<'a, M, I>(&self, models: I) -> Result<()>
+    where
+        M: PiiModel + 'a,
+        I: IntoIterator<Item = &'a M>,
+    {
+        let scope = self.usable_scope()?;
+        let mut places = RowPlaces::default();
+        let mut to_verify = Samples::default();
+        for model in models {
+            let row = places.add(model, scope)?;
+            if self.mode.can_open() {
+                to_verify.add(model, &places, row);
+            }
+        }
+        self.verify_samples(to_verify, scope).await?;
+        if !self.mode.can_seal() {
+            // nothing new can be sealed, so no key is needed
+            return Ok(());
+        }
+        let fields = M::pii_fields();
+        if let Some(field) = fields.iter().find(|field| field.spec.level() == Level::Three) {
+            let located = |error: Error| error.field(M::MODEL.name(), &field.path);
+            self.backend.prepare_app_keys().await.map_err(located)?;
+        }
+        let mut keyrings: Vec<Option<&'static str>> = fields
+            .iter()
+            .filter(|field| field.spec.is_sealed() && field.spec.plaintext() != PlaintextPolicy::Prepare)
+            .map(|field| field.spec.keyring())
+            .collect();
+        keyrings.sort_unstable();
+        keyrings.dedup();
+        self.backend.prepare(places.contexts(), &keyrings).await.map_err(|error| error.model(M::MODEL.name()))
+    }
+
+    async fn verify_samples<M: PiiModel>(
+        &self,
+        samples: Samples<'_, M>,
+        scope: Option<&EncryptionContext>,
+    ) -> Result<()> {
+        if samples.models.is_empty() {
+            return Ok(());
+        }
+        let Visited { places, walk, rows } = Visited::of(samples.models, scope);
+        let mut seen = HashSet::new();
+        let mut items = Vec::new();
+        for (row, slots) in &rows? {
+            for slot in walk.slots().get(slots.clone()).unwrap_or_default() {
+                let place = places.place(*row, &walk, slot).ok_or_else(too_few)?;
+                if let Some(text) = slot.cell.of_unknown_origin()
+                    && place.field().mode().can_open()
+                    && seen.insert(KeyUse::of(&place, text))
+                {
+                    items.push(OpenItem { place, text });
+                }
+            }
+        }
+        self.verify(&items, &mut Vec::new()).await
+    }
+}
+
+/// Models that together have a value of unknown origin for every key that verifying needs.
+struct Samples<'a, M> {
+    models: Vec<&'a M>,
+    seen: HashSet<KeyUse>,
+    walk: Walk<'a>,
+}
+
+impl<M> Default for Samples<'_, M> {
+    fn default() -> Self {
+        Self { models: Vec::new(), seen: HashSet::new(), walk: Walk::default() }
+    }
+}
+
+impl<'a, M: PiiModel> Samples<'a, M> {
+    /// Keeps the model, which has this place, if it needs another key than those before.
+    fn add(&mut self, model: &'a M, places: &RowPlaces, row: usize) {
+        self.walk.clear();
+        model.visit(&mut self.walk);
+        let mut is_new = false;
+        for slot in self.walk.slots() {
+            if let (Some(text), Some(place)) =
+                (slot.cell.of_unknown_origin(), places.place(row, &self.walk, slot))
+            {
+                is_new |= self.seen.insert(KeyUse::of(&place, text));
+            }
+        }
+        if is_new {
+            self.models.push(model);
+        }
+    }
+}
+
+/// What opening a value asks keyrings and sources of keys for.
+#[derive(PartialEq, Eq, Hash)]
+struct KeyUse {
+    context: Arc<EncryptionContext>,
+    key_id: KeyId,
+    keyring: Option<&'static str>,
+    level: Level,
+}
+
+impl KeyUse {
+    fn of(place: &ValuePlace<'_>, text: &Ciphertext) -> Self {
+        let field = place.field();
+        Self {
+            context: Arc::clone(place.context()),
+            key_id: text.key_id(),
+            keyring: field.keyring(),
+            level: field.level(),
+        }
+    }
+}
