@@ -352,7 +352,8 @@ fn no_order_of_polls_and_departures_strands_anybody_or_fetches_twice_at_once() {
                 .boxed()
             }
         };
-        let mut callers: Vec<Option<Pin<Box<dyn Future<Output = Result<Arc<u32>>>>>>> =
+        type Caller<'a> = Pin<Box<dyn Future<Output = Result<Arc<u32>>> + 'a>>;
+        let mut callers: Vec<Option<Caller<'_>>> =
             (0..CALLERS).map(|_| Some(Box::pin(bench.cache.get(1, 1, 1, 1, fetch())) as _)).collect();
         let mut context = Context::from_waker(std::task::Waker::noop());
         let mut rest = order;
