@@ -140,7 +140,7 @@ impl Bench {
         let is_wanted = |side: &str| format!("{side}/{what}").contains(&self.only);
         let (with_bare, with_pii) = (is_wanted("bare"), is_wanted("pii"));
         let (mut shortest_bare, mut shortest_pii) = (Duration::MAX, Duration::MAX);
-        let rounds = if with_bare && with_pii { 300 } else { 10 };
+        let rounds = std::env::var("ROUNDS").ok().and_then(|r| r.parse().ok()).unwrap_or(if with_bare && with_pii { 300 } else { 10 });
         for _ in 0..rounds {
             if with_bare {
                 shortest_bare = shortest_bare.min(bare());

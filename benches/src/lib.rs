@@ -91,7 +91,7 @@ impl Bare {
     }
 
     /// Opens rows.
-    pub fn open(&self, rows: &[BareRow]) -> Vec<Zeroizing<Box<str>>> {
+    pub fn open(&self, rows: &[BareRow]) -> Vec<Zeroizing<String>> {
         let (mut bytes, mut tail, mut associated_data) = (Vec::new(), Vec::new(), Vec::new());
         let mut opened = Vec::with_capacity(rows.len() * self.heads.len());
         for row in rows {
@@ -115,7 +115,7 @@ impl Bare {
                         (&*tag).into(),
                     )
                     .expect("decrypts");
-                opened.push(Zeroizing::new(str::from_utf8(body).expect("text").into()));
+                opened.push(Zeroizing::new(String::from_utf8(body.to_vec()).expect("text")));
             }
         }
         bytes.zeroize();
