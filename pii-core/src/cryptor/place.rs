@@ -86,6 +86,12 @@ impl RowPlaces {
         Ok(self.rows.len() - 1)
     }
 
+    /// Forgets the rows, not their contexts.
+    pub(crate) fn forget_rows(&mut self) {
+        self.rows.clear();
+        self.bytes.clear();
+    }
+
     /// The different contexts of all rows.
     pub(crate) fn contexts(&self) -> &[Arc<EncryptionContext>] {
         &self.contexts

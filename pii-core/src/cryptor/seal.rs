@@ -258,6 +258,8 @@ impl Cryptor {
         let mut places = RowPlaces::default();
         for model in models {
             places.add(model, scope)?;
+            // only the contexts count, and there may be very many rows
+            places.forget_rows();
         }
         if !self.mode.can_seal() {
             // nothing new can be sealed, so no key is needed
