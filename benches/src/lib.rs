@@ -66,7 +66,8 @@ impl Bare {
         for row in rows {
             write_tail(row, &mut tail);
             for (value, head) in row.values.iter().zip(&self.heads) {
-                let nonce: &[u8; NONCE] = nonces.next().and_then(|nonce| nonce.try_into().ok()).expect("a nonce");
+                let nonce: &[u8; NONCE] =
+                    nonces.next().and_then(|nonce| nonce.try_into().ok()).expect("a nonce");
                 make_room(&mut bytes, HEADER + NONCE + value.len() + TAG);
                 bytes.extend_from_slice(&self.header);
                 bytes.extend_from_slice(nonce);

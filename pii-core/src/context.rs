@@ -249,9 +249,8 @@ impl ContextWriter {
     #[inline]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         // names are mostly the very same text, and telling so is quicker than comparing them
-        let is_same_pair = |(a, b): (&(&str, usize), &(&str, usize))| {
-            a.1 == b.1 && (std::ptr::eq(a.0, b.0) || a.0 == b.0)
-        };
+        let is_same_pair =
+            |(a, b): (&(&str, usize), &(&str, usize))| a.1 == b.1 && (std::ptr::eq(a.0, b.0) || a.0 == b.0);
         self.text == other.text
             && self.pairs.len() == other.pairs.len()
             && self.pairs.iter().zip(&other.pairs).all(is_same_pair)
