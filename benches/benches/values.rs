@@ -2,7 +2,7 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pii::{AppKeys, Cryptor, EncryptedStr, FieldSelection, FileKeyStore, PiiModel, TestKeyring};
-use pii_benches::Bare;
+use pii_benches::{Bare, BareRow};
 
 #[derive(PiiModel, Clone)]
 #[pii(name = "customer", context(app = "benchmark", tenant = self.tenant))]
@@ -44,6 +44,23 @@ fn text(length: usize, salt: usize) -> String {
     (0..length).map(|at| char::from(b'a' + u8::try_from((at + salt) % 26).unwrap())).collect()
 }
 
+/// Rows for the other side, with as many values each as there are lengths.
+fn bare_rows(lengths: &[usize]) -> Vec<BareRow> {
+    let values = |salt: usize| lengths.iter().map(|length| text(*length, salt)).collect();
+    (0..BATCH)
+        .zip(0..)
+        .map(|(salt, id)| BareRow { id, tenant: "acme".into(), values: values(salt) })
+        .collect()
+}
+
+/// The same rows with these sealed values.
+fn bare_stored(rows: &[BareRow], texts: Vec<String>) -> Vec<BareRow> {
+    let mut texts = texts.into_iter();
+    rows.iter()
+        .map(|row| BareRow { values: texts.by_ref().take(row.values.len()).collect(), ..row.clone() })
+        .collect()
+}
+
 fn cryptor() -> (tempfile::TempDir, Cryptor) {
     let folder = tempfile::tempdir().unwrap();
     let store = FileKeyStore::open(folder.path()).unwrap();
@@ -59,26 +76,29 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 fn values(c: &mut Criterion) {
     let (_folder, cryptor) = cryptor();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let bare = Bare::new();
+    let bare = Bare::new(&["email"]);
     for length in [11, 32, 256, 4096] {
-        let texts: Vec<String> = (0..BATCH).map(|salt| text(length, salt)).collect();
-        let rows: Vec<One> = texts
+        let plain = bare_rows(&[length]);
+        let rows: Vec<One> = plain
             .iter()
-            .zip(0..)
-            .map(|(text, id)| One { id, tenant: "acme".into(), email: EncryptedStr::new(text.as_str()) })
+            .map(|row| One {
+                id: row.id,
+                tenant: row.tenant.clone(),
+                email: EncryptedStr::new(row.values[0].as_str()),
+            })
             .collect();
 
         let mut group = c.benchmark_group("seal");
         group.throughput(Throughput::Elements(BATCH as u64));
-        group.bench_with_input(BenchmarkId::new("bare", length), &texts, |b, texts| {
-            b.iter(|| bare.seal(texts))
+        group.bench_with_input(BenchmarkId::new("bare", length), &plain, |b, plain| {
+            b.iter(|| bare.seal(plain))
         });
         group.bench_with_input(BenchmarkId::new("pii", length), &rows, |b, rows| {
             b.iter(|| runtime.block_on(cryptor.seal_texts(rows)).unwrap());
         });
         group.finish();
 
-        let bare_sealed = bare.seal(&texts);
+        let bare_sealed = bare_stored(&plain, bare.seal(&plain));
         let stored: Vec<String> = block_on(cryptor.seal_texts(&rows))
             .unwrap()
             .into_iter()
@@ -95,9 +115,9 @@ fn values(c: &mut Criterion) {
             .collect();
         let mut group = c.benchmark_group("open");
         group.throughput(Throughput::Elements(BATCH as u64));
-        group.bench_with_input(BenchmarkId::new("bare", length), &bare_sealed, |b, texts| {
+        group.bench_with_input(BenchmarkId::new("bare", length), &bare_sealed, |b, stored| {
             // both sides get their texts freshly allocated, as from a database
-            b.iter_batched(|| texts.clone(), |texts| (bare.open(&texts), texts), BatchSize::LargeInput);
+            b.iter_batched(|| stored.clone(), |rows| (bare.open(&rows), rows), BatchSize::LargeInput);
         });
         group.bench_with_input(BenchmarkId::new("pii", length), &loaded, |b, loaded| {
             b.iter_batched(
@@ -118,27 +138,29 @@ fn level_3(c: &mut Criterion) {
     const INNER: usize = 57;
     let (_folder, cryptor) = cryptor();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let bare = Bare::new();
+    let bare = Bare::new(&["email"]);
     let length = 32;
-    let texts: Vec<String> = (0..BATCH).map(|salt| text(length, salt)).collect();
-    let inner: Vec<String> = (0..BATCH).map(|salt| text(INNER + length, salt)).collect();
-    let rows: Vec<LevelThree> = texts
+    let (plain, inner) = (bare_rows(&[length]), bare_rows(&[INNER + length]));
+    let rows: Vec<LevelThree> = plain
         .iter()
-        .zip(0..)
-        .map(|(text, id)| LevelThree { id, tenant: "acme".into(), email: EncryptedStr::new(text.as_str()) })
+        .map(|row| LevelThree {
+            id: row.id,
+            tenant: row.tenant.clone(),
+            email: EncryptedStr::new(row.values[0].as_str()),
+        })
         .collect();
 
     let mut group = c.benchmark_group("seal level 3");
     group.throughput(Throughput::Elements(BATCH as u64));
     group.bench_function(BenchmarkId::new("bare twice", length), |b| {
-        b.iter(|| (bare.seal(&texts), bare.seal(&inner)));
+        b.iter(|| (bare.seal(&plain), bare.seal(&inner)));
     });
     group.bench_function(BenchmarkId::new("pii", length), |b| {
         b.iter(|| runtime.block_on(cryptor.seal_texts(&rows)).unwrap());
     });
     group.finish();
 
-    let bare_sealed = (bare.seal(&texts), bare.seal(&inner));
+    let bare_sealed = (bare_stored(&plain, bare.seal(&plain)), bare_stored(&inner, bare.seal(&inner)));
     let mut sealed = rows;
     block_on(cryptor.seal(&mut sealed)).unwrap();
     let loaded: Vec<LevelThree> = sealed
@@ -153,7 +175,7 @@ fn level_3(c: &mut Criterion) {
     group.bench_function(BenchmarkId::new("bare twice", length), |b| {
         b.iter_batched(
             || bare_sealed.clone(),
-            |(texts, inner)| (bare.open(&texts), bare.open(&inner), texts, inner),
+            |(outer, inner)| (bare.open(&outer), bare.open(&inner), outer, inner),
             BatchSize::LargeInput,
         );
     });
@@ -173,24 +195,23 @@ fn level_3(c: &mut Criterion) {
 fn batch_of_rows(c: &mut Criterion) {
     let (_folder, cryptor) = cryptor();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let bare = Bare::new();
-    let texts: Vec<String> = (0..3 * BATCH).map(|salt| text([32, 15, 11][salt % 3], salt)).collect();
-    let rows: Vec<Three> = texts
-        .chunks(3)
-        .zip(0..)
-        .map(|(texts, id)| Three {
-            id,
-            tenant: "acme".into(),
-            email: EncryptedStr::new(texts[0].as_str()),
-            phone: EncryptedStr::new(texts[1].as_str()),
-            ssn: Some(EncryptedStr::new(texts[2].as_str())),
+    let bare = Bare::new(&["email", "phone", "ssn"]);
+    let plain = bare_rows(&[32, 15, 11]);
+    let rows: Vec<Three> = plain
+        .iter()
+        .map(|row| Three {
+            id: row.id,
+            tenant: row.tenant.clone(),
+            email: EncryptedStr::new(row.values[0].as_str()),
+            phone: EncryptedStr::new(row.values[1].as_str()),
+            ssn: Some(EncryptedStr::new(row.values[2].as_str())),
         })
         .collect();
     let mut group = c.benchmark_group("1000 rows x 3 fields");
     group.throughput(Throughput::Elements(3 * BATCH as u64));
-    group.bench_function("seal/bare", |b| b.iter(|| bare.seal(&texts)));
+    group.bench_function("seal/bare", |b| b.iter(|| bare.seal(&plain)));
     group.bench_function("seal/pii", |b| b.iter(|| runtime.block_on(cryptor.seal_texts(&rows)).unwrap()));
-    let bare_sealed = bare.seal(&texts);
+    let bare_sealed = bare_stored(&plain, bare.seal(&plain));
     let mut sealed = rows.clone();
     block_on(cryptor.seal(&mut sealed)).unwrap();
     let stored = |value: &EncryptedStr| EncryptedStr::from_ciphertext(value.ciphertext().unwrap().clone());
@@ -204,7 +225,7 @@ fn batch_of_rows(c: &mut Criterion) {
         })
         .collect();
     group.bench_function("open/bare", |b| {
-        b.iter_batched(|| bare_sealed.clone(), |texts| (bare.open(&texts), texts), BatchSize::LargeInput);
+        b.iter_batched(|| bare_sealed.clone(), |rows| (bare.open(&rows), rows), BatchSize::LargeInput);
     });
     group.bench_function("open/pii", |b| {
         b.iter_batched(

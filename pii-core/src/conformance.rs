@@ -21,7 +21,7 @@ use crate::{
     keyring::{KeyEncryptionKey, refuse_test_copies, unwrap_with},
     model::Walk,
     value::{Cell, PiiValue, TypeOps},
-    wire::{Ciphertext, Envelope, Parts, Purpose, decode_text, encode_text, inner},
+    wire::{Ciphertext, Envelope, Parts, Purpose, TextEncoder, decode_text, inner},
     {Encrypted, Json},
 };
 
@@ -478,6 +478,10 @@ fn a_writer_gives_the_same_text_for_the_same_nonce() {
         written += 1;
     }
     assert!(written >= 107, "{written}");
+}
+
+fn encode_text(bytes: &[u8]) -> Ciphertext {
+    TextEncoder::default().encode(bytes).unwrap()
 }
 
 /// Every bit, character and truncation of every valid vector up to 1 KiB; larger ones by sample.

@@ -174,18 +174,21 @@ pub struct ContextText<'a>(&'a mut String);
 
 impl ContextText<'_> {
     /// Appends text.
+    #[inline]
     pub fn push(&mut self, text: &str) {
         self.0.push_str(text);
     }
 }
 
 impl ContextValue for str {
+    #[inline]
     fn write_context(&self, out: &mut ContextText<'_>) {
         out.push(self);
     }
 }
 
 impl ContextValue for String {
+    #[inline]
     fn write_context(&self, out: &mut ContextText<'_>) {
         out.push(self);
     }
@@ -194,6 +197,7 @@ impl ContextValue for String {
 macro_rules! delegate {
     ($($pointer:ty),*) => {$(
         impl<T: ContextValue + ?Sized> ContextValue for $pointer {
+            #[inline]
             fn write_context(&self, out: &mut ContextText<'_>) { (**self).write_context(out); }
         }
     )*};
@@ -244,7 +248,12 @@ impl ContextWriter {
     /// Equal to that of another row exactly if the rows have the same context.
     #[inline]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.text == other.text && self.pairs == other.pairs
+        // names are mostly the very same text, and telling so is quicker than comparing them
+        let is_same_pair =
+            |(a, b): (&(&str, usize), &(&str, usize))| a.1 == b.1 && (std::ptr::eq(a.0, b.0) || a.0 == b.0);
+        self.text == other.text
+            && self.pairs.len() == other.pairs.len()
+            && self.pairs.iter().zip(&other.pairs).all(is_same_pair)
     }
 
     pub(crate) fn finish(&self) -> Result<EncryptionContext> {

@@ -141,30 +141,35 @@ pub(crate) fn display(row: &[u8]) -> Option<String> {
 }
 
 impl RowId for str {
+    #[inline]
     fn write_row(&self, out: &mut RowWriter) {
         out.text(self);
     }
 }
 
 impl RowId for String {
+    #[inline]
     fn write_row(&self, out: &mut RowWriter) {
         out.text(self);
     }
 }
 
 impl RowId for [u8] {
+    #[inline]
     fn write_row(&self, out: &mut RowWriter) {
         out.bytes(self);
     }
 }
 
 impl RowId for Vec<u8> {
+    #[inline]
     fn write_row(&self, out: &mut RowWriter) {
         out.bytes(self);
     }
 }
 
 impl<const N: usize> RowId for [u8; N] {
+    #[inline]
     fn write_row(&self, out: &mut RowWriter) {
         out.bytes(self);
     }
@@ -173,6 +178,7 @@ impl<const N: usize> RowId for [u8; N] {
 macro_rules! integers {
     ($($ty:ty),*) => {$(
         impl RowId for $ty {
+            #[inline]
             fn write_row(&self, out: &mut RowWriter) { out.integer(i128::from(*self)); }
         }
     )*};
@@ -182,6 +188,7 @@ integers!(i8, i16, i32, i64, i128, u8, u16, u32, u64);
 macro_rules! wide_integers {
     ($($ty:ty),*) => {$(
         impl RowId for $ty {
+            #[inline]
             fn write_row(&self, out: &mut RowWriter) {
                 match i128::try_from(*self) {
                     Ok(integer) => out.integer(integer),
@@ -195,6 +202,7 @@ wide_integers!(u128, usize, isize);
 
 #[cfg(feature = "uuid")]
 impl RowId for uuid::Uuid {
+    #[inline]
     fn write_row(&self, out: &mut RowWriter) {
         out.uuid(self.as_bytes());
     }
@@ -203,6 +211,7 @@ impl RowId for uuid::Uuid {
 macro_rules! delegate {
     ($($pointer:ty),*) => {$(
         impl<T: RowId + ?Sized> RowId for $pointer {
+            #[inline]
             fn write_row(&self, out: &mut RowWriter) { (**self).write_row(out); }
         }
     )*};
@@ -210,6 +219,7 @@ macro_rules! delegate {
 delegate!(&T, Box<T>, Arc<T>, Rc<T>);
 
 impl<T: RowId + ToOwned + ?Sized> RowId for Cow<'_, T> {
+    #[inline]
     fn write_row(&self, out: &mut RowWriter) {
         (**self).write_row(out);
     }
@@ -219,6 +229,7 @@ macro_rules! tuples {
     ($(($($name:ident)+))*) => {$(
         #[allow(non_snake_case)]
         impl<$($name: RowId),+> RowId for ($($name,)+) {
+            #[inline]
             fn write_row(&self, out: &mut RowWriter) {
                 let ($($name,)+) = self;
                 $($name.write_row(out);)+

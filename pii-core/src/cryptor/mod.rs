@@ -210,6 +210,7 @@ impl Cryptor {
         &*self.backend
     }
 
+    #[inline]
     fn is_audited(&self) -> bool {
         self.audit.is_some()
     }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     audit::{AuditEvent, Operation},
     error::{Error, ErrorKind, Result},
-    model::{Holds, ModelSpec, PathStep, PiiModel, PlaintextPolicy, Walk, WalkMut},
+    model::{Holds, ModelSpec, PathStep, PiiModel, PlaintextPolicy, Slot, Walk, WalkMut},
     secret::SecretBytes,
     value::{Cell, Place, wrong_type},
     wire::Ciphertext,
@@ -117,11 +117,10 @@ impl Cryptor {
         let mut to_open: Vec<OpenItem<'_>> = Vec::with_capacity(walk.slots().len());
         let mut opened_slots = Vec::with_capacity(walk.slots().len());
         for row in &mut rows {
-            for index in row.slots.clone() {
-                let found = walk.slots().get(index);
-                let place = found.and_then(|found| places.place(row.place, &walk, found));
-                let change = match (place, found) {
-                    (Some(place), Some(found)) => match found.cell {
+            let slots = walk.slots().get(row.slots.clone()).unwrap_or_default();
+            for (found, index) in slots.iter().zip(row.slots.start..) {
+                let change = match places.place(row.place, &walk, found) {
+                    Some(place) => match found.cell {
                         Cell::Plain(_) | Cell::Opened { .. } => Change::Keep,
                         Cell::Sealed { text, place: from } => {
                             let here = place.stamp();
@@ -138,7 +137,7 @@ impl Cryptor {
                                 row.fail(place.locate(error));
                                 Change::Keep
                             } else {
-                                if wants(fields, walk.path(found)) && place.field().mode().can_open() {
+                                if wants(fields, &walk, found) && place.field().mode().can_open() {
                                     to_open.push(OpenItem { place, text });
                                     opened_slots.push(index);
                                 }
@@ -183,7 +182,7 @@ impl Cryptor {
                             Change::Keep
                         }
                     },
-                    _ => Change::Keep,
+                    None => Change::Keep,
                 };
                 changes.push(change);
             }
@@ -194,10 +193,9 @@ impl Cryptor {
                 return Err(Error::new(ErrorKind::Configuration).message("the cryptor opened too few values"));
             }
             for ((result, item), &slot) in results.into_iter().zip(&to_open).zip(&opened_slots) {
-                let ops = walk.slots().get(slot).map(|found| found.ops);
-                let result = result.and_then(|plain| match ops {
-                    Some(ops) if !(ops.check)(plain.expose()) => Err(wrong_type(ops.code)),
-                    _ => Ok(plain),
+                let result = result.and_then(|plain| match item.place.is_of_its_type(plain.expose()) {
+                    true => Ok(plain),
+                    false => Err(wrong_type(item.place.type_code())),
                 });
                 let refused = result.as_ref().err().map(Error::kind);
                 self.note_event(&mut events, Operation::Open, &item.place, Some(item.text), refused);
@@ -223,13 +221,16 @@ impl Cryptor {
             debug_assert_eq!(cells.cells.len(), row.slots.start);
             model.visit_mut(&mut cells);
         }
-        let is_good = rows.iter().flat_map(|row| std::iter::repeat_n(row.failed.is_none(), row.slots.len()));
-        for ((cell, change), is_good) in cells.cells.into_iter().zip(changes).zip(is_good) {
-            change.apply(cell, is_good);
+        let mut changes = cells.cells.into_iter().zip(changes);
+        for row in &rows {
+            for (cell, change) in changes.by_ref().take(row.slots.len()) {
+                change.apply(cell, row.failed.is_none());
+            }
         }
         Ok(rows.into_iter().map(|row| row.failed.map_or(Ok(()), Err)).collect())
     }
 
+    #[inline]
     fn note_event(
         &self,
         events: &mut Vec<AuditEvent>,
@@ -257,17 +258,20 @@ impl Row {
     }
 }
 
-fn wants(fields: &FieldSelection, path: &[PathStep<'_>]) -> bool {
-    match (fields, path.first()) {
-        (FieldSelection::All, _) => true,
-        (FieldSelection::Only(names), Some(PathStep::Field(field))) => {
-            names.iter().any(|name| name == field.name())
-        }
-        _ => false,
+#[inline]
+fn wants<'a>(fields: &FieldSelection, walk: &Walk<'a>, slot: &Slot<'a>) -> bool {
+    match fields {
+        FieldSelection::All => true,
+        FieldSelection::Nothing => false,
+        FieldSelection::Only(names) => match walk.path(slot).first() {
+            Some(PathStep::Field(field)) => names.iter().any(|name| name == field.name()),
+            _ => false,
+        },
     }
 }
 
 impl Change {
+    #[inline]
     fn open(&mut self, plain: SecretBytes) {
         if let Self::Stamp(place) = self {
             *self = Self::Open(*place, plain);
@@ -275,6 +279,7 @@ impl Change {
     }
 
     /// Values of a row that failed get their place, so that they can be saved unchanged, and no plaintext.
+    #[inline]
     fn apply(self, cell: &mut Cell, row_is_good: bool) {
         match self {
             Self::Open(place, plain) if row_is_good => cell.open(place, plain),

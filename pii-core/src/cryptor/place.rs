@@ -31,7 +31,8 @@ pub(crate) struct RowPlaces {
     bytes: Vec<u8>,
     writer: RowWriter,
     context: ContextWriter,
-    last: ContextWriter,
+    /// the context that was written last, and its index in `contexts`
+    last: (ContextWriter, Option<usize>),
 }
 
 struct RowPlace {
@@ -81,9 +82,14 @@ impl RowPlaces {
         let middle = self.bytes.len();
         self.writer.finish_into(&mut self.bytes).map_err(|error| error.model(spec.name()))?;
         let end = self.bytes.len();
-        std::mem::swap(&mut self.context, &mut self.last);
         self.rows.push(RowPlace { model: spec, context, tail: start..end, id: middle..end });
         Ok(self.rows.len() - 1)
+    }
+
+    /// Forgets the rows, not their contexts.
+    pub(crate) fn forget_rows(&mut self) {
+        self.rows.clear();
+        self.bytes.clear();
     }
 
     /// The different contexts of all rows.
@@ -92,21 +98,32 @@ impl RowPlaces {
     }
 
     /// The index of the context that was just written; neighbours mostly share one.
+    #[inline]
     fn intern_context(&mut self) -> Result<usize> {
-        if let Some(previous) = self.rows.last().filter(|_| self.context.is_same(&self.last)) {
-            return Ok(previous.context);
+        match &self.last {
+            (last, Some(index)) if self.context.is_same(last) => Ok(*index),
+            _ => self.intern_another_context(),
         }
+    }
+
+    fn intern_another_context(&mut self) -> Result<usize> {
         let context = self.context.finish()?;
-        if let Some(&known) = self.known.get(&context) {
-            return Ok(known);
-        }
-        let context = Arc::new(context);
-        self.contexts.push(Arc::clone(&context));
-        self.known.insert(context, self.contexts.len() - 1);
-        Ok(self.contexts.len() - 1)
+        let index = match self.known.get(&context) {
+            Some(&known) => known,
+            None => {
+                let context = Arc::new(context);
+                self.contexts.push(Arc::clone(&context));
+                self.known.insert(context, self.contexts.len() - 1);
+                self.contexts.len() - 1
+            }
+        };
+        std::mem::swap(&mut self.context, &mut self.last.0);
+        self.last.1 = Some(index);
+        Ok(index)
     }
 
     /// Names model and row in an error.
+    #[cold]
     fn locate(&self, spec: &ModelSpec, error: Error) -> Error {
         let mut id = Vec::new();
         let error = error.model(spec.name());
@@ -260,16 +277,16 @@ impl<'a> ValuePlace<'a> {
     /// Whether another place has the same head: a plain field, neither nested nor in a collection.
     #[inline]
     pub(crate) fn shares_head_with(&self, other: &ValuePlace<'_>) -> bool {
-        let is_plain_field = |place: &ValuePlace<'_>| place.path().len() == 1;
         std::ptr::eq(self.field(), other.field())
             && std::ptr::eq(self.model(), other.model())
-            && is_plain_field(self)
-            && is_plain_field(other)
+            && self.slot.is_plain_field()
+            && other.slot.is_plain_field()
     }
 
     /// How many places a stored value may have been sealed for: one, and more where `was` names
     /// earlier names of the model or of fields.
     #[must_use]
+    #[inline]
     pub fn alternatives(&self) -> usize {
         let fields = self.path().iter().map(|step| match step {
             PathStep::Field(field) => 1 + field.was().len(),
@@ -332,6 +349,7 @@ impl<'a> ValuePlace<'a> {
     }
 
     /// Names model, field and row in an error.
+    #[cold]
     pub(crate) fn locate(&self, error: Error) -> Error {
         let error = error.field(self.model().name(), &self.field_path());
         match self.row() {

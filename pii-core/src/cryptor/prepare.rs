@@ -36,6 +36,8 @@ impl Cryptor {
             if self.mode.can_open() {
                 to_verify.add(model, &places, row);
             }
+            // only the contexts count from here on, and there may be very many rows
+            places.forget_rows();
         }
         self.verify_samples(to_verify, scope).await?;
         if !self.mode.can_seal() {

@@ -301,6 +301,7 @@ impl Cryptor {
     }
 
     /// Decides what to do with a value; whatever is refused is refused before any key is asked for.
+    #[inline]
     fn plan<'a>(&self, place: &ValuePlace<'_>, cell: &'a Cell) -> Result<Plan<'a>> {
         let field = place.field();
         match cell {
@@ -335,6 +336,7 @@ impl Cryptor {
         }
     }
 
+    #[inline]
     fn plan_plain<'a>(&self, place: &ValuePlace<'_>, plain: &'a SecretBytes) -> Result<Plan<'a>> {
         if !place.field().mode().can_seal() || !self.mode.can_seal() {
             return Err(Error::new(ErrorKind::Mode).message("Cannot encrypt in ReadOnly mode"));
@@ -426,6 +428,7 @@ impl Cryptor {
     }
 }
 
+#[cold]
 pub(super) fn not_encrypted() -> Error {
     Error::new(ErrorKind::NotEncrypted).help(
         "if plaintext is expected while a table is being moved, write `#[pii(plaintext = \"accept_and_seal\")]` on \
@@ -433,12 +436,14 @@ pub(super) fn not_encrypted() -> Error {
     )
 }
 
+#[cold]
 pub(super) fn wrong_place() -> Error {
     Error::new(ErrorKind::WrongPlace)
         .message("the row's id, the model or the encryption context changed since the value was loaded")
         .help("open the value with `.decrypt_pii()`, call `reseal()` on it and save again")
 }
 
+#[cold]
 pub(super) fn too_few() -> Error {
     Error::new(ErrorKind::Configuration).message("the cryptor's backend gave too few results")
 }

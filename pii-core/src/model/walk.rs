@@ -22,6 +22,14 @@ pub(crate) struct Slot<'a> {
     path: Range<u32>,
 }
 
+impl Slot<'_> {
+    /// Whether the field is the model's own, neither nested nor in a collection.
+    #[inline]
+    pub(crate) fn is_plain_field(&self) -> bool {
+        self.path.end - self.path.start == 1
+    }
+}
+
 /// Collects the values of one or many models.
 #[derive(Default)]
 pub struct Walk<'a> {

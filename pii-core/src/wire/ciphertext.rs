@@ -76,11 +76,6 @@ impl Ciphertext {
         }
     }
 
-    /// What the sealing code has just encoded.
-    pub(crate) fn from_sealed(text: String) -> Self {
-        Self(text.into_boxed_str())
-    }
-
     /// The text.
     #[must_use]
     #[inline]
@@ -143,25 +138,42 @@ impl Ciphertext {
     }
 }
 
-/// Decodes the base64 after the prefix into `buffer`, canonical text only.
+/// Decodes the base64 after the prefix into the front of `buffer`, canonical text only. A buffer as
+/// long as the text is long enough.
 #[inline]
-pub(crate) fn decode<'b>(text: &str, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], FormatError> {
+pub(crate) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b mut [u8], FormatError> {
     let base64 = text.strip_prefix(PREFIX).ok_or(FormatError::NotEncrypted)?;
     if text.len() > MAX_TEXT_BYTES {
         return Err(FormatError::Malformed);
     }
-    buffer.clear();
-    STANDARD.decode_vec(base64, buffer).map_err(|_| FormatError::Malformed)?;
-    Ok(buffer)
+    let length = STANDARD.decode_slice(base64, buffer).map_err(|_| FormatError::Malformed)?;
+    buffer.get_mut(..length).ok_or(FormatError::Malformed)
 }
 
-/// `ENC:` and the base64 of `bytes`, in one allocation of the exact size.
-#[inline]
-pub(crate) fn encode(bytes: &[u8]) -> Ciphertext {
-    let mut text = String::with_capacity(PREFIX.len() + bytes.len().div_ceil(3) * 4);
-    text.push_str(PREFIX);
-    STANDARD.encode_string(bytes, &mut text);
-    Ciphertext::from_sealed(text)
+/// As [`decode_into`], into a buffer that grows as needed.
+pub(crate) fn decode<'b>(text: &str, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], FormatError> {
+    buffer.resize(text.len().min(MAX_TEXT_BYTES), 0);
+    decode_into(text, buffer).map(|decoded| &*decoded)
+}
+
+/// Encodes texts one after the other.
+#[derive(Default)]
+pub(crate) struct TextEncoder(Vec<u8>);
+
+impl TextEncoder {
+    /// `ENC:` and the base64 of `bytes`, in one allocation of the exact size.
+    #[inline]
+    pub(crate) fn encode(&mut self, bytes: &[u8]) -> Result<Ciphertext, FormatError> {
+        let length = PREFIX.len() + bytes.len().div_ceil(3) * 4;
+        if self.0.len() < length {
+            self.0.resize(length, 0);
+        }
+        let text = self.0.get_mut(..length).ok_or(FormatError::Malformed)?;
+        let (prefix, base64) = text.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX.as_bytes());
+        STANDARD.encode_slice(bytes, base64).map_err(|_| FormatError::Malformed)?;
+        std::str::from_utf8(text).map(|text| Ciphertext(text.into())).map_err(|_| FormatError::Malformed)
+    }
 }
 
 impl fmt::Debug for Ciphertext {

@@ -12,7 +12,9 @@ pub(crate) mod inner;
 
 pub(crate) use associated_data::Envelope;
 pub use ciphertext::{Ciphertext, FormatError};
-pub(crate) use ciphertext::{MAX_PLAINTEXT_BYTES, decode as decode_text, encode as encode_text};
+pub(crate) use ciphertext::{
+    MAX_PLAINTEXT_BYTES, TextEncoder, decode as decode_text, decode_into as decode_text_into,
+};
 pub use copies::{Provider, Purpose, WrappedKey};
 pub(crate) use header::Parts;
 pub use header::{KeyId, Layout};

@@ -29,26 +29,27 @@ impl<'a> Heads<'a> {
     pub(super) fn write(&mut self, place: &ValuePlace<'a>, key_id: KeyId, out: &mut Vec<u8>) {
         out.clear();
         // fields come round in the same order for each row
-        let at_next = self.known.get(self.next).filter(|(known, _)| known.shares_head_with(place));
-        let index = match at_next {
-            Some(_) => Some(self.next),
-            None => self.known.iter().position(|(known, _)| known.shares_head_with(place)),
-        };
-        match index.and_then(|index| self.known.get(index)) {
-            Some((_, head)) => {
+        match self.known.get(self.next) {
+            Some((known, head)) if known.shares_head_with(place) => {
                 out.extend_from_slice(head);
-                self.next = index.map_or(0, |index| index + 1);
-                if self.next >= self.known.len() {
-                    self.next = 0;
-                }
+                self.next = if self.next + 1 < self.known.len() { self.next + 1 } else { 0 };
             }
-            None => {
-                place.write_head(self.envelope, key_id, out);
-                if self.known.len() < KEPT {
-                    self.known.push((*place, out.clone()));
-                }
-            }
+            _ => self.find(place, key_id, out),
         }
         out.extend_from_slice(place.tail());
+    }
+
+    /// Writes a head that is not the next.
+    fn find(&mut self, place: &ValuePlace<'a>, key_id: KeyId, out: &mut Vec<u8>) {
+        let found = self.known.iter().zip(1..).find(|((known, _), _)| known.shares_head_with(place));
+        if let Some(((_, head), next)) = found {
+            out.extend_from_slice(head);
+            self.next = if next < self.known.len() { next } else { 0 };
+            return;
+        }
+        place.write_head(self.envelope, key_id, out);
+        if self.known.len() < KEPT {
+            self.known.push((*place, out.clone()));
+        }
     }
 }

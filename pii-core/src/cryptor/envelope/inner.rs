@@ -16,16 +16,19 @@ use crate::{
 pub(super) const OVERHEAD: usize = inner::FRONT_BYTES + TAG_BYTES;
 
 /// Whether a value at this place has an inner envelope; refuses what can't be sealed or opened.
+#[inline]
 pub(super) fn is_needed(place: &ValuePlace<'_>, app_keys: Option<&LoadedAppKeys>) -> Result<bool> {
     match place.field().level() {
         Level::Two => Ok(false),
         Level::Three if app_keys.is_some() => Ok(true),
         Level::Three => Err(place.locate(no_source())),
-        Level::One => {
-            Err(place
-                .locate(Error::new(ErrorKind::Configuration).message("values of level 1 are stored plain")))
-        }
+        Level::One => Err(place.locate(no_level())),
     }
+}
+
+#[cold]
+fn no_level() -> Error {
+    Error::new(ErrorKind::Configuration).message("values of level 1 are stored plain")
 }
 
 /// Seals the inner envelopes of one batch.
@@ -110,6 +113,7 @@ impl<'a> InnerOpener<'a> {
 }
 
 /// There is nowhere to take an application key from.
+#[cold]
 pub(super) fn no_source() -> Error {
     Error::new(ErrorKind::Configuration)
         .message("a field of level 3 needs an application key, and this cryptor has none")

@@ -24,13 +24,28 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Empties the bytes and makes room for as many.
+    #[inline]
     pub(super) fn clear(&mut self, needed: usize) {
         if self.bytes.capacity() < needed {
-            // the old block is wiped before a longer one takes its place
-            self.bytes.zeroize();
-            self.bytes.reserve_exact(needed.next_power_of_two());
+            self.grow(needed);
         }
         self.bytes.clear();
+    }
+
+    /// Makes room for as many bytes without emptying what is there.
+    #[inline]
+    pub(super) fn fill(&mut self, needed: usize) {
+        if self.bytes.len() < needed {
+            self.grow(needed);
+            self.bytes.resize(self.bytes.capacity(), 0);
+        }
+    }
+
+    /// The old block is wiped before a longer one takes its place.
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        self.bytes.zeroize();
+        self.bytes.reserve_exact(needed.next_power_of_two());
     }
 }
 

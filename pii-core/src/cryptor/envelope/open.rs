@@ -17,7 +17,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::Level,
     secret::SecretBytes,
-    wire::{Envelope, KeyId, MAX_PLAINTEXT_BYTES, Parts, TAG_BYTES, decode_text},
+    wire::{Envelope, KeyId, MAX_PLAINTEXT_BYTES, Parts, TAG_BYTES, decode_text, decode_text_into},
 };
 
 /// Values with the same data key in the same slot and with the same copies.
@@ -37,7 +37,7 @@ pub(super) async fn open(
     let mut has_inner = false;
     for item in batch {
         has_inner |= inner::is_needed(&item.place, app_keys)?;
-        group_of.push(groups.add(*item));
+        group_of.push(groups.add(item));
     }
     let app_keys = app_keys.filter(|_| has_inner);
     let mut fetches = Vec::with_capacity(groups.groups.len());
@@ -121,12 +121,14 @@ impl<'a> Openers<'a> {
 /// What tells groups apart: the head of the text, the keyring and the context.
 type GroupName<'a> = (&'a str, Option<&'static str>, &'a [u8]);
 
+#[inline]
 fn name_of<'a>(item: &OpenItem<'a>) -> GroupName<'a> {
     (item.text.head(), item.place.field().keyring(), item.place.context().canonical_bytes())
 }
 
+#[inline]
 fn is_same(a: &GroupName<'_>, b: &GroupName<'_>) -> bool {
-    a.0 == b.0 && a.1 == b.1 && (std::ptr::eq(a.2, b.2) || a.2 == b.2)
+    std::ptr::eq(a.2, b.2) && a.1 == b.1 && a.0 == b.0
 }
 
 #[derive(Default)]
@@ -138,20 +140,26 @@ struct Groups<'a> {
 
 impl<'a> Groups<'a> {
     /// The index of the value's group; neighbours mostly share one.
-    fn add(&mut self, item: OpenItem<'a>) -> usize {
-        let name = name_of(&item);
-        let index = match self.last {
-            Some((last, index)) if is_same(&last, &name) => index,
-            _ => *self.known.entry(name).or_insert_with(|| {
-                self.groups.push(Group { sample: item, messages: 0, bytes: 0 });
-                self.groups.len() - 1
-            }),
+    #[inline]
+    fn add(&mut self, item: &OpenItem<'a>) -> usize {
+        let name = name_of(item);
+        let index = match &self.last {
+            Some((last, index)) if is_same(last, &name) => *index,
+            _ => self.find(item, name),
         };
-        self.last = Some((name, index));
         if let Some(group) = self.groups.get_mut(index) {
             group.messages += 1;
             group.bytes += u64::try_from(item.text.as_str().len()).unwrap_or(u64::MAX);
         }
+        index
+    }
+
+    fn find(&mut self, item: &OpenItem<'a>, name: GroupName<'a>) -> usize {
+        let index = *self.known.entry(name).or_insert_with(|| {
+            self.groups.push(Group { sample: *item, messages: 0, bytes: 0 });
+            self.groups.len() - 1
+        });
+        self.last = Some((name, index));
         index
     }
 }
@@ -193,18 +201,18 @@ impl<'a> Opener<'a> {
         scratch: &mut Scratch,
     ) -> Result<SecretBytes, Failure> {
         let OpenItem { place, text } = item;
-        scratch.clear(text.as_str().len());
+        scratch.fill(text.as_str().len());
         let Scratch { associated_data, bytes } = scratch;
-        let decoded = decode_text(text.as_str(), bytes).map_err(Error::from)?;
+        let decoded = decode_text_into(text.as_str(), bytes).map_err(Error::from)?;
         let parts = Parts::parse(decoded).map_err(Error::from)?;
         let (nonce, key_id, front) = (*parts.nonce, parts.key_id, decoded.len() - parts.body.len());
         let refused = |kind: ErrorKind| Error::new(kind).key(key_id);
-        let body = bytes.get_mut(front..).unwrap_or_default();
+        let body = decoded.get_mut(front..).unwrap_or_default();
         let (body, tag) =
             body.split_last_chunk_mut::<TAG_BYTES>().ok_or_else(|| refused(ErrorKind::Integrity))?;
-        let alternative = self
-            .0
-            .open(place, 0..place.alternatives(), &nonce, body, tag, associated_data)
+        let mut open = |alternatives| self.0.open(place, alternatives, &nonce, body, tag, associated_data);
+        let alternative = open(0..1)
+            .or_else(|| open(1..place.alternatives()))
             .ok_or_else(|| refused(ErrorKind::Integrity))?;
         let plain = match (place.field().level(), inner) {
             (Level::Two, _) => body,

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     key_store::KeySlot,
     model::Level,
-    wire::{Ciphertext, Envelope, NONCE_BYTES, Purpose, TAG_BYTES, encode_text},
+    wire::{Ciphertext, Envelope, NONCE_BYTES, Purpose, TAG_BYTES, TextEncoder},
 };
 
 /// The second halves of the nonces of this many values are drawn in one call.
@@ -55,12 +55,12 @@ pub(super) async fn seal(
     let asked: Vec<_> = asked.collect();
     let mut sealers: Vec<Sealer<'_>> = stream::iter(asked).buffered(keys.concurrency()).try_collect().await?;
     // from here on nothing waits
-    let mut scratch = Scratch::default();
+    let (mut scratch, mut encoder) = (Scratch::default(), TextEncoder::default());
     let mut sealed = Vec::with_capacity(batch.len());
     let mut nonces = Nonces::new(batch.len() + with_inner);
     for (item, group) in batch.iter().zip(group_of) {
         let sealer = sealers.get_mut(group).ok_or_else(|| Error::new(ErrorKind::Configuration))?;
-        sealed.push(sealer.seal(item, inner.as_mut(), &mut nonces, &mut scratch)?);
+        sealed.push(sealer.seal(item, inner.as_mut(), &mut nonces, &mut scratch, &mut encoder)?);
     }
     Ok(sealed)
 }
@@ -77,16 +77,23 @@ type GroupName<'a> = (&'a [u8], Option<&'static str>);
 
 impl<'a> Groups<'a> {
     /// The index of the value's group; neighbours mostly share one.
+    #[inline]
     fn add(&mut self, keys: &KeyService, item: &SealItem<'a>) -> Result<usize> {
         let name = (item.place.context().canonical_bytes(), item.place.field().keyring());
-        let known = match self.last {
-            Some((last, index)) if last.1 == name.1 && (std::ptr::eq(last.0, name.0) || last.0 == name.0) => {
-                Some(index)
-            }
-            _ => self.known.get(&name).copied(),
+        let index = match self.last {
+            Some((last, index)) if std::ptr::eq(last.0, name.0) && last.1 == name.1 => index,
+            _ => self.find(keys, item, name)?,
         };
-        let index = match known {
-            Some(index) => index,
+        if let Some(group) = self.groups.get_mut(index) {
+            group.messages += 1;
+            group.bytes += u64::try_from(item.plaintext.len()).unwrap_or(u64::MAX);
+        }
+        Ok(index)
+    }
+
+    fn find(&mut self, keys: &KeyService, item: &SealItem<'a>, name: GroupName<'a>) -> Result<usize> {
+        let index = match self.known.get(&name) {
+            Some(known) => *known,
             None => {
                 self.groups.push(Group { slot: slot_of(keys, &item.place)?, messages: 0, bytes: 0 });
                 self.known.insert(name, self.groups.len() - 1);
@@ -94,10 +101,6 @@ impl<'a> Groups<'a> {
             }
         };
         self.last = Some((name, index));
-        if let Some(group) = self.groups.get_mut(index) {
-            group.messages += 1;
-            group.bytes += u64::try_from(item.plaintext.len()).unwrap_or(u64::MAX);
-        }
         Ok(index)
     }
 }
@@ -169,6 +172,7 @@ impl<'a> Sealer<'a> {
         inner: Option<&mut InnerSealer<'a>>,
         nonces: &mut Nonces,
         scratch: &mut Scratch,
+        encoder: &mut TextEncoder,
     ) -> Result<Ciphertext> {
         let SealItem { place, plaintext } = item;
         let inner = inner.filter(|_| place.field().level() == Level::Three);
@@ -182,6 +186,6 @@ impl<'a> Sealer<'a> {
                 Ok(())
             }
         })?;
-        Ok(encode_text(&scratch.bytes))
+        Ok(encoder.encode(&scratch.bytes)?)
     }
 }
