@@ -203,7 +203,7 @@ mod tests {
             "arn:aws:s3:eu-central-1:111122223333:key/1",
             "arn:aws:kms:eu-central-1:1111:key/1",
             "arn:aws:kms::111122223333:key/1",
-            "arn:aws:kms:eu-central-1:111122223333:key/",
+            "arn:aws:kms:eu-north-1:111122223333:key/",
             "arn:aws:kms:eu-central-1:111122223333:key/a:b",
             "arn:aws:kms:eu-central-1:111122223333:grant/1",
             "arn:aws:kms:eu-north-1",
