@@ -193,9 +193,9 @@ impl Cryptor {
                 return Err(Error::new(ErrorKind::Configuration).message("the cryptor opened too few values"));
             }
             for ((result, item), &slot) in results.into_iter().zip(&to_open).zip(&opened_slots) {
-                let result = result.and_then(|plain| match item.place.is_of_its_type(plain.expose()) {
-                    true => Ok(plain),
-                    false => Err(wrong_type(item.place.type_code())),
+                let result = result.and_then(|plain| {
+                    let is_fine = item.place.is_of_its_type(plain.expose());
+                    if is_fine { Ok(plain) } else { Err(wrong_type(item.place.type_code())) }
                 });
                 let refused = result.as_ref().err().map(Error::kind);
                 self.note_event(&mut events, Operation::Open, &item.place, Some(item.text), refused);

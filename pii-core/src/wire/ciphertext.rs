@@ -152,7 +152,8 @@ pub(crate) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b mu
 
 /// As [`decode_into`], into a buffer that grows as needed.
 pub(crate) fn decode<'b>(text: &str, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], FormatError> {
-    buffer.resize(text.len().min(MAX_TEXT_BYTES), 0);
+    let base64 = text.strip_prefix(PREFIX).ok_or(FormatError::NotEncrypted)?;
+    buffer.resize(base64.len().min(MAX_TEXT_BYTES), 0);
     decode_into(text, buffer).map(|decoded| &*decoded)
 }
 
