@@ -27,7 +27,7 @@ async fn moto_agrees() {
     let alias = format!("alias/pii-{}", key.rsplit('/').next().unwrap());
     client.create_alias().alias_name(&alias).target_key_id(&key).send().await.unwrap();
     let keyring = KmsKeyring::with_client(client.clone(), &alias).unwrap();
-    assert_eq!(keyring.resolve().await.unwrap(), [key.clone()]);
+    assert_eq!(keyring.resolve().await.unwrap(), [&*key]);
 
     let (copies, data_key) = copies_of(&keyring).await;
     assert_eq!(names(&copies), [&key]);

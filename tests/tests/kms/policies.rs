@@ -104,7 +104,7 @@ async fn grant_tokens_go_with_every_call() {
     let build =
         |token: &str| KmsKeyring::builder().client(kms.client()).key("alias/pii").grant_token(token).build();
     let with = build("token-of-a-grant").unwrap();
-    assert_eq!(with.resolve().await.unwrap(), [kms.key.clone()]);
+    assert_eq!(with.resolve().await.unwrap(), [&*kms.key]);
     let generated = with.generate(&binding()).await.unwrap();
     with.wrap(&generated.data_key, &binding()).await.unwrap();
     unwrap(&with, &generated.copies).await.unwrap();

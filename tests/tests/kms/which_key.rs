@@ -20,7 +20,7 @@ async fn every_way_to_name_a_key_leads_to_its_arn() {
         assert_eq!(format!("{keyring:?}"), format!("KmsKeyring([{name:?}])"));
         assert_eq!(names(&copies_of(&keyring).await.0), [&kms.key], "{name}");
         assert_eq!(unwrap(&keyring, &copies).await.unwrap(), data_key, "{name}");
-        assert_eq!(keyring.resolve().await.unwrap(), [kms.key.clone()], "{name}");
+        assert_eq!(keyring.resolve().await.unwrap(), [&*kms.key], "{name}");
         assert_eq!(format!("{keyring:?}"), format!("KmsKeyring([{:?}])", kms.key));
     }
     assert_eq!(kms.fake.calls(Operation::DescribeKey), 3, "each name but the ARN, once");
