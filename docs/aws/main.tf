@@ -1,7 +1,8 @@
 # The key, the application secret of level 3 and the roles that `pii` needs on AWS.
 #
-# One key per kind of data and environment. The roles are the policies of docs/aws/policies, with
-# the key filled in: what a service may do is decided here, not by its code.
+# One key per kind of data and environment. The roles have the policies read-write, write-only and
+# read-only of docs/aws/policies, with the key filled in: what a service may do is decided here, not
+# by its code.
 
 terraform {
   required_version = ">= 1.5"
