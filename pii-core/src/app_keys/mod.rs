@@ -73,7 +73,7 @@ impl AppKeys {
                 ))
                 .help("make it of at least 32 random characters"));
             }
-            let key = Arc::new(app_key(&secret));
+            let key = app_key(&secret);
             if keys.iter().any(|known| known.version == version) {
                 return Err(refused(format!("two application keys have version {version}")));
             }

@@ -1,17 +1,19 @@
 //! Application keys: the one place where a key is made of a text.
 
+use std::sync::Arc;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::SealingKey;
+use super::{SealingKey, without_traces};
 
 /// The salt of the extraction.
 const SALT: &str = "pii/v2/app";
 
 /// The application key of a secret, ready for inner envelopes.
-pub(crate) fn app_key(secret: &str) -> SealingKey {
-    SealingKey::of_app_key(&extract(secret))
+pub(crate) fn app_key(secret: &str) -> Arc<SealingKey> {
+    without_traces(|| SealingKey::of_app_key(&extract(secret)))
 }
 
 /// HKDF-Extract-SHA-256 (RFC 5869) of the secret's text, which is HMAC under the salt.

@@ -10,6 +10,7 @@ use std::{
 use super::{
     data_key::{DataKey, KeyLabel, expand},
     random::fill_random,
+    stack::without_traces,
     xaes::{DerivedKey, HALF_NONCE, XaesKey},
 };
 use crate::{error::Result, wire::KeyId};
@@ -45,23 +46,29 @@ pub(crate) struct Lease {
 }
 
 impl SealingKey {
-    pub(crate) fn new(data_key: &DataKey) -> Self {
-        Self {
-            id: data_key.id(),
-            xaes: XaesKey::new(&expand(data_key.expose_bytes(), KeyLabel::Seal)),
-            writer: Mutex::default(),
-            readers: Mutex::default(),
-        }
+    pub(crate) fn new(data_key: &DataKey) -> Arc<Self> {
+        without_traces(|| {
+            Arc::new(Self {
+                id: data_key.id(),
+                xaes: XaesKey::new(&expand(data_key.expose_bytes(), KeyLabel::Seal)),
+                writer: Mutex::default(),
+                readers: Mutex::default(),
+            })
+        })
     }
 
     /// An application key: another label for the id, another for the key of the cipher.
-    pub(super) fn of_app_key(app_key: &[u8; 32]) -> Self {
-        Self {
+    pub(super) fn of_app_key(app_key: &[u8; 32]) -> Arc<Self> {
+        Arc::new(Self {
             id: KeyId(*expand(app_key, KeyLabel::AppKeyId)),
             xaes: XaesKey::new(&expand(app_key, KeyLabel::InnerKey)),
             writer: Mutex::default(),
             readers: Mutex::default(),
-        }
+        })
+    }
+
+    fn derive(&self, first_half: &[u8; HALF_NONCE]) -> Arc<DerivedKey> {
+        without_traces(|| Arc::new(self.xaes.derive(first_half)))
     }
 
     pub(crate) fn id(&self) -> KeyId {
@@ -83,7 +90,7 @@ impl SealingKey {
         }
         let mut first_half = [0; HALF_NONCE];
         fill_random(&mut first_half)?;
-        let lease = Lease { first_half, key: Arc::new(self.xaes.derive(&first_half)) };
+        let lease = Lease { first_half, key: self.derive(&first_half) };
         let granted = wanted.min(LEASE_VALUES);
         *writer = Some(Writer {
             lease: lease.clone(),
@@ -99,7 +106,7 @@ impl SealingKey {
     pub(crate) fn for_opening(&self, first_half: &[u8; HALF_NONCE]) -> Arc<DerivedKey> {
         let known =
             lock(&self.readers).iter().find(|(half, _)| half == first_half).map(|(_, key)| Arc::clone(key));
-        known.unwrap_or_else(|| Arc::new(self.xaes.derive(first_half)))
+        known.unwrap_or_else(|| self.derive(first_half))
     }
 
     /// Keeps a derived key whose tag has verified.

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::KeyBinding;
 use crate::{
     crypto::{
-        DataKey, KeyLabel, expand, fill_random,
+        DataKey, KeyLabel, expand, fill_random, without_traces,
         xaes::{HALF_NONCE, XaesKey, halves},
     },
     error::{Error, ErrorKind, Result},
@@ -69,27 +69,32 @@ impl KeyEncryptionKey {
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce)?;
         let (first, second) = halves(&nonce);
-        let mut bytes = Zeroizing::new(*data_key.expose_bytes());
-        let tag = self
-            .wrapping_key()
-            .derive(first)
-            .seal(second, &self.associated_data(binding), &mut *bytes)
-            .map_err(|_| Error::new(ErrorKind::TooLarge))?;
-        Ok([nonce.as_slice(), bytes.as_slice(), tag.as_slice()].concat())
+        without_traces(|| {
+            let mut bytes = Zeroizing::new(*data_key.expose_bytes());
+            let tag = self
+                .wrapping_key()
+                .derive(first)
+                .seal(second, &self.associated_data(binding), &mut *bytes)
+                .map_err(|_| Error::new(ErrorKind::TooLarge))?;
+            Ok([nonce.as_slice(), bytes.as_slice(), tag.as_slice()].concat())
+        })
     }
 
     pub(super) fn unwrap(&self, blob: &[u8], binding: &KeyBinding) -> Option<DataKey> {
         let mut reader = Reader(blob);
         let first: [u8; HALF_NONCE] = reader.array()?;
         let second: [u8; HALF_NONCE] = reader.array()?;
-        let mut bytes = Zeroizing::new(reader.array::<KEY_BYTES>()?);
+        let wrapped: [u8; KEY_BYTES] = reader.array()?;
         let tag: [u8; TAG_BYTES] = reader.array()?;
         if !reader.0.is_empty() {
             return None;
         }
-        let derived = self.wrapping_key().derive(&first);
-        derived.open(&second, &self.associated_data(binding), &mut *bytes, &tag).ok()?;
-        Some(DataKey::take(&mut bytes))
+        without_traces(|| {
+            let mut bytes = Zeroizing::new(wrapped);
+            let derived = self.wrapping_key().derive(&first);
+            derived.open(&second, &self.associated_data(binding), &mut *bytes, &tag).ok()?;
+            Some(DataKey::take(&mut bytes))
+        })
     }
 }
 

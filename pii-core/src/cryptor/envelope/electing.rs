@@ -20,7 +20,7 @@ impl KeySource {
             true => self.elected(store, slot).await?,
             false => self.own(store, slot).await?,
         };
-        let key = Arc::new(SealingKey::new(&data_key));
+        let key = SealingKey::new(&data_key);
         let sealed = self.held.hold_active(&record, &key);
         let header = header::fixed_part(Layout::KeyStore, record.key_id);
         Ok(ActiveKey { key, header: header.as_slice().into(), sealed })
@@ -34,11 +34,7 @@ impl KeySource {
         let mut header = header::fixed_part(Layout::InlineCopies, data_key.id()).to_vec();
         let block = CopiesBlock::encode(purpose, epoch, &copies);
         header.extend(block.ok_or_else(|| bad_copies("too many or too long"))?);
-        Ok(ActiveKey {
-            key: Arc::new(SealingKey::new(&data_key)),
-            header: header.into(),
-            sealed: Arc::default(),
-        })
+        Ok(ActiveKey { key: SealingKey::new(&data_key), header: header.into(), sealed: Arc::default() })
     }
 
     /// A new key of this process alone, which takes part in no election and is never unwrapped here.

@@ -158,7 +158,7 @@ mod tests {
     use crate::{crypto::DataKey, key_store::KeyState, wire::Purpose};
 
     fn key_of(number: u8) -> (KeyRecord, Arc<SealingKey>) {
-        let key = Arc::new(SealingKey::new(&DataKey::generate().unwrap()));
+        let key = SealingKey::new(&DataKey::generate().unwrap());
         let context = crate::ctx!(tenant = format!("tenant {number}")).unwrap();
         let record = KeyRecord {
             key_id: key.id(),
@@ -178,7 +178,7 @@ mod tests {
         held.hold(&opened, &opening);
         held.hold_active(&sealed, &sealing).fetch_add(3, Ordering::Relaxed);
         // fetched anew
-        let (first, opening) = (opening, Arc::new(SealingKey::new(&DataKey::generate().unwrap())));
+        let (first, opening) = (opening, SealingKey::new(&DataKey::generate().unwrap()));
         held.hold(&opened, &opening);
         drop(first);
         for number in 2..100 {

@@ -76,11 +76,10 @@ impl KeySource {
             (Some(block), _) => {
                 let CopiesBlock { purpose, epoch, copies } = CopiesBlock::parse(block)?;
                 let data_key = self.unwrap(copies, purpose, epoch, request.key_id, &request.slot).await?;
-                Ok(Arc::new(SealingKey::new(&data_key)))
+                Ok(SealingKey::new(&data_key))
             }
             (None, Some(record)) => {
                 let key = SealingKey::new(&self.unwrap_record(&record, &request.slot).await?);
-                let key = Arc::new(key);
                 self.held.hold(&record, &key);
                 Ok(key)
             }
