@@ -145,7 +145,9 @@ async fn of_twenty_who_exchange_a_record_one_succeeds<S: TestStore>() {
             .map(|writer| {
                 let (store, current) = (Arc::clone(&stores[usize::from(writer % 4)]), current.clone());
                 tokio::spawn(async move {
-                    let new = KeyRecord { copies: vec![copy(&[round, writer])], ..current.clone() };
+                    // longer than the copy of any record before, so that nobody exchanges like for like
+                    let blob = [0xff, round, writer];
+                    let new = KeyRecord { copies: vec![copy(&blob)], ..current.clone() };
                     store.replace(&current, &new).await.unwrap().then_some(new)
                 })
             })
