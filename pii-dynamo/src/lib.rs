@@ -1,0 +1,2 @@
+//! Sealed fields in DynamoDB through the AWS SDK.
+#![forbid(unsafe_code)]
