@@ -285,6 +285,10 @@ pub use pii_core::{
     KeyState, KeyStore, Keyring, Layout, ListedKey, LocalKeyring, Provider, Purpose, TestKeyring, WrappedKey,
     refuse_test_copies,
 };
+// the formats of other systems
+#[cfg(any(feature = "pydynox", feature = "aws-encryption-sdk", feature = "amsdal"))]
+#[doc(inline)]
+pub use pii_core::{KeyService, ServiceContext, ServiceDataKey};
 #[cfg(feature = "kms")]
 #[doc(inline)]
 pub use pii_kms::{KmsKeyring, KmsKeyringBuilder};

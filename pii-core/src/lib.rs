@@ -12,6 +12,8 @@ mod crypto;
 mod cryptor;
 mod durable_file;
 mod error;
+#[cfg(feature = "key-service")]
+mod foreign;
 mod key_admin;
 mod key_store;
 mod keyring;
@@ -37,6 +39,8 @@ pub use cryptor::{
 pub use futures_core::future::BoxFuture;
 
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "key-service")]
+pub use foreign::{KeyService, ServiceContext, ServiceDataKey};
 pub use key_admin::{
     AccountReport, Confirm, ElectionProblem, ExportReport, ImportOptions, ImportReport, KeyAdmin, KeyProblem,
     Progress, ReplayReport, Retention, RewrapOptions, RewrapReport, Rotation, ShredReceipt, ShredScope,

@@ -1,0 +1,6 @@
+//! The formats of other systems, to move data in and out. Each is named by configuration: none is
+//! ever guessed for a field of ours.
+
+mod key_service;
+
+pub use key_service::{KeyService, ServiceContext, ServiceDataKey};
