@@ -91,6 +91,7 @@
 //! | `derive` (default) | the derives of [`PiiModel`], [`RowId`] and [`ContextValue`] |
 //! | `sqlite` | tables and queries on SQLite, by sqlx; compiles SQLite in |
 //! | `postgres` | tables and queries on Postgres, by sqlx |
+//! | `dynamo` | tables and requests of DynamoDB, by the AWS SDK |
 //! | `kms` | the keyring of AWS KMS, `KmsKeyring`, with a client or an `SdkConfig` of yours |
 //! | `kms-from-env` | `KmsKeyring::from_env`: region and credentials as the AWS command line finds them |
 //! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
@@ -318,6 +319,10 @@ pub use pii_core::{Error, ErrorKind, FormatError, Result};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[doc(inline)]
 pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder, sqlx_error};
+// DynamoDB
+#[cfg(feature = "dynamo")]
+#[doc(inline)]
+pub use pii_dynamo::{DynamoModel, DynamoTable, Item, dynamo_error};
 // tests
 /// Help for the tests of programs that use this library.
 #[cfg(feature = "testing")]
@@ -358,7 +363,10 @@ pub mod __private {
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub use pii_sqlx::__private::*;
 
-    pub use crate::__pii_if_sqlx as if_sqlx;
+    #[cfg(feature = "dynamo")]
+    pub use pii_dynamo::__private::*;
+
+    pub use crate::{__pii_if_dynamo as if_dynamo, __pii_if_sqlx as if_sqlx};
 }
 
 /// Keeps generated sqlx code only where a SQL feature is on: a derive can't see features.
@@ -374,6 +382,22 @@ macro_rules! __pii_if_sqlx {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __pii_if_sqlx {
+    ($($code:tt)*) => {};
+}
+
+/// Keeps generated code for DynamoDB only where its feature is on: a derive can't see features.
+#[cfg(feature = "dynamo")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pii_if_dynamo {
+    ($($code:tt)*) => { $($code)* };
+}
+
+/// Keeps generated code for DynamoDB only where its feature is on: a derive can't see features.
+#[cfg(not(feature = "dynamo"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pii_if_dynamo {
     ($($code:tt)*) => {};
 }
 

@@ -13,7 +13,7 @@ pub use self::{
     view::{ViewFit, fit, same_binding, same_context, same_ids, view_model},
 };
 pub use crate::{
-    __if_sqlx_without_driver as if_sqlx,
+    __if_dynamo_without_adapter as if_dynamo, __if_sqlx_without_driver as if_sqlx,
     context::{ContextText, ContextValue, ContextWriter},
     mask::Mask,
     model::{
@@ -23,6 +23,13 @@ pub use crate::{
     },
     row::{RowId, RowWriter},
 };
+
+/// Leaves its contents out; the crate that has the adapter exports one that keeps them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __if_dynamo_without_adapter {
+    ($($item:tt)*) => {};
+}
 
 /// Leaves its contents out; the crate that has the drivers exports one that keeps them.
 #[doc(hidden)]

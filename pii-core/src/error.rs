@@ -57,6 +57,10 @@ pub enum ErrorKind {
     Audit,
     /// The database, its driver or the connection reported an error.
     Database,
+    /// The database asks to slow down.
+    DatabaseThrottled,
+    /// The database cannot be reached, or did not answer in time.
+    DatabaseUnavailable,
 }
 
 impl ErrorKind {
@@ -83,6 +87,8 @@ impl ErrorKind {
             Self::Conflict => "row was changed by someone else",
             Self::Audit => "audit event could not be recorded",
             Self::Database => "database error",
+            Self::DatabaseThrottled => "database throttled",
+            Self::DatabaseUnavailable => "database unavailable",
         }
     }
 }
@@ -220,7 +226,13 @@ impl Error {
     /// Whether the same call may succeed a little later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::KeyThrottled | ErrorKind::KeyUnavailable)
+        matches!(
+            self.kind,
+            ErrorKind::KeyThrottled
+                | ErrorKind::KeyUnavailable
+                | ErrorKind::DatabaseThrottled
+                | ErrorKind::DatabaseUnavailable
+        )
     }
 
     /// Whether a stored value was altered, moved, or never was a value of ours.

@@ -143,12 +143,8 @@ fn facts(model: &ModelSpec, field: &FieldSpec) -> String {
             part.literal.map_or_else(|| part.name.to_owned(), |value| format!("{}={value:?}", part.name))
         })
         .collect();
-    let ids: Vec<&str> = model
-        .fields()
-        .iter()
-        .filter(|field| field.role() == crate::model::FieldRole::Id)
-        .map(FieldSpec::name)
-        .collect();
+    let ids: Vec<&str> =
+        model.fields().iter().filter(|field| field.role().is_id()).map(FieldSpec::name).collect();
     let row = match model.binding() {
         RowBinding::Row => format!("row({})", ids.join(", ")),
         RowBinding::Field => "field only".to_owned(),

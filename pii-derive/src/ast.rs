@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::{Data, DeriveInput, Fields, Generics, Ident, Path, Type, ext::IdentExt};
 
 use crate::{
-    attr::{self, Container, RenameAll, Renames},
+    attr::{self, Container, RenameAll, Renames, SerdeRenameAll},
     ctxt::Ctxt,
     types,
 };
@@ -28,6 +28,8 @@ pub(crate) struct Field<'a> {
     /// The stable name.
     pub(crate) name: String,
     pub(crate) column: String,
+    /// The attribute of an item, as serde names it.
+    pub(crate) attribute: String,
     /// The places in the context's expressions that name the field.
     pub(crate) context_uses: Vec<Ident>,
 }
@@ -59,8 +61,9 @@ impl<'a> Model<'a> {
     pub(crate) fn parse(cx: &Ctxt, input: &'a DeriveInput) -> Self {
         let attrs = Container::parse(cx, &input.attrs);
         let rename_all = RenameAll::of(&input.attrs);
+        let serde_rename_all = SerdeRenameAll::of(&input.attrs);
         let mut fields: Vec<_> = named_fields(cx, input)
-            .map(|(ident, field)| Field::parse(cx, rename_all, ident, field))
+            .map(|(ident, field)| Field::parse(cx, (rename_all, serde_rename_all), ident, field))
             .collect();
         let mut whole_self = Vec::new();
         for pair in attrs.context_pairs() {
@@ -119,15 +122,22 @@ impl<'a> Model<'a> {
 }
 
 impl<'a> Field<'a> {
-    fn parse(cx: &Ctxt, rename_all: Option<RenameAll>, ident: &'a Ident, field: &'a syn::Field) -> Self {
+    fn parse(
+        cx: &Ctxt,
+        (rename_all, serde_rename_all): (Option<RenameAll>, Option<SerdeRenameAll>),
+        ident: &'a Ident,
+        field: &'a syn::Field,
+    ) -> Self {
         let attrs = attr::Field::parse(cx, &field.attrs);
         let name = attrs.name.as_ref().map_or_else(|| ident.unraw().to_string(), |given| given.value.value());
+        let renames = Renames::of(&field.attrs);
+        let attribute = renames.attribute(serde_rename_all, ident);
         let column = match &attrs.column {
             Some(given) => given.value.value(),
-            None => Renames::of(&field.attrs).column(rename_all, ident),
+            None => renames.column(rename_all, ident),
         };
         let kind = Kind::of(&attrs, &field.ty);
-        Self { ident, ty: &field.ty, attrs, kind, name, column, context_uses: Vec::new() }
+        Self { ident, ty: &field.ty, attrs, kind, name, column, attribute, context_uses: Vec::new() }
     }
 
     pub(crate) fn is_sealed(&self) -> bool {
@@ -135,7 +145,7 @@ impl<'a> Field<'a> {
     }
 
     pub(crate) fn is_id(&self) -> bool {
-        self.attrs.keys.has("id")
+        ID_KEYS.iter().any(|key| self.attrs.keys.has(key))
     }
 
     pub(crate) fn is_version(&self) -> bool {
@@ -152,6 +162,9 @@ impl<'a> Field<'a> {
     }
 }
 
+/// What marks a field as a part of the row's id.
+pub(crate) const ID_KEYS: &[&str] = &["id", "partition_key", "sort_key"];
+
 impl Kind {
     /// A key counts by its presence, so that an error in its value has no second one in its wake.
     fn of(attrs: &attr::Field, ty: &Type) -> Self {
@@ -159,7 +172,7 @@ impl Kind {
         if keys.has("skip") {
             return Self::Skipped;
         }
-        if keys.has("id") || keys.has("version") {
+        if ID_KEYS.iter().any(|key| keys.has(key)) || keys.has("version") {
             return Self::Plain;
         }
         if keys.has("nested") {

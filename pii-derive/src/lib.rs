@@ -61,6 +61,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// |---|---|
 /// | `#[pii]` | the field is sealed, although its type is an alias or a parameter |
 /// | `id` | the row's id, to which values are bound; several make up one id, in their order |
+/// | `partition_key`, `sort_key` | the same for items of DynamoDB, whose id is their key |
 /// | `id, bind = "field"` | an id that values are not bound to; it may be an `Option`, for ids that the database makes up |
 /// | `level = 1` | personal, but stored plain: masked in `Debug`, and listed |
 /// | `level = 2` | sealed, as if marked `#[pii]` |

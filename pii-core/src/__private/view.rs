@@ -1,6 +1,6 @@
 //! Views: whether a struct with `view_of` fits its model. All of it runs at compile time.
 
-use crate::model::{ContextPart, FieldRole, FieldSpec, Holds, ModelSpec, PlaintextPolicy, RowBinding};
+use crate::model::{ContextPart, FieldSpec, Holds, ModelSpec, PlaintextPolicy, RowBinding};
 
 /// How a field of a view relates to the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,7 @@ const fn find<'a>(fields: &'a [FieldSpec], name: &str) -> Option<&'a FieldSpec> 
 const fn next_id(fields: &[FieldSpec], start: usize) -> usize {
     let mut index = start;
     while let Some(field) = get(fields, index) {
-        if matches!(field.role(), FieldRole::Id) {
+        if field.role().is_id() {
             break;
         }
         index += 1;

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     audit::{AuditEvent, Operation},
     error::{Error, ErrorKind, Result},
-    model::{Holds, ModelSpec, PathStep, PiiModel, PlaintextPolicy, Slot, Walk, WalkMut},
+    model::{FieldSpec, Holds, ModelSpec, PathStep, PiiModel, PlaintextPolicy, Slot, Walk, WalkMut},
     secret::SecretBytes,
     value::{Cell, Place, wrong_type},
     wire::Ciphertext,
@@ -36,15 +36,7 @@ impl FieldSelection {
     }
 
     fn check(&self, model: &ModelSpec) -> Result<()> {
-        let Self::Only(names) = self else { return Ok(()) };
-        for name in names {
-            let unknown = || {
-                Error::new(ErrorKind::Configuration)
-                    .field(model.name(), name)
-                    .message("there is no sealed field of this name")
-                    .help("use the field's stable name, as `pii_fields()` lists it")
-            };
-            let field = model.field(name).filter(|field| field.is_sealed()).ok_or_else(unknown)?;
+        for (name, field) in self.named(model)? {
             let forbidden =
                 matches!(field.holds(), Holds::Value(_) | Holds::Values(_)) && !field.mode().can_open();
             if forbidden {
@@ -52,6 +44,33 @@ impl FieldSelection {
             }
         }
         Ok(())
+    }
+
+    /// The fields that are named, each of which must be a sealed one of the model.
+    pub(super) fn named(&self, model: &ModelSpec) -> Result<Vec<(&str, &'static FieldSpec)>> {
+        let Self::Only(names) = self else { return Ok(Vec::new()) };
+        let find = |name: &String| model.field(name).filter(|field| field.is_sealed());
+        let named = names.iter().map(|name| match find(name) {
+            Some(field) => Ok((name.as_str(), field)),
+            None => Err(Error::new(ErrorKind::Configuration)
+                .field(model.name(), name)
+                .message("there is no sealed field of this name")
+                .help("use the field's stable name, as `pii_fields()` lists it")),
+        });
+        named.collect()
+    }
+
+    /// Whether the value of this slot is in a chosen field.
+    #[inline]
+    pub(crate) fn wants<'a>(&self, walk: &Walk<'a>, slot: &Slot<'a>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Nothing => false,
+            Self::Only(names) => match walk.path(slot).first() {
+                Some(PathStep::Field(field)) => names.iter().any(|name| name == field.name()),
+                _ => false,
+            },
+        }
     }
 }
 
@@ -137,7 +156,7 @@ impl Cryptor {
                                 row.fail(place.locate(error));
                                 Change::Keep
                             } else {
-                                if wants(fields, &walk, found) && place.field().mode().can_open() {
+                                if fields.wants(&walk, found) && place.field().mode().can_open() {
                                     to_open.push(OpenItem { place, text });
                                     opened_slots.push(index);
                                 }
@@ -255,18 +274,6 @@ struct Row {
 impl Row {
     fn fail(&mut self, error: Error) {
         self.failed.get_or_insert(error);
-    }
-}
-
-#[inline]
-fn wants<'a>(fields: &FieldSelection, walk: &Walk<'a>, slot: &Slot<'a>) -> bool {
-    match fields {
-        FieldSelection::All => true,
-        FieldSelection::Nothing => false,
-        FieldSelection::Only(names) => match walk.path(slot).first() {
-            Some(PathStep::Field(field)) => names.iter().any(|name| name == field.name()),
-            _ => false,
-        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, ops::Range, sync::Arc, time::SystemTime};
 use smallvec::SmallVec;
 
 use super::{
-    Cryptor,
+    Cryptor, FieldSelection,
     backend::{OpenItem, SealItem},
     place::{RowPlaces, ValuePlace},
 };
@@ -159,6 +159,15 @@ impl Cryptor {
         M: PiiModel + 'a,
         I: IntoIterator<Item = &'a M>,
     {
+        self.seal_chosen(models, &FieldSelection::All).await
+    }
+
+    /// The texts of the values in chosen fields alone.
+    async fn seal_chosen<'a, M, I>(&self, models: I, fields: &FieldSelection) -> Result<Vec<SealedTexts>>
+    where
+        M: PiiModel + 'a,
+        I: IntoIterator<Item = &'a M>,
+    {
         let scope = self.usable_scope()?;
         let Visited { places, walk, rows } = Visited::of(models, scope);
         let rows = match rows {
@@ -172,8 +181,11 @@ impl Cryptor {
         let mut to_seal: Vec<SealItem<'_>> = Vec::with_capacity(walk.slots().len());
         let mut to_verify: Vec<OpenItem<'_>> = Vec::new();
         let mut events = Vec::new();
+        let mut planned = Vec::with_capacity(rows.len());
         for (row, slots) in &rows {
-            for slot in walk.slots().get(slots.clone()).unwrap_or_default() {
+            let before = plans.len();
+            let slots = walk.slots().get(slots.clone()).unwrap_or_default();
+            for slot in slots.iter().filter(|slot| fields.wants(&walk, slot)) {
                 let place = places.place(*row, &walk, slot).ok_or_else(too_few)?;
                 let plan = match self.plan(&place, slot.cell) {
                     Ok(plan) => plan,
@@ -200,6 +212,7 @@ impl Cryptor {
                 }
                 plans.push(plan);
             }
+            planned.push(plans.len() - before);
         }
         self.verify(&to_verify, &mut events).await?;
         let sealed = if to_seal.is_empty() {
@@ -215,9 +228,9 @@ impl Cryptor {
         }
         let (mut sealed, mut plans) = (sealed.into_iter(), plans.into_iter());
         let mut texts = Vec::with_capacity(rows.len());
-        for (_, slots) in rows {
+        for count in planned {
             let mut row = SmallVec::new();
-            for plan in plans.by_ref().take(slots.len()) {
+            for plan in plans.by_ref().take(count) {
                 row.push(match plan {
                     Plan::WriteBack(text) => StoredText::Sealed(text.clone()),
                     Plan::Seal(_) => StoredText::Sealed(sealed.next().ok_or_else(too_few)?),
@@ -255,8 +268,36 @@ impl Cryptor {
     /// # Errors
     /// As [`Cryptor::seal_texts`].
     pub async fn sealed<'a, M: PiiModel>(&self, model: &'a M) -> Result<Sealed<'a, M>> {
-        let texts = self.seal_texts([model]).await?.pop();
-        Ok(Sealed::new(model, texts.ok_or_else(too_few)?))
+        self.sealed_each([model]).await?.pop().ok_or_else(too_few)
+    }
+
+    /// Views of the models that serialise as they will be stored, in the same order; one batch.
+    ///
+    /// # Errors
+    /// As [`Cryptor::seal_texts`].
+    pub async fn sealed_each<'a, M, I>(&self, models: I) -> Result<Vec<Sealed<'a, M>>>
+    where
+        M: PiiModel + 'a,
+        I: IntoIterator<Item = &'a M>,
+    {
+        let models: Vec<&M> = models.into_iter().collect();
+        let texts = self.seal_texts(models.iter().copied()).await?;
+        Ok(models.into_iter().zip(texts).map(|(model, texts)| Sealed::new(model, texts)).collect())
+    }
+
+    /// A view of the model for those who write single fields: chosen ones serialise as they will be
+    /// stored, and other sealed fields as nothing (`null`), whatever they hold. It must not be stored whole.
+    ///
+    /// # Errors
+    /// As [`Cryptor::seal_texts`], for the chosen fields; [`ErrorKind::Configuration`] for an unknown one.
+    pub async fn sealed_fields<'a, M: PiiModel>(
+        &self,
+        model: &'a M,
+        fields: &FieldSelection,
+    ) -> Result<Sealed<'a, M>> {
+        fields.named(M::MODEL)?;
+        let texts = self.seal_chosen([model], fields).await?.pop().ok_or_else(too_few)?;
+        Ok(Sealed::of_fields(model, fields, texts))
     }
 
     /// Seals the values of models in place: for databases that this library has no adapter for.

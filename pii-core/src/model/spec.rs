@@ -208,8 +208,20 @@ pub enum FieldRole {
     Data,
     /// Part of the row's id.
     Id,
+    /// The partition key of an item, which is part of its id.
+    PartitionKey,
+    /// The sort key of an item, which is part of its id.
+    SortKey,
     /// The version number for optimistic locking.
     Version,
+}
+
+impl FieldRole {
+    /// Whether the field is a part of the row's id.
+    #[must_use]
+    pub const fn is_id(self) -> bool {
+        matches!(self, Self::Id | Self::PartitionKey | Self::SortKey)
+    }
 }
 
 /// The facts of one field.
@@ -217,6 +229,7 @@ pub enum FieldRole {
 pub struct FieldSpec {
     name: &'static str,
     column: &'static str,
+    attribute: &'static str,
     was: &'static [&'static str],
     holds: Holds,
     role: FieldRole,
@@ -236,6 +249,7 @@ impl FieldSpec {
         Self {
             name,
             column,
+            attribute: column,
             was: &[],
             holds,
             role: FieldRole::Data,
@@ -251,6 +265,12 @@ impl FieldSpec {
     #[must_use]
     pub const fn with_was(mut self, was: &'static [&'static str]) -> Self {
         self.was = was;
+        self
+    }
+
+    #[must_use]
+    pub const fn with_attribute(mut self, attribute: &'static str) -> Self {
+        self.attribute = attribute;
         self
     }
 
@@ -304,10 +324,16 @@ impl FieldSpec {
         self.name
     }
 
-    /// The name of the column or attribute.
+    /// The name of the column.
     #[must_use]
     pub const fn column(&self) -> &'static str {
         self.column
+    }
+
+    /// The name under which serde writes the field: that of an item's attribute, or a key in JSON.
+    #[must_use]
+    pub const fn attribute(&self) -> &'static str {
+        self.attribute
     }
 
     /// Earlier stable names, under which stored values may still be.

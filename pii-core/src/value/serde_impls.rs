@@ -6,13 +6,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::{cell::Cell, encrypted::Encrypted};
 use crate::{
-    cryptor::{SealedTexts, StoredText},
-    model::{PiiField, PiiModel, Walk},
+    cryptor::{FieldSelection, SealedTexts, StoredText},
+    model::{PiiField, PiiModel, Slot, Walk},
 };
 
 thread_local! {
-    /// The texts of the values that are being serialised, by the address of the value's state.
-    static SCOPE: RefCell<Option<Arc<HashMap<usize, StoredText>>>> = const { RefCell::new(None) };
+    /// The texts of the values that are being serialised.
+    static SCOPE: RefCell<Option<Arc<Texts>>> = const { RefCell::new(None) };
+}
+
+/// The texts of values, by the address of the value's state.
+struct Texts {
+    by_address: HashMap<usize, StoredText>,
+    /// whether values without a text are left out, and not refused
+    leaves_others_out: bool,
 }
 
 fn address(cell: &Cell) -> usize {
@@ -23,8 +30,11 @@ impl<T> Serialize for Encrypted<T> {
     /// The sealed text; a plain value is refused, except inside [`Sealed`].
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let scope = SCOPE.with_borrow(Clone::clone);
-        match scope.as_ref().and_then(|scope| scope.get(&address(self.cell()))) {
+        match scope.as_ref().and_then(|scope| scope.by_address.get(&address(self.cell()))) {
             Some(text) => serializer.serialize_str(text.as_str()),
+            None if scope.as_ref().is_some_and(|scope| scope.leaves_others_out) => {
+                serializer.serialize_unit()
+            }
             None => serializer.serialize_str(self.stored_text().map_err(ser::Error::custom)?.as_str()),
         }
     }
@@ -52,7 +62,15 @@ impl<'a, M: PiiModel> Sealed<'a, M> {
     pub(crate) fn new(model: &'a M, texts: SealedTexts) -> Self {
         let mut walk = Walk::default();
         model.visit(&mut walk);
-        Self { model, scope: SealedScope::new(&walk, texts) }
+        Self { model, scope: SealedScope::new(walk.slots().iter(), texts, false) }
+    }
+
+    /// With the texts of chosen fields alone; the others are left out.
+    pub(crate) fn of_fields(model: &'a M, fields: &FieldSelection, texts: SealedTexts) -> Self {
+        let mut walk = Walk::default();
+        model.visit(&mut walk);
+        let chosen = walk.slots().iter().filter(|slot| fields.wants(&walk, slot));
+        Self { model, scope: SealedScope::new(chosen, texts, true) }
     }
 
     /// The model.
@@ -79,7 +97,7 @@ pub struct SealedField<'a, F> {
 
 impl<'a, F: PiiField> SealedField<'a, F> {
     pub(crate) fn new(field: &'a F, walk: &Walk<'_>, texts: impl Iterator<Item = StoredText>) -> Self {
-        Self { field, scope: SealedScope::new(walk, texts) }
+        Self { field, scope: SealedScope::new(walk.slots().iter(), texts, false) }
     }
 }
 
@@ -89,17 +107,22 @@ impl<F: Serialize> Serialize for SealedField<'_, F> {
     }
 }
 
-/// The texts of the values of one model or field, by address.
-struct SealedScope(Arc<HashMap<usize, StoredText>>);
+/// The texts of the values of one model or field.
+struct SealedScope(Arc<Texts>);
 
 impl SealedScope {
-    fn new(walk: &Walk<'_>, texts: impl Iterator<Item = StoredText>) -> Self {
-        Self(Arc::new(walk.slots().iter().map(|slot| address(slot.cell)).zip(texts).collect()))
+    fn new<'s, 'w: 's>(
+        slots: impl Iterator<Item = &'s Slot<'w>>,
+        texts: impl Iterator<Item = StoredText>,
+        leaves_others_out: bool,
+    ) -> Self {
+        let by_address = slots.map(|slot| address(slot.cell)).zip(texts).collect();
+        Self(Arc::new(Texts { by_address, leaves_others_out }))
     }
 
     /// Serialises with the texts in place; the scope before is put back, also when `f` panics.
     fn during<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct PutBack(Option<Arc<HashMap<usize, StoredText>>>);
+        struct PutBack(Option<Arc<Texts>>);
         impl Drop for PutBack {
             fn drop(&mut self) {
                 SCOPE.set(self.0.take());

@@ -7,6 +7,8 @@ use crate::ctxt::Ctxt;
 
 pub(super) const KEYS: &[&str] = &[
     "id",
+    "partition_key",
+    "sort_key",
     "bind",
     "level",
     "mode",
@@ -47,6 +49,8 @@ pub(crate) struct Field {
     pub(crate) plaintext: Option<Given<Choice>>,
     pub(crate) bind: Option<Given<Choice>>,
     id: Option<Given<()>>,
+    partition_key: Option<Given<()>>,
+    sort_key: Option<Given<()>>,
     version: Option<Given<()>>,
     nested: Option<Given<()>>,
     skip: Option<Given<()>>,
@@ -74,6 +78,8 @@ impl Field {
     fn item(&mut self, key: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
         match key.to_string().as_str() {
             "id" => Given::set(&mut self.id, key, value::flag(key, input)?),
+            "partition_key" => Given::set(&mut self.partition_key, key, value::flag(key, input)?),
+            "sort_key" => Given::set(&mut self.sort_key, key, value::flag(key, input)?),
             "bind" => Given::set(&mut self.bind, key, value::choice(key, input, BIND)?),
             "level" => Given::set(&mut self.level, key, level(key, input)?),
             "mode" => Given::set(&mut self.mode, key, value::choice(key, input, MODES)?),

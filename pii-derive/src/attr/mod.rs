@@ -15,7 +15,7 @@ use crate::ctxt::Ctxt;
 
 pub(crate) use container::{Container, ContextPair, SUBJECT, crate_alone};
 pub(crate) use field::{Field, Mask};
-pub(crate) use foreign::{RenameAll, Renames};
+pub(crate) use foreign::{RenameAll, Renames, SerdeRenameAll};
 pub(crate) use value::Choice;
 
 /// A value with the key that gave it, for errors about either.

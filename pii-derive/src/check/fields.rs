@@ -1,7 +1,7 @@
 //! Rules for the attributes of fields.
 
 use crate::{
-    ast::{Field, Kind, Model},
+    ast::{Field, ID_KEYS, Kind, Model},
     attr::{Choice, Given, Mask},
     ctxt::Ctxt,
     types,
@@ -31,9 +31,42 @@ pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
             cx.error(column, "a nested struct is one column of the model it stands in; remove `column`");
         }
     }
+    keys_of_items(cx, model);
     let mut versions = model.columns().filter_map(|field| field.attrs.keys.find("version"));
     if let (Some(_), Some(second)) = (versions.next(), versions.next()) {
         cx.error(second, "a model has at most one version column");
+    }
+}
+
+/// An item of DynamoDB has one partition key, and after it at most one sort key.
+fn keys_of_items(cx: &Ctxt, model: &Model<'_>) {
+    let find = |key: &'static str| model.columns().filter_map(move |field| field.attrs.keys.find(key));
+    for (key, called) in [("partition_key", "partition key"), ("sort_key", "sort key")] {
+        if let Some(second) = find(key).nth(1) {
+            cx.error(second, format!("an item has one {called}"));
+        }
+    }
+    if let (Some(sort), None) = (find("sort_key").next(), find("partition_key").next()) {
+        cx.error(sort, "a sort key comes after a partition key: mark that field `#[pii(partition_key)]`");
+    }
+    let position = |key: &str| model.columns().position(|field| field.attrs.keys.has(key));
+    if let (Some(partition), Some(sort), Some(key)) =
+        (position("partition_key"), position("sort_key"), find("sort_key").next())
+        && sort < partition
+    {
+        cx.error(
+            key,
+            "the id is made of its fields in their order: put the partition key before the sort key",
+        );
+    }
+    for field in model.columns() {
+        let marks: Vec<_> = ID_KEYS.iter().filter_map(|key| field.attrs.keys.find(key)).collect();
+        if let [_, second, ..] = marks.as_slice() {
+            cx.error(second, "a field has one part in the id; keep one of them");
+        }
+    }
+    if let (Some(_), Some(id)) = (find("partition_key").next(), find("id").next()) {
+        cx.error(id, "the id of an item is its partition key and sort key alone; remove `id`");
     }
 }
 
@@ -45,7 +78,7 @@ fn skipped(cx: &Ctxt, field: &Field<'_>) {
 
 fn plain(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
     let keys = &field.attrs.keys;
-    if let Some(role) = keys.find("id").or_else(|| keys.find("version")) {
+    if let Some(role) = ID_KEYS.iter().find_map(|key| keys.find(key)).or_else(|| keys.find("version")) {
         if types::mentions_sealed(field.ty) || keys.bare() {
             cx.error(
                 field.ty,
@@ -62,7 +95,7 @@ fn plain(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
             cx.error(role, format!("a nested struct has no `{role}`: it is part of a model's row"));
         }
     }
-    if let (Some(_), Some(version)) = (keys.find("id"), keys.find("version")) {
+    if let (true, Some(version)) = (field.is_id(), keys.find("version")) {
         cx.error(version, "an id cannot be the version too");
     }
     if field.is_version() && types::is_no_integer(field.ty) && !types::mentions_sealed(field.ty) {

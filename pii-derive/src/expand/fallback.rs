@@ -4,7 +4,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{from_row, sql};
+use super::{dynamo, from_row, sql};
 use crate::ast::Model;
 
 pub(super) fn implementations(model: &Model<'_>) -> TokenStream {
@@ -52,6 +52,7 @@ pub(super) fn implementations(model: &Model<'_>) -> TokenStream {
     );
     let from_row =
         model.attrs.wants_from_row().then(|| from_row::wrap(model, [], &quote!(::core::unreachable!())));
+    let dynamo = dynamo::fallback(model);
     quote! {
         #debug
 
@@ -67,5 +68,7 @@ pub(super) fn implementations(model: &Model<'_>) -> TokenStream {
         #sql
 
         #from_row
+
+        #dynamo
     }
 }

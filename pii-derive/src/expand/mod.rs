@@ -4,6 +4,7 @@
 //! nothing imported.
 
 mod debug;
+mod dynamo;
 mod fallback;
 mod from_row;
 mod generics;
@@ -48,7 +49,8 @@ fn implementations(model: &Model<'_>) -> TokenStream {
     let implementation = model::implementation(model);
     let sql = sql::implementation(model);
     let from_row = model.attrs.wants_from_row().then(|| from_row::implementation(model));
-    quote!(#facts #probes #debug #checks #implementation #sql #from_row)
+    let dynamo = dynamo::implementation(model);
+    quote!(#facts #probes #debug #checks #implementation #sql #from_row #dynamo)
 }
 
 fn in_const(items: &TokenStream) -> TokenStream {

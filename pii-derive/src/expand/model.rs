@@ -178,11 +178,13 @@ fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {
     };
     let mut spec = quote!(#private::FieldSpec::new(#name, #column, #holds));
     spec.extend(was(attrs.was.as_ref()));
-    if field.is_id() {
-        spec.extend(quote!(.with_role(#private::FieldRole::Id)));
+    if field.attribute != field.column {
+        let attribute = &field.attribute;
+        spec.extend(quote!(.with_attribute(#attribute)));
     }
-    if field.is_version() {
-        spec.extend(quote!(.with_role(#private::FieldRole::Version)));
+    if let Some(role) = role(field) {
+        let role = format_ident!("{role}");
+        spec.extend(quote!(.with_role(#private::FieldRole::#role)));
     }
     if field.kind == Kind::Personal {
         spec.extend(quote!(.with_level(#private::Level::One)));
@@ -212,6 +214,19 @@ fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {
         spec.extend(quote!(.with_context()));
     }
     spec
+}
+
+fn role(field: &Field<'_>) -> Option<&'static str> {
+    let keys = &field.attrs.keys;
+    if keys.has("partition_key") {
+        Some("PartitionKey")
+    } else if keys.has("sort_key") {
+        Some("SortKey")
+    } else if field.is_id() {
+        Some("Id")
+    } else {
+        field.is_version().then_some("Version")
+    }
 }
 
 fn mask_value(private: &TokenStream, mask: &Mask) -> TokenStream {

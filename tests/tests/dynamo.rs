@@ -1,0 +1,15 @@
+//! The suite on DynamoDB Local.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failing unwrap is a failing test"
+)]
+
+#[path = "dynamo/crud.rs"]
+mod crud;
+#[path = "dynamo/models.rs"]
+mod models;
+#[path = "dynamo/support.rs"]
+mod support;
