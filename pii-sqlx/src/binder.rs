@@ -1,6 +1,6 @@
 //! From a model's fields to placeholders and arguments of a statement.
 
-use std::slice;
+use std::{slice, sync::Arc};
 
 use pii_core::{Error, ErrorKind, Holds, ModelSpec, PiiField, Result, SealedTexts};
 use sqlx::{Database, Encode, Type, error::BoxDynError};
@@ -139,17 +139,17 @@ impl<'a, DB: Database> Binder<'a, DB> {
                  `Vec<EncryptedStr>`, or mark a nested struct with `#[pii(nested)]`"
             );
         }
-        self.text(|texts| Ok(texts.text(field)?.map(String::from)));
+        self.text(|texts| Ok(texts.text(field)?.map(Arc::from)));
     }
 
     /// Binds a field with several values as JSON text with the sealed texts in it, or NULL if it is
     /// JSON's null.
     pub fn sealed_json<F: PiiField + serde::Serialize>(&mut self, field: &F) {
-        self.text(|texts| to_json(&texts.field(field)?));
+        self.text(|texts| Ok(to_json(&texts.field(field)?)?.map(Arc::from)));
     }
 
     /// Binds what the next texts make of a field.
-    fn text(&mut self, take: impl FnOnce(&mut SealedTexts) -> Result<Option<String>>) {
+    fn text(&mut self, take: impl FnOnce(&mut SealedTexts) -> Result<Option<Arc<str>>>) {
         let Next::Wanted(column) = self.next() else { return };
         let taken = match self.texts.as_deref_mut() {
             Some(texts) => take(texts),

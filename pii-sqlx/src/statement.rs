@@ -1,6 +1,8 @@
 //! A statement in the making: its text and its arguments. All SQL text of this crate is written
 //! through it.
 
+use std::sync::Arc;
+
 use pii_core::{Error, ErrorKind, Result};
 use sqlx::{Arguments as _, AssertSqlSafe, Database, Encode, Type, error::BoxDynError, query::Query};
 
@@ -13,9 +15,19 @@ const PLACEHOLDER_BYTES: usize = 6;
 pub(crate) struct Statement<DB: Database> {
     sql: String,
     arguments: DB::Arguments,
-    bind_text: fn(&mut DB::Arguments, Option<String>) -> Result<(), BoxDynError>,
+    bind_text: fn(&mut DB::Arguments, Option<Arc<str>>) -> Result<Option<Arc<str>>, BoxDynError>,
+    shared: Vec<Arc<str>>,
     quote: char,
     is_reused: bool,
+}
+
+/// A statement that is ready to be sent.
+pub struct Finished<DB: Database> {
+    pub(crate) query: Query<'static, DB, DB::Arguments>,
+    /// The texts that a driver shares with us, to be held until it has run the statement: a driver with a
+    /// thread of its own would otherwise free there what was allocated here, and the two threads wait for
+    /// the allocator's lock more than for each other.
+    pub(crate) shared: Vec<Arc<str>>,
 }
 
 impl<DB: Dialect> Statement<DB> {
@@ -24,15 +36,17 @@ impl<DB: Dialect> Statement<DB> {
             sql: sql.to_owned(),
             arguments: DB::Arguments::default(),
             bind_text: DB::bind_text,
+            shared: Vec::new(),
             quote: DB::QUOTE,
             is_reused: true,
         }
     }
 
     /// Ready to be sent.
-    pub(crate) fn into_query(self) -> Query<'static, DB, DB::Arguments> {
+    pub(crate) fn finish(self) -> Finished<DB> {
         // every part of the text was written by this crate; names are quoted, values are arguments
-        sqlx::query_with(AssertSqlSafe(self.sql), self.arguments).persistent(self.is_reused)
+        let query = sqlx::query_with(AssertSqlSafe(self.sql), self.arguments).persistent(self.is_reused);
+        Finished { query, shared: self.shared }
     }
 }
 
@@ -76,6 +90,7 @@ impl<DB: Database> Statement<DB> {
     pub(crate) fn reserve(&mut self, rows: usize, columns: usize) {
         let arguments = rows.saturating_mul(columns);
         self.arguments.reserve(arguments, 0);
+        self.shared.reserve(arguments);
         self.sql.reserve(arguments.saturating_mul(PLACEHOLDER_BYTES));
     }
 
@@ -89,8 +104,8 @@ impl<DB: Database> Statement<DB> {
     }
 
     /// Appends a placeholder for this text or NULL.
-    pub(crate) fn bind_text(&mut self, text: Option<String>) -> Result<(), BoxDynError> {
-        (self.bind_text)(&mut self.arguments, text)?;
+    pub(crate) fn bind_text(&mut self, text: Option<Arc<str>>) -> Result<(), BoxDynError> {
+        self.shared.extend((self.bind_text)(&mut self.arguments, text)?);
         self.push_placeholder()
     }
 

@@ -42,9 +42,15 @@ impl StoredText {
 
 impl From<StoredText> for String {
     fn from(text: StoredText) -> Self {
+        text.as_str().to_owned()
+    }
+}
+
+impl From<StoredText> for Arc<str> {
+    fn from(text: StoredText) -> Self {
         match text {
             StoredText::Sealed(text) => text.into(),
-            StoredText::Plaintext(_) => text.as_str().to_owned(),
+            StoredText::Plaintext(_) => text.as_str().into(),
         }
     }
 }

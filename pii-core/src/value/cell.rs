@@ -1,5 +1,7 @@
 //! The state of a value, apart from its type.
 
+use std::borrow::Cow;
+
 use crate::{
     secret::SecretBytes,
     wire::{Ciphertext, FormatError},
@@ -26,11 +28,14 @@ pub(crate) enum Cell {
 
 impl Cell {
     /// What a text from storage is. A text of the program's never comes here.
-    pub(crate) fn from_stored(text: String) -> Self {
-        match Ciphertext::take(text) {
+    pub(crate) fn from_stored(text: Cow<'_, str>) -> Self {
+        match Ciphertext::parse(&text) {
             Ok(text) => Self::Sealed { text, place: None },
-            Err((text, FormatError::NotEncrypted)) => Self::Legacy(SecretBytes::from_vec(text.into_bytes())),
-            Err((_, error)) => Self::Malformed(error),
+            Err(FormatError::NotEncrypted) => Self::Legacy(match text {
+                Cow::Owned(text) => SecretBytes::from_vec(text.into_bytes()),
+                Cow::Borrowed(text) => SecretBytes::copy_from(text.as_bytes()),
+            }),
+            Err(error) => Self::Malformed(error),
         }
     }
 

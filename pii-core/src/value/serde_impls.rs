@@ -45,7 +45,7 @@ impl<'de, T> Deserialize<'de> for Encrypted<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <Cow<'de, str>>::deserialize(deserializer)
             .map_err(|_| de::Error::custom("a sealed field must be stored as text"))?;
-        Ok(Self::from_stored(text.into_owned()))
+        Ok(Self::from_stored(text))
     }
 }
 

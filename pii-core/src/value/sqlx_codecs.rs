@@ -55,7 +55,7 @@ where
 
 impl<'r, DB: Database> Decode<'r, DB> for Ciphertext
 where
-    String: Decode<'r, DB>,
+    &'r str: Decode<'r, DB>,
 {
     fn decode(value: <DB as Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
         Ok(Self::parse(text(value)?)?)
@@ -78,7 +78,7 @@ where
 
 impl<'r, DB: Database, T> Decode<'r, DB> for Encrypted<T>
 where
-    String: Decode<'r, DB>,
+    &'r str: Decode<'r, DB>,
 {
     fn decode(value: <DB as Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
         Ok(Self::from_stored(text(value)?))
@@ -86,12 +86,12 @@ where
 }
 
 /// SQLite takes NULL for an empty text, which a policy could then accept as plaintext.
-fn text<'r, DB: Database>(value: DB::ValueRef<'r>) -> Result<String, BoxDynError>
+fn text<'r, DB: Database>(value: DB::ValueRef<'r>) -> Result<&'r str, BoxDynError>
 where
-    String: Decode<'r, DB>,
+    &'r str: Decode<'r, DB>,
 {
     if value.is_null() {
         return Err(Box::new(UnexpectedNullError));
     }
-    <String as Decode<'r, DB>>::decode(value)
+    <&'r str as Decode<'r, DB>>::decode(value)
 }

@@ -1,6 +1,6 @@
 //! Validated wire text.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -45,8 +45,8 @@ impl From<FormatError> for Error {
 
 /// The text `ENC:...` of a sealed value, checked to be well formed.
 ///
-/// It is always safe to print, to bind to a statement and to serialise. Being well formed says
-/// nothing about being genuine: that shows when it is opened.
+/// It is always safe to print, to bind to a statement and to serialise, and cheap to clone. Being well
+/// formed says nothing about being genuine: that shows when it is opened.
 ///
 /// ```
 /// # use pii_core as pii;
@@ -56,24 +56,17 @@ impl From<FormatError> for Error {
 /// assert_eq!(Ciphertext::parse("ENC:AAAA").unwrap_err(), FormatError::UnknownVersion);
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ciphertext(Box<str>);
+pub struct Ciphertext(Arc<str>);
 
 impl Ciphertext {
-    /// Takes a text over if it is a well-formed value of a known version and layout.
+    /// Copies a text if it is a well-formed value of a known version and layout.
     ///
     /// # Errors
     /// [`FormatError`].
-    pub fn parse(text: impl Into<String>) -> Result<Self, FormatError> {
-        Self::take(text.into()).map_err(|(_, error)| error)
-    }
-
-    /// As [`Ciphertext::parse`], and gives the text back when it is not one.
-    pub(crate) fn take(text: String) -> Result<Self, (String, FormatError)> {
-        let checked = decode(&text, &mut Vec::new()).and_then(|decoded| Parts::parse(decoded).map(drop));
-        match checked {
-            Ok(()) => Ok(Self(text.into_boxed_str())),
-            Err(error) => Err((text, error)),
-        }
+    pub fn parse(text: impl AsRef<str>) -> Result<Self, FormatError> {
+        let text = text.as_ref();
+        Parts::parse(decode(text, &mut Vec::new())?)?;
+        Ok(Self(text.into()))
     }
 
     /// The text.
@@ -197,7 +190,13 @@ impl AsRef<str> for Ciphertext {
 
 impl From<Ciphertext> for String {
     fn from(ciphertext: Ciphertext) -> Self {
-        ciphertext.0.into()
+        ciphertext.as_str().to_owned()
+    }
+}
+
+impl From<Ciphertext> for Arc<str> {
+    fn from(ciphertext: Ciphertext) -> Self {
+        ciphertext.0
     }
 }
 

@@ -5,12 +5,12 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-use futures_core::future::BoxFuture;
-use sqlx::{
-    Database, Decode, IntoArguments, Type, database::HasStatementCache, error::BoxDynError, query::Query,
-};
+use std::sync::Arc;
 
-use crate::key_store::KeyDatabase;
+use futures_core::future::BoxFuture;
+use sqlx::{Database, Decode, IntoArguments, Type, database::HasStatementCache, error::BoxDynError};
+
+use crate::{key_store::KeyDatabase, statement::Finished};
 
 /// A database that [`SqlTable`](crate::SqlTable) knows: SQLite with the feature `sqlite`, Postgres
 /// with `postgres`.
@@ -38,22 +38,25 @@ pub trait Dialect:
     #[doc(hidden)]
     fn context_text(column: &str) -> String;
 
-    /// Adds a text or NULL.
+    /// Adds a text or NULL. Gives the text, if the driver shares it and is not to be the one who frees it.
     #[doc(hidden)]
-    fn bind_text(arguments: &mut Self::Arguments, text: Option<String>) -> Result<(), BoxDynError>;
+    fn bind_text(
+        arguments: &mut Self::Arguments,
+        text: Option<Arc<str>>,
+    ) -> Result<Option<Arc<str>>, BoxDynError>;
 
     /// Runs a statement and says how many rows it touched.
     #[doc(hidden)]
     fn execute<'c>(
         connection: &'c mut Self::Connection,
-        query: Finished<Self>,
+        statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<u64>>;
 
     /// Runs a statement and collects its rows.
     #[doc(hidden)]
     fn fetch<'c>(
         connection: &'c mut Self::Connection,
-        query: Finished<Self>,
+        statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<Vec<Self::Row>>>;
 
     /// The first column of a row.
@@ -62,9 +65,6 @@ pub trait Dialect:
     where
         T: Decode<'r, Self> + Type<Self>;
 }
-
-/// A statement that is ready to be sent.
-pub(crate) type Finished<DB> = Query<'static, DB, <DB as Database>::Arguments>;
 
 mod sealed {
     pub trait Sealed {}

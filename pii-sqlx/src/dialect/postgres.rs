@@ -1,9 +1,12 @@
 //! Postgres.
 
+use std::sync::Arc;
+
 use futures_core::future::BoxFuture;
 use sqlx::{Arguments as _, Decode, PgConnection, Postgres, Row as _, Type, error::BoxDynError, postgres};
 
-use super::{Dialect, Finished};
+use super::Dialect;
+use crate::statement::Finished;
 
 impl Dialect for Postgres {
     const QUOTE: char = '"';
@@ -18,22 +21,26 @@ impl Dialect for Postgres {
         format!("CAST({column} AS text)")
     }
 
-    fn bind_text(arguments: &mut postgres::PgArguments, text: Option<String>) -> Result<(), BoxDynError> {
-        arguments.add(text)
+    /// The driver copies it.
+    fn bind_text(
+        arguments: &mut postgres::PgArguments,
+        text: Option<Arc<str>>,
+    ) -> Result<Option<Arc<str>>, BoxDynError> {
+        arguments.add(text.as_deref()).map(|()| None)
     }
 
     fn execute<'c>(
         connection: &'c mut PgConnection,
-        query: Finished<Self>,
+        statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<u64>> {
-        Box::pin(async move { Ok(query.execute(connection).await?.rows_affected()) })
+        Box::pin(async move { Ok(statement.query.execute(connection).await?.rows_affected()) })
     }
 
     fn fetch<'c>(
         connection: &'c mut PgConnection,
-        query: Finished<Self>,
+        statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<Vec<postgres::PgRow>>> {
-        Box::pin(query.fetch_all(connection))
+        Box::pin(statement.query.fetch_all(connection))
     }
 
     fn first_column<'r, T>(row: &'r postgres::PgRow) -> sqlx::Result<T>

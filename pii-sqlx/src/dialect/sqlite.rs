@@ -1,9 +1,12 @@
 //! SQLite.
 
+use std::sync::Arc;
+
 use futures_core::future::BoxFuture;
 use sqlx::{Arguments as _, Decode, Row as _, Sqlite, SqliteConnection, Type, error::BoxDynError, sqlite};
 
-use super::{Dialect, Finished};
+use super::Dialect;
+use crate::statement::Finished;
 
 impl Dialect for Sqlite {
     /// SQLite takes a name in double quotes that it does not know for a text: a column that is missing
@@ -24,22 +27,34 @@ impl Dialect for Sqlite {
         format!("CASE typeof({column}) WHEN 'blob' THEN lower({uuid}) ELSE CAST({column} AS TEXT) END")
     }
 
-    fn bind_text(arguments: &mut sqlite::SqliteArguments, text: Option<String>) -> Result<(), BoxDynError> {
-        arguments.add(text)
+    /// The driver's thread gets it.
+    fn bind_text(
+        arguments: &mut sqlite::SqliteArguments,
+        text: Option<Arc<str>>,
+    ) -> Result<Option<Arc<str>>, BoxDynError> {
+        arguments.add(text.clone()).map(|()| text)
     }
 
     fn execute<'c>(
         connection: &'c mut SqliteConnection,
-        query: Finished<Self>,
+        statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<u64>> {
-        Box::pin(async move { Ok(query.execute(connection).await?.rows_affected()) })
+        Box::pin(async move {
+            let done = statement.query.execute(connection).await;
+            drop(statement.shared);
+            Ok(done?.rows_affected())
+        })
     }
 
     fn fetch<'c>(
         connection: &'c mut SqliteConnection,
-        query: Finished<Self>,
+        statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<Vec<sqlite::SqliteRow>>> {
-        Box::pin(query.fetch_all(connection))
+        Box::pin(async move {
+            let rows = statement.query.fetch_all(connection).await;
+            drop(statement.shared);
+            rows
+        })
     }
 
     fn first_column<'r, T>(row: &'r sqlite::SqliteRow) -> sqlx::Result<T>

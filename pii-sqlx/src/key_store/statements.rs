@@ -1,5 +1,7 @@
 //! The statements of the key store. All values are bound as text, and read as text.
 
+use std::sync::Arc;
+
 use pii_core::{Error, ErrorKind, KeyId, KeyRecord, Result};
 use sqlx::error::BoxDynError;
 
@@ -86,7 +88,7 @@ pub(super) fn insert<DB: Dialect>(
         bind(&mut statement, text)?;
         statement.push(", ");
     }
-    statement.bind_text(election).map_err(not_bound)?;
+    statement.bind_text(election.map(Arc::from)).map_err(not_bound)?;
     statement.push(", CAST(");
     bind(&mut statement, columns.epoch)?;
     statement.push(" AS BIGINT)) ");
@@ -146,7 +148,7 @@ fn select<DB: Dialect>(table: &str) -> Statement<DB> {
     statement
 }
 
-fn bind<DB: Dialect>(statement: &mut Statement<DB>, text: impl Into<String>) -> Result<()> {
+fn bind<DB: Dialect>(statement: &mut Statement<DB>, text: impl Into<Arc<str>>) -> Result<()> {
     statement.bind_text(Some(text.into())).map_err(not_bound)
 }
 

@@ -58,22 +58,22 @@ impl<DB: Dialect> SqlKeyStore<DB> {
 
     async fn run(&self, statement: Statement<DB>) -> sqlx::Result<Vec<DB::Row>> {
         let mut connection = self.acquire().await?;
-        DB::fetch(&mut connection, statement.into_query()).await
+        DB::fetch(&mut connection, statement.finish()).await
     }
 
     async fn commit(&self, statements: Vec<Statement<DB>>) -> sqlx::Result<u64> {
         let mut connection = self.acquire().await?;
         for setting in DB::BEFORE_BEGIN {
-            DB::fetch(&mut connection, Statement::new(setting).into_query()).await?;
+            DB::fetch(&mut connection, Statement::new(setting).finish()).await?;
         }
         let mut beginning = Beginning::on(Connection::Pooled(connection));
         let mut tx = beginning.begin_with(DB::BEGIN).await?;
         for setting in DB::AFTER_BEGIN {
-            DB::fetch(&mut tx, Statement::new(setting).into_query()).await?;
+            DB::fetch(&mut tx, Statement::new(setting).finish()).await?;
         }
         let mut touched = 0;
         for statement in statements {
-            touched = DB::execute(&mut tx, statement.into_query()).await?;
+            touched = DB::execute(&mut tx, statement.finish()).await?;
         }
         tx.commit().await?;
         Ok(touched)

@@ -60,7 +60,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Insert<'_, M, DB> {
         let mut rows = self.table.seal(vec![self.model]).await?;
         let statement = self.table.insert_into("", &mut rows)?;
         let mut connection = self.table.connection(self.connection).await?;
-        DB::execute(&mut connection, statement.into_query()).await.map_err(failed::<M>)?;
+        DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
         Ok(())
     }
 }
@@ -98,7 +98,7 @@ where
         statement
             .push_names(M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name));
         let mut connection = table.connection(connection).await?;
-        let rows = DB::fetch(&mut connection, statement.into_query()).await.map_err(failed::<M>)?;
+        let rows = DB::fetch(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
         match rows.first() {
             Some(row) => DB::first_column(row).map_err(failed::<M>),
             None => Err(Error::new(ErrorKind::Database)

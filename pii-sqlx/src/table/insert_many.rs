@@ -97,7 +97,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
     async fn send(&self, connection: &mut DB::Connection, statements: Vec<Statement<DB>>) -> Result<u64> {
         let mut inserted = 0;
         for statement in statements {
-            inserted += DB::execute(connection, statement.into_query()).await.map_err(failed::<M>)?;
+            inserted += DB::execute(connection, statement.finish()).await.map_err(failed::<M>)?;
         }
         Ok(inserted)
     }

@@ -63,7 +63,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
             statement.push(&DB::context_text(&quoted_name::<DB>(column)));
             statement.push(" = ");
             statement
-                .bind_text(Some(value.to_owned()))
+                .bind_text(Some(value.into()))
                 .map_err(|source| error::at_column(error::not_encoded(source), M::MODEL, column))?;
         }
         Ok(())

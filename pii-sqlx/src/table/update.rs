@@ -42,7 +42,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
         let texts = table.cryptor.seal_texts([model]).await.map_err(error::of::<M>)?.pop();
         let statement = table.set(model, texts)?;
         let mut connection = table.connection(connection).await?;
-        let updated = DB::execute(&mut connection, statement.into_query()).await.map_err(failed::<M>)?;
+        let updated = DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
         if updated > 0 {
             return Ok(());
         }
@@ -97,7 +97,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         statement.push(self.name()?);
         self.push_where(&mut statement, |binder| model.bind_own_id(binder))?;
         self.push_scope_of(&mut statement, model)?;
-        let rows = DB::fetch(connection, statement.into_query()).await.map_err(failed::<M>)?;
+        let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
         Ok(!rows.is_empty())
     }
 }

@@ -36,7 +36,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
         let scope = self.table.scope_columns()?;
         push_on_conflict::<M, DB>(&mut statement, &scope)?;
         let mut connection = self.table.connection(self.connection).await?;
-        let written = DB::execute(&mut connection, statement.into_query()).await.map_err(failed::<M>)?;
+        let written = DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
         if written == 0 && !scope.is_empty() {
             return Err(Error::new(ErrorKind::ContextMismatch)
                 .model(M::MODEL.name())
