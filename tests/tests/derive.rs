@@ -227,6 +227,40 @@ fn attributes_become_facts() {
     assert!(!field::<Customer>("tenant").is_personal() && field::<Customer>("name").is_personal());
 }
 
+/// An item whose key has two parts, with serde's names.
+#[derive(PiiModel, serde::Serialize)]
+#[pii(name = "visit")]
+#[serde(rename_all = "camelCase")]
+struct Visit {
+    #[pii(partition_key)]
+    customer_id: String,
+    #[pii(sort_key, column = "on_day")]
+    visit_day: String,
+    #[pii(column = "doctors_note")]
+    doctor_note: EncryptedStr,
+    #[serde(rename(serialize = "NEXT"))]
+    next_visit: Option<EncryptedStr>,
+}
+
+#[test]
+fn an_item_has_a_key_of_two_parts_and_the_names_of_serde() {
+    let roles: Vec<FieldRole> = Visit::MODEL.fields().iter().map(pii::FieldSpec::role).collect();
+    assert_eq!(roles, [FieldRole::PartitionKey, FieldRole::SortKey, FieldRole::Data, FieldRole::Data]);
+    let attributes: Vec<&str> = Visit::MODEL.fields().iter().map(pii::FieldSpec::attribute).collect();
+    assert_eq!(attributes, ["customerId", "visitDay", "doctorNote", "NEXT"]);
+    let columns: Vec<&str> = Visit::MODEL.fields().iter().map(pii::FieldSpec::column).collect();
+    assert_eq!(columns, ["customer_id", "on_day", "doctors_note", "next_visit"]);
+    let mut row = pii::RowWriter::default();
+    let visit = Visit {
+        customer_id: "c-1".into(),
+        visit_day: "2026-02-03".into(),
+        doctor_note: EncryptedStr::new("fine"),
+        next_visit: None,
+    };
+    visit.write_row(&mut row);
+    assert_eq!(row.to_string(), "c-1/2026-02-03");
+}
+
 #[test]
 fn personal_fields_are_listed_with_their_paths() {
     let paths: Vec<String> = Customer::pii_fields().into_iter().map(|field| field.path).collect();

@@ -1,0 +1,1 @@
+//! What the derives say about mistakes: the cases are in `cases/`, the test in `tests/cases.rs`.
