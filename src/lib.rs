@@ -311,6 +311,9 @@ pub use pii_kms::SecretsManagerAppKeys;
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
+// paths into JSON documents
+#[doc(inline)]
+pub use pii_core::{JsonPath, NodePath, NodeStep};
 // errors
 #[doc(inline)]
 pub use pii_core::{Error, ErrorKind, FormatError, Result};

@@ -14,6 +14,7 @@ mod durable_file;
 mod error;
 #[cfg(feature = "key-service")]
 mod foreign;
+mod json;
 mod key_admin;
 mod key_store;
 mod keyring;
@@ -41,6 +42,7 @@ pub use futures_core::future::BoxFuture;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "key-service")]
 pub use foreign::{KeyService, ServiceContext, ServiceDataKey};
+pub use json::{JsonPath, NodePath, NodeStep};
 pub use key_admin::{
     AccountReport, Confirm, ElectionProblem, ExportReport, ImportOptions, ImportReport, KeyAdmin, KeyProblem,
     Progress, ReplayReport, Retention, RewrapOptions, RewrapReport, Rotation, ShredReceipt, ShredScope,
