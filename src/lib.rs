@@ -275,6 +275,9 @@ pub use pii_core::{
     CacheLimits, Cryptor, CryptorStats, CryptorStatus, DataKeyRotation, EncryptionContext, EnvelopeBuilder,
     FieldSelection, IntoContext, KeptKey, Opening, SealedTexts, StoredText, ctx,
 };
+// documents
+#[doc(inline)]
+pub use pii_core::{Documents, NoId};
 // a cryptor of your own
 #[doc(inline)]
 pub use pii_core::{BoxFuture, CryptorBackend, OpenItem, SealItem, ValuePlace};
