@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     Documents,
     targets::{Rule, Target, targets},
-    twice::refuse_sealed,
+    text,
 };
 use crate::{
     audit::Operation,
@@ -167,11 +167,7 @@ impl Documents {
         documents: &[(I, D)],
     ) -> Result<(NodeBatch, Vec<Vec<Target>>)> {
         self.choose(cryptor, documents, self.rules(), |batch, name, value| {
-            let json = write_json(value)?;
-            refuse_sealed(json.expose())?;
-            // what could not be read again is not sealed
-            read_json(json.expose())?;
-            batch.plain(name, json);
+            batch.plain(name, text::write(value)?);
             Ok(())
         })
     }
@@ -197,7 +193,7 @@ impl Documents {
             Err(error) => return cryptor.refuse_documents(Operation::Open, self.model, error).await,
         };
         let texts = cryptor.open_nodes(batch).await?;
-        let values: Result<Vec<WipedValue>> = texts.iter().map(|json| read_json(json.expose())).collect();
+        let values: Result<Vec<WipedValue>> = texts.iter().map(|json| text::read(json.expose())).collect();
         replace(documents, &chosen, values.map_err(|error| error.model(self.name()))?)
     }
 

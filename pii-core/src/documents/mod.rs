@@ -3,7 +3,7 @@
 mod fields;
 mod spec;
 mod targets;
-mod twice;
+mod text;
 mod whole;
 
 use std::{fmt, sync::Arc};

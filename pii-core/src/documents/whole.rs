@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Documents, twice::refuse_sealed};
+use super::{Documents, text::refuse_sealed};
 use crate::{
     audit::Operation,
     cryptor::{Cryptor, NodeBatch},
