@@ -276,6 +276,9 @@ pub use pii_core::{
     CacheLimits, Cryptor, CryptorStats, CryptorStatus, DataKeyRotation, EncryptionContext, EnvelopeBuilder,
     FieldSelection, IntoContext, KeptKey, Opening, SealedTexts, StoredText, ctx,
 };
+// documents
+#[doc(inline)]
+pub use pii_core::{Documents, NoId};
 // a cryptor of your own
 #[doc(inline)]
 pub use pii_core::{BoxFuture, CryptorBackend, OpenItem, SealItem, ValuePlace};
@@ -312,6 +315,9 @@ pub use pii_kms::SecretsManagerAppKeys;
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
+// paths into JSON documents
+#[doc(inline)]
+pub use pii_core::{JsonPath, NodePath, NodeStep};
 // errors
 #[doc(inline)]
 pub use pii_core::{Error, ErrorKind, FormatError, Result};

@@ -11,10 +11,10 @@ use shake::{
 };
 
 use crate::{
-    AppKeys, Cryptor, DataKey, EncryptionContext, Error, ErrorKind, FieldSpec, GeneratedKey,
+    AppKeys, Cryptor, DataKey, Documents, EncryptionContext, Error, ErrorKind, FieldSpec, GeneratedKey,
     HierarchicalKeyring, Holds, KeyBinding, KeyId, KeyRecord, KeySlot, KeyState, KeyStore, Keyring, Level,
-    ListedKey, ModelSpec, Provider, Result, RowBinding, RowWriter, SecretBytes, TestKeyring, TypeCode,
-    WrappedKey,
+    ListedKey, ModelSpec, NoId, Provider, Result, RowBinding, RowId, RowWriter, SecretBytes, TestKeyring,
+    TypeCode, WrappedKey,
     crypto::xaes::{XaesKey, halves},
     crypto::{KeyLabel, app_key, expand},
     cryptor::{OpenItem, RowPlaces, ValuePlace},
@@ -89,6 +89,16 @@ struct Vector {
     requires: Option<String>,
     app_key_id: Option<String>,
     inner_nonce: Option<String>,
+    #[serde(flatten)]
+    document: Option<VectorDocument>,
+}
+
+/// Where a value of a document stands.
+#[derive(Deserialize)]
+struct VectorDocument {
+    rule: String,
+    sealed_document: Value,
+    opened_document: Value,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +111,30 @@ struct Place {
     context: Vec<(String, String)>,
     row: Option<Vec<(String, String)>>,
     keyring: Option<String>,
+}
+
+impl Place {
+    fn write_row(&self, writer: &mut RowWriter) -> Option<()> {
+        for (kind, id) in self.row.iter().flatten() {
+            match kind.as_str() {
+                "text" => writer.text(id),
+                "bytes" => writer.bytes(&bytes(id)),
+                "int" => writer.integer(id.parse().ok()?),
+                _ => writer.uuid(&bytes(id).try_into().ok()?),
+            }
+        }
+        Some(())
+    }
+}
+
+/// As the id of a document.
+impl RowId for Place {
+    fn write_row(&self, out: &mut RowWriter) {
+        match self.row {
+            Some(_) => self.write_row(out).unwrap(),
+            None => NoId.write_row(out),
+        }
+    }
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -268,14 +302,7 @@ impl BuiltPlace {
             _ => return Err(refused()),
         };
         let mut writer = RowWriter::default();
-        for (kind, id) in place.row.iter().flatten() {
-            match kind.as_str() {
-                "text" => writer.text(id),
-                "bytes" => writer.bytes(&bytes(id)),
-                "int" => writer.integer(id.parse().map_err(|_| refused())?),
-                _ => writer.uuid(&bytes(id).try_into().map_err(|_| refused())?),
-            }
-        }
+        place.write_row(&mut writer).ok_or_else(refused)?;
         let mut row = Vec::new();
         writer.finish_into(&mut row)?;
         if place.row.as_ref().is_some_and(Vec::is_empty) {
@@ -385,14 +412,17 @@ async fn open(cryptor: &Cryptor, vector: &Vector) -> Result<SecretBytes> {
     if (built.ops.check)(plain.expose()) { Ok(plain) } else { Err(Error::new(ErrorKind::Malformed)) }
 }
 
-fn file() -> File {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/format-v2.json");
+fn file(name: &str) -> File {
+    let path = format!("{}/../tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+const VALUES: &str = "format-v2.json";
+const DOCUMENTS: &str = "documents-v2.json";
+
 #[tokio::test]
 async fn every_valid_vector_opens_and_every_other_is_refused() {
-    let file = file();
+    let file = file(VALUES);
     let (mut opened, mut refused, mut planned) = (0, 0, 0);
     let mut of_level_3 = (0, 0);
     for vector in &file.vectors {
@@ -437,7 +467,12 @@ async fn every_valid_vector_opens_and_every_other_is_refused() {
 
 #[test]
 fn a_writer_gives_the_same_text_for_the_same_nonce() {
-    let file = file();
+    assert!(written(&file(VALUES)) >= 107);
+    assert!(written(&file(DOCUMENTS)) >= 20);
+}
+
+/// How many vectors were written again.
+fn written(file: &File) -> u32 {
     let mut written = 0;
     for vector in file.vectors.iter().filter(|vector| vector.valid) {
         if vector.place.type_code & 0x80 != 0 {
@@ -477,7 +512,37 @@ fn a_writer_gives_the_same_text_for_the_same_nonce() {
         assert_eq!(text.as_str(), vector.text, "vector {} ({})", vector.id, vector.name);
         written += 1;
     }
-    assert!(written >= 107, "{written}");
+    written
+}
+
+#[tokio::test]
+async fn documents_of_the_vectors_open_in_place_and_no_other_value_does() {
+    let file = file(DOCUMENTS);
+    let cryptor = cryptor(&file.keys, None).unwrap();
+    let (mut opened, mut refused) = (0, 0);
+    for vector in &file.vectors {
+        let result = open(&cryptor, vector).await;
+        assert_eq!(result.is_ok(), vector.valid, "vector {} ({})", vector.id, vector.name);
+        let Some(document) = &vector.document else {
+            refused += 1;
+            continue;
+        };
+        let context = EncryptionContext::new(vector.place.context.iter().map(|(name, value)| (name, value)));
+        let documents = Documents::new(leak(&vector.place.model))
+            .context(context)
+            .level(if vector.place.level == 3 { Level::Three } else { Level::Two })
+            .paths([&document.rule])
+            .unwrap();
+        let mut found = document.sealed_document.clone();
+        documents.decrypt_fields(&cryptor, &mut found, &vector.place).await.unwrap();
+        assert_eq!(found, document.opened_document, "vector {} ({})", vector.id, vector.name);
+        if document.rule == "$" {
+            let found: Value = documents.decrypt(&cryptor, &vector.text, &vector.place).await.unwrap();
+            assert_eq!(found, document.opened_document);
+        }
+        opened += 1;
+    }
+    assert!(opened >= 22 && refused >= 16, "{opened} opened, {refused} refused");
 }
 
 fn encode_text(bytes: &[u8]) -> Ciphertext {
@@ -487,7 +552,7 @@ fn encode_text(bytes: &[u8]) -> Ciphertext {
 /// Every bit, character and truncation of every valid vector up to 1 KiB; larger ones by sample.
 #[tokio::test]
 async fn every_change_of_a_valid_vector_is_refused() {
-    let file = file();
+    let file = file(VALUES);
     let mut tried = 0_u32;
     for vector in file.vectors.iter().filter(|vector| vector.valid) {
         if vector.requires.is_some() {

@@ -49,6 +49,13 @@ pub enum ErrorKind {
     Erased,
     /// A value is too large: more than 1 MiB of plaintext.
     TooLarge,
+    /// A path into JSON documents can't be read.
+    InvalidPath,
+    /// A path leads to nothing in a JSON document.
+    PathNotFound,
+    /// A JSON document can't be read without loss: no JSON, nested too deep, a key twice, a number of
+    /// more than 64 bits.
+    InvalidDocument,
     /// The row does not exist.
     RowNotFound,
     /// The row was changed by someone else since it was loaded.
@@ -83,6 +90,9 @@ impl ErrorKind {
             Self::State => "value is in the wrong state",
             Self::Erased => "value was erased",
             Self::TooLarge => "value is too large",
+            Self::InvalidPath => "invalid path",
+            Self::PathNotFound => "path leads to nothing",
+            Self::InvalidDocument => "invalid document",
             Self::RowNotFound => "row not found",
             Self::Conflict => "row was changed by someone else",
             Self::Audit => "audit event could not be recorded",

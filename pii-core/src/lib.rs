@@ -10,10 +10,12 @@ mod conformance;
 mod context;
 mod crypto;
 mod cryptor;
+mod documents;
 mod durable_file;
 mod error;
 #[cfg(feature = "key-service")]
 mod foreign;
+mod json;
 mod key_admin;
 mod key_store;
 mod keyring;
@@ -38,9 +40,11 @@ pub use cryptor::{
 /// The future of the traits that you may implement: of the crate `futures-core`.
 pub use futures_core::future::BoxFuture;
 
+pub use documents::Documents;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "key-service")]
 pub use foreign::{KeyService, ServiceContext, ServiceDataKey};
+pub use json::{JsonPath, NodePath, NodeStep};
 pub use key_admin::{
     AccountReport, Confirm, ElectionProblem, ExportReport, ImportOptions, ImportReport, KeyAdmin, KeyProblem,
     Progress, ReplayReport, Retention, RewrapOptions, RewrapReport, Rotation, ShredReceipt, ShredScope,
@@ -57,7 +61,7 @@ pub use model::{
     ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiField, PiiFieldInfo, PiiModel,
     PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
 };
-pub use row::{RowId, RowWriter};
+pub use row::{NoId, RowId, RowWriter};
 pub use schema::{UPDATE_VARIABLE as SCHEMA_UPDATE_VARIABLE, check_schema, schema_of};
 pub use secret::SecretBytes;
 pub use value::{Encrypted, EncryptedStr, Json, PiiValue, Sealed, SealedField, ValueState};

@@ -31,6 +31,7 @@ pub struct RowWriter {
     bytes: Vec<u8>,
     parts: u8,
     failed: Option<&'static str>,
+    unbound: bool,
 }
 
 const TEXT: u8 = 1;
@@ -85,6 +86,12 @@ impl RowWriter {
         self.bytes.clear();
         self.parts = 0;
         self.failed = None;
+        self.unbound = false;
+    }
+
+    /// Whether [`NoId`] was written.
+    pub(crate) fn is_unbound(&self) -> bool {
+        self.unbound
     }
 
     /// Appends the canonical form, `00` if nothing was written: an unbound row.
@@ -138,6 +145,18 @@ pub(crate) fn display(row: &[u8]) -> Option<String> {
         };
     }
     (parts > 0).then_some(out)
+}
+
+/// For documents that have no id: what is sealed in them is bound to the name of the documents, its
+/// path and its encryption context only, so that the same field of two documents can be exchanged
+/// unnoticed. Rows of models must have an id: they refuse it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NoId;
+
+impl RowId for NoId {
+    fn write_row(&self, out: &mut RowWriter) {
+        out.unbound = true;
+    }
 }
 
 impl RowId for str {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/vectors/format-v2.json, the test vectors of wire format version 2 (see FORMAT.md).
+"""Writes tests/vectors/format-v2.json and documents-v2.json, the test vectors of wire format version 2 (see FORMAT.md).
 
 This file is an implementation of the format of its own: it shares no code with the Rust crates and is
 built on the Python package `cryptography`. Every key and nonce is derived from a fixed seed, so each run writes
@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors" / "format-v2.json"
+DOCUMENTS = ROOT / "tests" / "vectors" / "documents-v2.json"
 XAES = ROOT / "tests" / "vectors" / "xaes-256-gcm.json"
 FORMAT = ROOT / "FORMAT.md"
 SEED = b"pii format 2 test vectors, 1"
@@ -1594,6 +1595,87 @@ def hierarchical(b: Book):
 # The worked examples of FORMAT.md
 
 
+def normalized(steps) -> str:
+    """The normalized path of RFC 9535, section 2.7."""
+    short = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", "'": "\\'", "\\": "\\\\"}
+
+    def one(step):
+        if isinstance(step, int):
+            return f"[{step}]"
+        return "['" + "".join(short.get(c, c if c >= " " else f"\\u{ord(c):04x}") for c in step) + "']"
+
+    return "$" + "".join(map(one, steps))
+
+
+def documents(b: Book):
+    """Values inside JSON documents, and whole documents: section 22."""
+    row = [["text", "2026-17"]]
+
+    def where(steps, **over):
+        path = over.pop("path", [["field", "document"], ["key", normalized(steps)]])
+        return place(**{"model": "invoice", "path": path, "type": JSON, "row": row, **over})
+
+    def inside(steps, value):
+        """A document with the value at the end of these steps, and something else beside it."""
+        for step in reversed(steps):
+            value = [None] * step + [value, "next"] if isinstance(step, int) else {step: value, "z": 1}
+        return value
+
+    def good(name, steps, value, rule=None, encoded=None, secret=None, **over):
+        plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if encoded is None else encoded
+        body = b.good(name, plain, where=where(steps, **over), secret=secret)
+        extra = {"rule": normalized(steps) if rule is None else rule, "sealed_document": inside(steps, to_text(body)), "opened_document": inside(steps, value)}
+        b.vectors[-1].update(extra)
+        return body
+
+    email = ["customer", "email"]
+    body = good("text", email, "ada@example.com", "$.customer.email")
+    good("text that looks sealed and is not", email, "ENC: no", "$.customer.email")
+    good("null", ["note"], None)
+    good("truth value", ["flags", 2], True, "$.flags[2]")
+    first = good("number in an element", ["cards", 0, "number"], 4111)
+    good("number in another element", ["cards", 1, "number"], 4111)
+    good("largest integer of 64 bits", ["n"], 2**64 - 1)
+    good("smallest integer of 64 bits", ["n"], -(2**63))
+    good("float", ["n"], 0.1)
+    good("object", ["customer"], {"name": "Ada", "phones": ["555-0100", None]})
+    good("array with an empty object", ["list"], [{}, [], ""])
+    good("space around the value", ["n"], [1], encoded=" [1] ")
+    good("name with a quote and a backslash", ["O'Brien\\"], 1)
+    good("name with a double quote, a slash and a bracket", ['a"/]['], 1)
+    good("name with control characters", ["\b\t\n\f\r\x00\x0b\x1f\x7f"], 1)
+    good("name with Unicode", ["\u00e9\u2028\U0001f511"], 1)
+    good("empty name", [""], 1)
+    good("whole document", [], {"a": 1}, "$")
+    good("whole document that is a string", [], "x", "$")
+    good("id that is an integer", email, "x", row=[["int", "7"]])
+    good("no id", email, "x", row=None)
+    good("level 3", email, "x", level=3, secret=SECRET)
+
+    moved = "the value was sealed for another place"
+    for name, steps, over in (
+        ("another member", ["customer", "phone"], {}),
+        ("the whole document", [], {}),
+        ("another document", email, {"row": [["text", "2026-18"]]}),
+        ("no document", email, {"row": None}),
+        ("another kind of documents", email, {"model": "offer"}),
+        ("type text", email, {"type": UTF8}),
+        ("level 3", email, {"level": 3}),
+        ("a field of a model", email, {"path": F("document")}),
+        ("nested fields of the same names", email, {"path": F("document", "customer", "email")}),
+        ("the path as it was written", email, {"path": [["field", "document"], ["key", "$.customer.email"]]}),
+        ("the path with double quotes", email, {"path": [["field", "document"], ["key", '$["customer"]["email"]']]}),
+    ):
+        b.bad("moved to " + name, "integrity", moved, body, where(steps, **over))
+    b.bad("moved to another element", "integrity", moved, first, where(["cards", 1, "number"]))
+    b.bad("moved to an unknown element", "integrity", moved, first, where([], path=[["field", "document"], ["key", "$['cards'][*]['number']"]]))
+    for name, plain in (("text after the value", "1 2"), ("no value", ""), ("not JSON", "ada@example.com")):
+        at = where(["n"])
+        body = seal(K_ACME, at, plain.encode(), det("nonce/" + name, 24))
+        opens(body, at)
+        b.bad("sealed: " + name, "type", "one JSON value is sealed", body, at)
+
+
 def example_copy():
     nonce = bytes(range(0x60, 0x78))
     return (LOCAL, kid_hex(EXAMPLE_KEK), local_wrap(EXAMPLE_KEK, EXAMPLE_KEY, SEAL, 0, ACME, nonce))
@@ -1920,18 +2002,24 @@ def main(args):
     print(f"{len(book.vectors)} vectors: {good} valid, {len(book.vectors) - good} invalid {stages}")
     text = dump(book.vectors)
     assert json.loads(text)["vectors"] == book.vectors
+    inside = Book()
+    documents(inside)
+    print(f"{len(inside.vectors)} vectors of documents, invalid: {check(inside.vectors)}")
+    of_documents = dump(inside.vectors)
     document = FORMAT.read_text()
     assert key_id_of(TEST_KEK).hex() in document
     assert all(len(k["secret"]) >= 32 for k in KEYS["app_keys"])
     wanted = with_examples(document)
     if "--check" in args:
-        stale = [p.name for p, old, new in ((VECTORS, VECTORS.read_text(), text), (FORMAT, document, wanted)) if old != new]
+        files = ((VECTORS, text), (DOCUMENTS, of_documents), (FORMAT, wanted))
+        stale = [path.name for path, new in files if path.read_text() != new]
         if stale:
             print("not what this program writes: " + ", ".join(stale))
             return 1
         print("files are up to date")
         return 0
     VECTORS.write_text(text)
+    DOCUMENTS.write_text(of_documents)
     FORMAT.write_text(wanted)
     print(f"{VECTORS.relative_to(ROOT)}: {len(text)} bytes")
     return 0

@@ -2,6 +2,7 @@
 
 mod backend;
 pub(crate) mod envelope;
+mod nodes;
 mod open;
 mod place;
 mod prepare;
@@ -19,6 +20,7 @@ pub use backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
 #[cfg(feature = "testing")]
 pub use envelope::Clock;
 pub use envelope::{CacheLimits, CryptorStatus, DataKeyRotation, EnvelopeBuilder, KeptKey};
+pub(crate) use nodes::NodeBatch;
 pub use open::{FieldSelection, Opening};
 #[cfg(test)]
 pub(crate) use place::RowPlaces;

@@ -207,17 +207,8 @@ impl Cryptor {
             }
         }
         if !to_open.is_empty() {
-            let results = self.backend.open(&to_open).await?;
-            if results.len() != to_open.len() {
-                return Err(Error::new(ErrorKind::Configuration).message("the cryptor opened too few values"));
-            }
+            let results = self.open_items(&to_open, &mut events).await?;
             for ((result, item), &slot) in results.into_iter().zip(&to_open).zip(&opened_slots) {
-                let result = result.and_then(|plain| {
-                    let is_fine = item.place.is_of_its_type(plain.expose());
-                    if is_fine { Ok(plain) } else { Err(wrong_type(item.place.type_code())) }
-                });
-                let refused = result.as_ref().err().map(Error::kind);
-                self.note_event(&mut events, Operation::Open, &item.place, Some(item.text), refused);
                 match (result, changes.get_mut(slot)) {
                     (Ok(plain), Some(change)) => change.open(plain),
                     (Ok(_), None) => {}
@@ -247,6 +238,26 @@ impl Cryptor {
             }
         }
         Ok(rows.into_iter().map(|row| row.failed.map_or(Ok(()), Err)).collect())
+    }
+
+    /// Opens values and notes an event for each. What opened is of its type.
+    pub(super) async fn open_items(
+        &self,
+        items: &[OpenItem<'_>],
+        events: &mut Vec<AuditEvent>,
+    ) -> Result<Vec<Result<SecretBytes>>> {
+        let mut results = self.backend.open(items).await?;
+        if results.len() != items.len() {
+            return Err(Error::new(ErrorKind::Configuration).message("the cryptor opened too few values"));
+        }
+        for (result, item) in results.iter_mut().zip(items) {
+            if result.as_ref().is_ok_and(|plain| !item.place.is_of_its_type(plain.expose())) {
+                *result = Err(wrong_type(item.place.type_code()));
+            }
+            let refused = result.as_ref().err().map(Error::kind);
+            self.note_event(events, Operation::Open, &item.place, Some(item.text), refused);
+        }
+        Ok(results)
     }
 
     #[inline]
@@ -297,6 +308,6 @@ impl Change {
     }
 }
 
-fn cannot_decrypt() -> Error {
+pub(super) fn cannot_decrypt() -> Error {
     Error::new(ErrorKind::Mode).message("Cannot decrypt in WriteOnly mode")
 }

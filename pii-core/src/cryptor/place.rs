@@ -13,7 +13,7 @@ use crate::{
     context::{ContextWriter, EncryptionContext},
     error::{Error, ErrorKind, Result},
     model::{FieldSpec, ModelSpec, PathStep, PiiModel, RowBinding, Slot, TypeCode, Walk},
-    row::{self, RowWriter},
+    row::{self, RowId, RowWriter},
     value::Place,
     wire::{
         Envelope, KeyId,
@@ -72,6 +72,36 @@ impl RowPlaces {
                 .help("an id that is not known yet needs `#[pii(id, bind = \"field\")]`"));
         }
         let context = self.intern_context().map_err(|error| self.locate(spec, error))?;
+        self.add_written(spec, context, scope)
+    }
+
+    /// Adds a document; refuses one whose context is outside `scope`.
+    pub(crate) fn add_document(
+        &mut self,
+        spec: &'static ModelSpec,
+        id: &impl RowId,
+        context: &Arc<EncryptionContext>,
+        scope: Option<&EncryptionContext>,
+    ) -> Result<usize> {
+        self.writer.clear();
+        id.write_row(&mut self.writer);
+        if self.writer.is_empty() && !self.writer.is_unbound() {
+            return Err(Error::new(ErrorKind::Configuration)
+                .model(spec.name())
+                .message("the document's id wrote nothing, so values could not be bound to the document")
+                .help("documents that have no id are given `NoId`"));
+        }
+        let context = self.intern(Arc::clone(context));
+        self.add_written(spec, context, scope)
+    }
+
+    /// Adds the row whose id was just written.
+    fn add_written(
+        &mut self,
+        spec: &'static ModelSpec,
+        context: usize,
+        scope: Option<&EncryptionContext>,
+    ) -> Result<usize> {
         let start = self.bytes.len();
         if let Some(context) = self.contexts.get(context) {
             if let Some(scope) = scope {
@@ -110,21 +140,26 @@ impl RowPlaces {
         let context = self.context.finish()?;
         let index = match self.known.get(&context) {
             Some(&known) => known,
-            None => {
-                let context = Arc::new(context);
-                self.contexts.push(Arc::clone(&context));
-                self.known.insert(context, self.contexts.len() - 1);
-                self.contexts.len() - 1
-            }
+            None => self.intern(Arc::new(context)),
         };
         std::mem::swap(&mut self.context, &mut self.last.0);
         self.last.1 = Some(index);
         Ok(index)
     }
 
-    /// Names model and row in an error.
+    /// The index of a context.
+    fn intern(&mut self, context: Arc<EncryptionContext>) -> usize {
+        if let Some(&known) = self.known.get(&context) {
+            return known;
+        }
+        self.contexts.push(Arc::clone(&context));
+        self.known.insert(context, self.contexts.len() - 1);
+        self.contexts.len() - 1
+    }
+
+    /// Names model and row, the last one, in an error.
     #[cold]
-    fn locate(&self, spec: &ModelSpec, error: Error) -> Error {
+    pub(super) fn locate(&self, spec: &ModelSpec, error: Error) -> Error {
         let mut id = Vec::new();
         let error = error.model(spec.name());
         match self.writer.finish_into(&mut id).ok().and_then(|()| row::display(&id)) {
@@ -214,7 +249,7 @@ impl<'a> ValuePlace<'a> {
     }
 
     /// Stable names from the model to the value, joined by dots; map keys are left out, because
-    /// they may be personal.
+    /// they may be personal. Of a value in a document, the path by which it was chosen.
     #[must_use]
     pub fn field_path(&self) -> String {
         let mut out = String::new();
@@ -227,6 +262,7 @@ impl<'a> ValuePlace<'a> {
                     out.push_str(field.name());
                 }
                 PathStep::Key(_) | PathStep::Element => out.push_str("[]"),
+                PathStep::Node(node) => out = node.rule.to_string(),
             }
         }
         out
@@ -245,6 +281,7 @@ impl<'a> ValuePlace<'a> {
         let steps = self.path().iter().map(|step| match *step {
             PathStep::Field(field) => Step::Field(field.name()),
             PathStep::Key(key) => Step::Key(key),
+            PathStep::Node(node) => Step::Key(&node.path),
             PathStep::Element => Step::Element,
         });
         write_head(
@@ -290,7 +327,7 @@ impl<'a> ValuePlace<'a> {
     pub fn alternatives(&self) -> usize {
         let fields = self.path().iter().map(|step| match step {
             PathStep::Field(field) => 1 + field.was().len(),
-            PathStep::Key(_) | PathStep::Element => 1,
+            PathStep::Key(_) | PathStep::Element | PathStep::Node(_) => 1,
         });
         fields.fold(1 + self.model().was().len(), usize::saturating_mul).min(MAX_ALTERNATIVES)
     }
@@ -320,6 +357,7 @@ impl<'a> ValuePlace<'a> {
             .map(|step| match *step {
                 PathStep::Field(field) => Step::Field(choose(field.name(), field.was())),
                 PathStep::Key(key) => Step::Key(key),
+                PathStep::Node(node) => Step::Key(&node.path),
                 PathStep::Element => Step::Element,
             })
             .collect();
@@ -341,6 +379,7 @@ impl<'a> ValuePlace<'a> {
             match *step {
                 PathStep::Field(field) => field.name().hash(&mut hasher),
                 PathStep::Key(key) => (1_u8, key).hash(&mut hasher),
+                PathStep::Node(node) => (1_u8, &node.path).hash(&mut hasher),
                 PathStep::Element => hasher.write_u8(2),
             }
         }

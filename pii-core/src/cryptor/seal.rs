@@ -175,11 +175,20 @@ impl Cryptor {
         I: IntoIterator<Item = &'a M>,
     {
         let scope = self.usable_scope()?;
-        let Visited { places, walk, rows } = Visited::of(models, scope);
+        self.seal_visited(M::MODEL, Visited::of(models, scope)).await
+    }
+
+    /// As [`Cryptor::seal_texts`].
+    pub(super) async fn seal_visited(
+        &self,
+        model: &'static ModelSpec,
+        visited: Visited<'_>,
+    ) -> Result<Vec<SealedTexts>> {
+        let Visited { places, walk, rows } = visited;
         let rows = match rows {
             Ok(rows) => rows,
             Err(error) => {
-                self.record_refusal(Operation::Seal, M::MODEL, &error).await?;
+                self.record_refusal(Operation::Seal, model, &error).await?;
                 return Err(error);
             }
         };

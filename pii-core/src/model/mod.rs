@@ -11,7 +11,7 @@ pub use spec::{
     ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiFieldInfo, PlaintextPolicy,
     RowBinding, TypeCode,
 };
-pub(crate) use walk::{PathStep, Slot};
+pub(crate) use walk::{NodeName, PathStep, Slot};
 pub use walk::{Walk, WalkMut};
 
 use crate::{context::ContextWriter, row::RowWriter};

@@ -1,16 +1,25 @@
 //! Collecting the sealed values of models, with the way to each of them.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{FieldSpec, Holds, PiiField, PiiModel};
 use crate::value::{Cell, TypeOps};
 
 /// One step of the way from a model to a value.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) enum PathStep<'a> {
     Field(&'static FieldSpec),
     Key(&'a str),
     Element,
+    Node(&'a NodeName),
+}
+
+/// A node of a JSON document.
+pub(crate) struct NodeName {
+    /// the normalized path, to which the value is bound
+    pub(crate) path: String,
+    /// the path as the program wrote it, to name in errors: the other one may hold personal keys
+    pub(crate) rule: Arc<str>,
 }
 
 /// A place of a model that holds a value.
@@ -85,6 +94,11 @@ impl<'a> Walk<'a> {
         self.within(PathStep::Element, visit);
     }
 
+    /// Goes to a node of a document.
+    pub(crate) fn node(&mut self, name: &'a NodeName, visit: impl FnOnce(&mut Self)) {
+        self.within(PathStep::Node(name), visit);
+    }
+
     #[inline]
     fn within(&mut self, step: PathStep<'a>, visit: impl FnOnce(&mut Self)) {
         if self.counted.is_some() {
@@ -104,7 +118,7 @@ impl<'a> Walk<'a> {
         // outside any field there is nothing to bind a value to
         let innermost = self.stack.iter().rev().find_map(|step| match step {
             PathStep::Field(field) => Some(*field),
-            PathStep::Key(_) | PathStep::Element => None,
+            PathStep::Key(_) | PathStep::Element | PathStep::Node(_) => None,
         });
         let Some(field) = innermost else { return };
         let start = offset(self.steps.len());

@@ -9,6 +9,6 @@ mod sqlx_codecs;
 
 pub(crate) use cell::{Cell, Place};
 pub use encrypted::{Encrypted, EncryptedStr, ValueState};
+pub(crate) use pii_value::{HasTypeOps, TypeOps, decode_json, wrong_type};
 pub use pii_value::{Json, PiiValue};
-pub(crate) use pii_value::{TypeOps, wrong_type};
 pub use serde_impls::{Sealed, SealedField};

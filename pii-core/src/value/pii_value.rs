@@ -97,20 +97,24 @@ impl<T: Serialize + DeserializeOwned + 'static> PiiValue for Json<T> {
     }
 
     fn decode(bytes: &[u8]) -> Result<T> {
-        // serde's own messages quote the input: they are not passed on
-        serde_json::from_slice(bytes).map_err(|error| {
-            wrong_type(Self::TYPE).message(if error.is_data() {
-                "the JSON inside does not fit the Rust type"
-            } else {
-                "the plaintext is not valid JSON"
-            })
-        })
+        decode_json(bytes)
     }
 
     fn check(bytes: &[u8]) -> bool {
         std::str::from_utf8(bytes)
             .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
     }
+}
+
+pub(crate) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    // serde's own messages quote the input: they are not passed on
+    serde_json::from_slice(bytes).map_err(|error| {
+        wrong_type(TypeCode::JSON).message(if error.is_data() {
+            "the JSON inside does not fit the Rust type"
+        } else {
+            "the plaintext is not valid JSON"
+        })
+    })
 }
 
 pub(crate) fn encode_json<T: Serialize>(value: &T) -> Result<SecretBytes> {

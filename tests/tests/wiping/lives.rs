@@ -4,10 +4,12 @@ use std::{hint::black_box, path::Path, sync::Arc};
 
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use pii::{
-    AppKeyFile, Cryptor, EncryptedStr, FileKeyStore, HierarchicalKeyring, KeyAdmin, KeyStore, Keyring,
-    KmsKeyring, LocalKeyring, PiiModel, PrivateKey, PublicKeyring, RewrapOptions, SenderPolicy,
+    AppKeyFile, Cryptor, Documents, EncryptedStr, FileKeyStore, HierarchicalKeyring, KeyAdmin, KeyStore,
+    Keyring, KmsKeyring, LocalKeyring, PiiModel, PrivateKey, PublicKeyring, RewrapOptions, SenderPolicy, ctx,
     testing::kms::FakeKms,
 };
+use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::secrets::{KnownDataKey, Watched, plaintext};
 
@@ -84,6 +86,36 @@ pub(crate) async fn key_file(folder: &Path) {
         assert_eq!(refused.iter().filter(|row| row.is_err()).count(), 2);
         black_box(format!("{refused:?}"));
     }
+}
+
+/// After [`key_file`]: documents, sealed in place and whole; opened, refused, dropped.
+pub(crate) async fn documents(folder: &Path) {
+    let keyring = KnownDataKey(local(folder));
+    let cryptor = Cryptor::envelope().keyring(keyring).build().unwrap();
+    let documents =
+        Documents::new("note").context(ctx!(tenant = "acme")).paths(["$.notes[*].text", "$.about"]).unwrap();
+    let document = || {
+        let text = || Value::from(plaintext().as_str());
+        let member = |name: &str, value| Value::Object([(name.to_owned(), value)].into_iter().collect());
+        let notes = Value::Array((0..20).map(|_| member("text", text())).collect());
+        // without characters that JSON escapes: serde_json puts text with escapes together elsewhere
+        let start = || Value::from(&plaintext()[..20]);
+        let about = member(&plaintext()[..20], Value::Array(vec![start(), start()]));
+        Value::Object([("notes".to_owned(), notes), ("about".to_owned(), about)].into_iter().collect())
+    };
+    let mut sealed = document();
+    documents.encrypt_fields(&cryptor, &mut sealed, 7).await.unwrap();
+    let mut broken = sealed.clone();
+    broken["notes"][19]["text"] = sealed["notes"][0]["text"].clone();
+    assert!(documents.decrypt_fields(&cryptor, &mut broken, 7).await.is_err());
+    // what the program holds is wiped by sealing it again
+    let mut opened = sealed;
+    documents.decrypt_fields(&cryptor, &mut opened, 7).await.unwrap();
+    assert_eq!(opened["notes"][19]["text"], plaintext().as_str());
+    documents.encrypt_fields(&cryptor, &mut opened, 7).await.unwrap();
+    let text = documents.encrypt(&cryptor, &plaintext()[..20], 7).await.unwrap();
+    let opened: Zeroizing<String> = Zeroizing::new(documents.decrypt(&cryptor, &text, 7).await.unwrap());
+    assert_eq!(*opened, plaintext()[..20]);
 }
 
 /// After [`key_file`]: a new key-encryption key, and the data key under it.

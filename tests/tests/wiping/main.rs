@@ -37,6 +37,7 @@ fn no_freed_block_and_no_leftover_holds_a_key_or_a_plaintext() {
         assert_eq!(left_in_memory(), NONE, "{life}: left in memory");
     };
     check("key file", &|| runtime.block_on(lives::key_file(folder)));
+    check("documents", &|| runtime.block_on(lives::documents(folder)));
     check("rotation and rewrap", &|| runtime.block_on(lives::rotation_and_rewrap(folder)));
     check("hierarchical keyring", &|| runtime.block_on(lives::hierarchical_keyring(folder)));
     check("key service", &|| runtime.block_on(lives::key_service(folder)));
