@@ -289,6 +289,15 @@ pub use pii_core::{
 #[cfg(any(feature = "pydynox", feature = "aws-encryption-sdk", feature = "amsdal"))]
 #[doc(inline)]
 pub use pii_core::{KeyService, ServiceContext, ServiceDataKey};
+#[cfg(feature = "pydynox")]
+#[doc(inline)]
+pub use pii_core::{Pydynox, PydynoxFormat};
+#[cfg(all(
+    feature = "kms",
+    any(feature = "pydynox", feature = "aws-encryption-sdk", feature = "amsdal")
+))]
+#[doc(inline)]
+pub use pii_kms::KmsKeyService;
 #[cfg(feature = "kms")]
 #[doc(inline)]
 pub use pii_kms::{KmsKeyring, KmsKeyringBuilder};

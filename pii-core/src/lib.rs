@@ -41,6 +41,8 @@ pub use futures_core::future::BoxFuture;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "key-service")]
 pub use foreign::{KeyService, ServiceContext, ServiceDataKey};
+#[cfg(feature = "pydynox")]
+pub use foreign::{Pydynox, PydynoxFormat};
 pub use key_admin::{
     AccountReport, Confirm, ElectionProblem, ExportReport, ImportOptions, ImportReport, KeyAdmin, KeyProblem,
     Progress, ReplayReport, Retention, RewrapOptions, RewrapReport, Rotation, ShredReceipt, ShredScope,
