@@ -258,9 +258,9 @@ pub use pii_core::{
 // models
 #[doc(inline)]
 pub use pii_core::{
-    ContextPart, ContextText, ContextValue, ContextWriter, FieldRole, FieldSpec, Holds, Level, Mode,
-    ModelSpec, PiiField, PiiFieldInfo, PiiModel, PlaintextPolicy, RowBinding, RowId, RowWriter, TypeCode,
-    Walk, WalkMut,
+    ContextPart, ContextText, ContextValue, ContextWriter, FieldRole, FieldSpec, Holds, LegacyFormat, Level,
+    Mode, ModelSpec, PiiField, PiiFieldInfo, PiiModel, PlaintextPolicy, RowBinding, RowId, RowWriter,
+    TypeCode, Walk, WalkMut,
 };
 #[cfg(feature = "derive")]
 #[doc(inline)]
@@ -273,7 +273,7 @@ pub use environment::envelope_from_env;
 #[doc(inline)]
 pub use pii_core::{
     CacheLimits, Cryptor, CryptorStats, CryptorStatus, DataKeyRotation, EncryptionContext, EnvelopeBuilder,
-    FieldSelection, IntoContext, KeptKey, Opening, SealedTexts, StoredText, ctx,
+    FieldPolicies, FieldSelection, IntoContext, KeptKey, LegacyPolicy, Opening, SealedTexts, StoredText, ctx,
 };
 // a cryptor of your own
 #[doc(inline)]

@@ -19,6 +19,7 @@ mod key_store;
 mod keyring;
 mod mask;
 mod model;
+mod policies;
 mod row;
 mod schema;
 mod secret;
@@ -56,9 +57,10 @@ pub use keyring::{
 pub use keyring::{PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey};
 pub use mask::Mask;
 pub use model::{
-    ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiField, PiiFieldInfo, PiiModel,
-    PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
+    ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiField, PiiFieldInfo,
+    PiiModel, PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
 };
+pub use policies::{FieldPolicies, LegacyPolicy};
 pub use row::{RowId, RowWriter};
 pub use schema::{UPDATE_VARIABLE as SCHEMA_UPDATE_VARIABLE, check_schema, schema_of};
 pub use secret::SecretBytes;

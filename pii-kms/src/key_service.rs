@@ -135,11 +135,16 @@ fn used(call: Call, asked: &KeyReference, answered: Option<&str>) -> Result<Stri
     let Some(arn) = answered.and_then(KeyArn::parse) else {
         return Err(unusable(call, asked.text(), "no key id"));
     };
-    match asked {
-        KeyReference::Arn(asked) if !asked.opens_copies_of(&arn) => {
-            Err(unusable(call, asked.as_str(), "another KMS key than the one asked for"))
-        }
-        _ => Ok(arn.as_str().to_owned()),
+    let is_right = match asked {
+        KeyReference::Arn(asked) => asked.opens_copies_of(&arn),
+        KeyReference::Id(id) => arn.as_str().rsplit('/').next() == Some(id),
+        // what an alias stands for, only KMS knows
+        KeyReference::Alias(_) | KeyReference::AliasArn { .. } => true,
+    };
+    if is_right {
+        Ok(arn.as_str().to_owned())
+    } else {
+        Err(unusable(call, asked.text(), "another KMS key than the one asked for"))
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) enum Cell {
     Opened { text: Ciphertext, place: Option<Place>, plain: SecretBytes },
     /// Stored text without `ENC:`, until the policy of its field is applied.
     Legacy(SecretBytes),
+    /// Stored text with `ENC:` of a version that is not ours, until the `legacy` of its field is applied.
+    Foreign(Ciphertext),
     /// Stored text with `ENC:` that is no value; kept for its error.
     Malformed(FormatError),
 }
@@ -30,6 +32,7 @@ impl Cell {
         match Ciphertext::take(text) {
             Ok(text) => Self::Sealed { text, place: None },
             Err((text, FormatError::NotEncrypted)) => Self::Legacy(SecretBytes::from_vec(text.into_bytes())),
+            Err((text, FormatError::UnknownVersion)) => Self::Foreign(Ciphertext::foreign(text)),
             Err((_, error)) => Self::Malformed(error),
         }
     }
@@ -38,7 +41,7 @@ impl Cell {
     pub(crate) fn sealed_text(&self) -> Option<&Ciphertext> {
         match self {
             Self::Sealed { text, .. } | Self::Opened { text, .. } => Some(text),
-            Self::Plain(_) | Self::Legacy(_) | Self::Malformed(_) => None,
+            Self::Plain(_) | Self::Legacy(_) | Self::Foreign(_) | Self::Malformed(_) => None,
         }
     }
 
@@ -46,15 +49,31 @@ impl Cell {
     pub(crate) fn plain(&self) -> Option<&SecretBytes> {
         match self {
             Self::Plain(plain) | Self::Opened { plain, .. } => Some(plain),
-            Self::Sealed { .. } | Self::Legacy(_) | Self::Malformed(_) => None,
+            Self::Sealed { .. } | Self::Legacy(_) | Self::Foreign(_) | Self::Malformed(_) => None,
         }
     }
 
-    /// Notes where the value was loaded from.
+    /// Notes where the value was loaded from. One of another system counts as sealed from here on.
     #[inline]
     pub(crate) fn stamp(&mut self, at: Place) {
-        if let Self::Sealed { place, .. } | Self::Opened { place, .. } = self {
-            *place = Some(at);
+        match self {
+            Self::Sealed { place, .. } | Self::Opened { place, .. } => *place = Some(at),
+            Self::Foreign(_) => {
+                *self = match self.take() {
+                    Self::Foreign(text) => Self::Sealed { text, place: Some(at) },
+                    other => other,
+                };
+            }
+            Self::Plain(_) | Self::Legacy(_) | Self::Malformed(_) => {}
+        }
+    }
+
+    /// Whether the value was loaded from another place than this one.
+    #[inline]
+    pub(crate) fn is_from_elsewhere(&self, here: Place) -> bool {
+        match self {
+            Self::Sealed { place, .. } | Self::Opened { place, .. } => place.is_some_and(|from| from != here),
+            Self::Plain(_) | Self::Legacy(_) | Self::Foreign(_) | Self::Malformed(_) => false,
         }
     }
 
@@ -73,7 +92,7 @@ impl Cell {
     #[inline]
     pub(crate) fn open(&mut self, at: Place, plain: SecretBytes) {
         *self = match self.take() {
-            Self::Sealed { text, .. } | Self::Opened { text, .. } => {
+            Self::Sealed { text, .. } | Self::Opened { text, .. } | Self::Foreign(text) => {
                 Self::Opened { text, place: Some(at), plain }
             }
             other => other,
@@ -84,6 +103,7 @@ impl Cell {
     pub(crate) fn seal(&mut self, at: Option<Place>, text: Ciphertext) {
         *self = match self.take() {
             Self::Plain(plain) | Self::Legacy(plain) => Self::Opened { text, place: at, plain },
+            Self::Foreign(text) => Self::Sealed { text, place: at },
             other => other,
         };
     }
@@ -111,6 +131,7 @@ impl PartialEq for Cell {
             (None, None) => match (self, other) {
                 (Self::Sealed { text: a, .. }, Self::Sealed { text: b, .. }) => a == b,
                 (Self::Legacy(a), Self::Legacy(b)) => a.constant_time_eq(b),
+                (Self::Foreign(a), Self::Foreign(b)) => a == b,
                 (Self::Malformed(a), Self::Malformed(b)) => a == b,
                 _ => false,
             },

@@ -12,6 +12,7 @@
 
 mod cipher;
 mod form;
+mod legacy;
 mod open;
 mod seal;
 

@@ -165,7 +165,7 @@ impl<'a> Calls<'a> {
     }
 }
 
-fn refuse(error: FormatError) -> Error {
+pub(super) fn refuse(error: FormatError) -> Error {
     match error {
         FormatError::UnknownVersion => Error::new(ErrorKind::UnknownVersion)
             .message("the text is not of the form in which pydynox writes")

@@ -31,7 +31,7 @@ impl Pydynox {
     /// # Errors
     /// As [`Pydynox::encrypt`].
     pub async fn encrypt_all(&self, plaintexts: &[&[u8]]) -> Result<Vec<String>> {
-        self.check_writing()?;
+        self.check_format()?;
         plaintexts.iter().try_for_each(|plaintext| check(plaintext))?;
         let calls: Vec<BoxFuture<'_, _>> = plaintexts
             .iter()
@@ -41,7 +41,7 @@ impl Pydynox {
     }
 
     /// Whether new values can be written at all.
-    pub(super) fn check_writing(&self) -> Result<()> {
+    pub(super) fn check_format(&self) -> Result<()> {
         if self.format != PydynoxFormat::Direct {
             return Ok(());
         }

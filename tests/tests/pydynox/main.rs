@@ -1,0 +1,5 @@
+//! Values that pydynox wrote, fields that hold them, and policies that switch at run time.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic")]
+
+mod support;
+mod vectors;
