@@ -96,6 +96,7 @@
 //! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
 //! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
 //! | `public-keyring` | `PublicKeyring`, for programs that write and can't read; compiles elliptic curves in |
+//! | `pydynox` | `Pydynox`: values that pydynox wrote, alone and in fields that say `legacy = "pydynox"` |
 //! | `testing` | the module `testing`: assertions, keyrings that wait or fail, a sink that collects audit events; with `kms`, a fake KMS |
 //!
 //! No feature changes what another one does. This crate chooses no async runtime and no TLS library: choose

@@ -9,4 +9,6 @@ pub mod guides {
     pub struct Keys;
     #[doc = include_str!("../../docs/when-keys-fail.md")]
     pub struct WhenKeysFail;
+    #[doc = include_str!("../../docs/other-formats.md")]
+    pub struct OtherFormats;
 }
