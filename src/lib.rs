@@ -97,6 +97,7 @@
 //! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
 //! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
 //! | `public-keyring` | `PublicKeyring`, for programs that write and can't read; compiles elliptic curves in |
+//! | `pydynox` | `Pydynox`: values that pydynox wrote, alone and in fields that say `legacy = "pydynox"` |
 //! | `testing` | the module `testing`: assertions, keyrings that wait or fail, a sink that collects audit events; with `kms`, a fake KMS |
 //!
 //! No feature changes what another one does. This crate chooses no async runtime and no TLS library: choose
@@ -259,9 +260,9 @@ pub use pii_core::{
 // models
 #[doc(inline)]
 pub use pii_core::{
-    ContextPart, ContextText, ContextValue, ContextWriter, FieldRole, FieldSpec, Holds, Level, Mode,
-    ModelSpec, PiiField, PiiFieldInfo, PiiModel, PlaintextPolicy, RowBinding, RowId, RowWriter, TypeCode,
-    Walk, WalkMut,
+    ContextPart, ContextText, ContextValue, ContextWriter, FieldRole, FieldSpec, Holds, LegacyFormat, Level,
+    Mode, ModelSpec, PiiField, PiiFieldInfo, PiiModel, PlaintextPolicy, RowBinding, RowId, RowWriter,
+    TypeCode, Walk, WalkMut,
 };
 #[cfg(feature = "derive")]
 #[doc(inline)]
@@ -274,7 +275,7 @@ pub use environment::envelope_from_env;
 #[doc(inline)]
 pub use pii_core::{
     CacheLimits, Cryptor, CryptorStats, CryptorStatus, DataKeyRotation, EncryptionContext, EnvelopeBuilder,
-    FieldSelection, IntoContext, KeptKey, Opening, SealedTexts, StoredText, ctx,
+    FieldPolicies, FieldSelection, IntoContext, KeptKey, LegacyPolicy, Opening, SealedTexts, StoredText, ctx,
 };
 // documents
 #[doc(inline)]
@@ -293,6 +294,15 @@ pub use pii_core::{
 #[cfg(any(feature = "pydynox", feature = "aws-encryption-sdk", feature = "amsdal"))]
 #[doc(inline)]
 pub use pii_core::{KeyService, ServiceContext, ServiceDataKey};
+#[cfg(feature = "pydynox")]
+#[doc(inline)]
+pub use pii_core::{Pydynox, PydynoxFormat};
+#[cfg(all(
+    feature = "kms",
+    any(feature = "pydynox", feature = "aws-encryption-sdk", feature = "amsdal")
+))]
+#[doc(inline)]
+pub use pii_kms::KmsKeyService;
 #[cfg(feature = "kms")]
 #[doc(inline)]
 pub use pii_kms::{KmsKeyring, KmsKeyringBuilder};

@@ -17,7 +17,7 @@ pub use crate::{
     context::{ContextText, ContextValue, ContextWriter},
     mask::Mask,
     model::{
-        ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiField, PiiModel,
+        ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiField, PiiModel,
         PlaintextPolicy, RowBinding, Walk, WalkMut,
         probe::{AnyField, LevelOne, Probe, Unmarked},
     },
@@ -29,6 +29,14 @@ pub use crate::{
 #[macro_export]
 macro_rules! __if_dynamo_without_adapter {
     ($($item:tt)*) => {};
+}
+
+/// Formats of other systems, as far as the program has them: a field that names another one does not
+/// compile.
+pub mod legacy {
+    /// `#[pii(legacy = "pydynox")]`
+    #[cfg(feature = "pydynox")]
+    pub const PYDYNOX: super::LegacyFormat = super::LegacyFormat::Pydynox;
 }
 
 /// Leaves its contents out; the crate that has the drivers exports one that keeps them.

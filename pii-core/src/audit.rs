@@ -63,6 +63,10 @@ pub enum Operation {
     Open,
     /// Stored plaintext was accepted by a policy.
     AcceptPlaintext,
+    /// A value was written in the form of another system.
+    SealLegacy,
+    /// A value in the form of another system was opened, which is bound to no field and no row.
+    OpenLegacy,
 }
 
 /// One operation on one value. It holds names, never values.

@@ -21,6 +21,7 @@ mod key_store;
 mod keyring;
 mod mask;
 mod model;
+mod policies;
 mod row;
 mod schema;
 mod secret;
@@ -44,6 +45,8 @@ pub use documents::Documents;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "key-service")]
 pub use foreign::{KeyService, ServiceContext, ServiceDataKey};
+#[cfg(feature = "pydynox")]
+pub use foreign::{Pydynox, PydynoxFormat};
 pub use json::{JsonPath, NodePath, NodeStep};
 pub use key_admin::{
     AccountReport, Confirm, ElectionProblem, ExportReport, ImportOptions, ImportReport, KeyAdmin, KeyProblem,
@@ -58,9 +61,10 @@ pub use keyring::{
 pub use keyring::{PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey};
 pub use mask::Mask;
 pub use model::{
-    ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiField, PiiFieldInfo, PiiModel,
-    PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
+    ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiField, PiiFieldInfo,
+    PiiModel, PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
 };
+pub use policies::{FieldPolicies, LegacyPolicy};
 pub use row::{NoId, RowId, RowWriter};
 pub use schema::{UPDATE_VARIABLE as SCHEMA_UPDATE_VARIABLE, check_schema, schema_of};
 pub use secret::SecretBytes;

@@ -178,7 +178,8 @@ impl Kind {
         if keys.has("nested") {
             return Self::Sealed(Shape::Json);
         }
-        let marked = keys.bare() || ["mode", "keyring", "plaintext"].iter().any(|key| keys.has(key));
+        let marked =
+            keys.bare() || ["mode", "keyring", "plaintext", "legacy"].iter().any(|key| keys.has(key));
         let level = attrs.level.as_ref().map(|level| level.value.number);
         if types::mentions_sealed(ty) || level.is_some_and(|level| level > 1) || (marked && level.is_none()) {
             return Self::Sealed(if types::is_collection(ty) { Shape::Json } else { Shape::Text });

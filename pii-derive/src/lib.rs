@@ -73,6 +73,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `column = "email_address"` | the column; else sqlx's `rename` or `rename_all`, else serde's `rename`, else the field's name |
 /// | `keyring = "high"` | the keyring whose keys it is sealed under |
 /// | `plaintext = "accept_and_seal"` | what stored text that is not encrypted means: `reject` (the default), `accept_and_seal` or `prepare` |
+/// | `legacy = "pydynox"` | stored values may be those of another system, which `Cryptor::with_legacy` describes; needs the feature of that name |
 /// | `nested` | a struct with `#[pii(nested)]`, or an `Option`, `Box`, list or map of one, stored as JSON |
 /// | `version` | an integer column by which concurrent changes are noticed |
 /// | `skip` | left out of everything; `from_row` gives it its default |

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `from-env` | region and credentials as the AWS command line finds them, by `aws-config` |
 //! | `secrets-manager` | application keys from Secrets Manager |
+//! | `key-service` | `KmsKeyService`: calls of KMS for the formats of other systems |
 //! | `testing` | `testing::FakeKms`, a KMS of our own that is stricter than the real one |
 //!
 //! The AWS crates are used without their default features: this crate chooses no TLS stack and no async
@@ -17,6 +18,8 @@
 
 mod error;
 mod key_reference;
+#[cfg(feature = "key-service")]
+mod key_service;
 mod keyring;
 mod sdk;
 #[cfg(feature = "secrets-manager")]
@@ -24,6 +27,8 @@ mod secrets;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "key-service")]
+pub use key_service::KmsKeyService;
 pub use keyring::{KmsKeyring, KmsKeyringBuilder};
 #[cfg(feature = "secrets-manager")]
 pub use secrets::SecretsManagerAppKeys;

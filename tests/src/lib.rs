@@ -11,4 +11,6 @@ pub mod guides {
     pub struct Documents;
     #[doc = include_str!("../../docs/when-keys-fail.md")]
     pub struct WhenKeysFail;
+    #[doc = include_str!("../../docs/other-formats.md")]
+    pub struct OtherFormats;
 }

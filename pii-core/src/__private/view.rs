@@ -18,6 +18,7 @@ pub enum ViewFit {
     OtherRules,
     OtherWas,
     OtherContext,
+    OtherLegacy,
 }
 
 /// The specification of a view: its own fields and context, under the names of the model.
@@ -27,8 +28,10 @@ pub const fn view_model(
     fields: &'static [FieldSpec],
     context: &'static [ContextPart],
 ) -> ModelSpec {
-    let view =
-        ModelSpec::new(model.name(), fields, model.binding()).with_was(model.was()).with_context(context);
+    let view = ModelSpec::new(model.name(), fields, model.binding())
+        .with_was(model.was())
+        .with_context(context)
+        .as_view();
     match model.table() {
         Some(table) => view.with_table(table),
         None => view,
@@ -116,6 +119,9 @@ const fn fit_field(model: &FieldSpec, view: &FieldSpec) -> ViewFit {
         || model.plaintext() as u8 == view.plaintext() as u8;
     if !same_column || !no_wider_mode || !no_laxer_policy {
         return ViewFit::OtherRules;
+    }
+    if model.legacy().is_some() != view.legacy().is_some() {
+        return ViewFit::OtherLegacy;
     }
     if !same_list(model.was(), view.was()) {
         return ViewFit::OtherWas;

@@ -77,6 +77,10 @@ pub struct CryptorStats {
     pub refused: u64,
     /// Stored plaintexts that the policy of their field accepted.
     pub plaintexts_accepted: u64,
+    /// Values opened that another system wrote; they are not in `opened`.
+    pub legacy_opened: u64,
+    /// Values written in the form of another system; they are not in `sealed`.
+    pub legacy_sealed: u64,
     /// Data keys asked of a keyring to be made.
     pub keys_generated: u64,
     /// Data keys asked of a keyring to be unwrapped.

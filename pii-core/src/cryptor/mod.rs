@@ -1,25 +1,26 @@
 //! The cryptor: a cheap handle that seals and opens models.
 
 mod backend;
+mod counters;
 pub(crate) mod envelope;
+mod legacy;
 mod nodes;
 mod open;
 mod place;
 mod prepare;
+mod rules;
 mod seal;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
 pub use backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
+use counters::Counters;
 #[cfg(feature = "testing")]
 pub use envelope::Clock;
 pub use envelope::{CacheLimits, CryptorStatus, DataKeyRotation, EnvelopeBuilder, KeptKey};
+use legacy::Legacies;
+#[cfg(feature = "pydynox")]
+pub(crate) use legacy::LegacyCodec;
 pub(crate) use nodes::NodeBatch;
 pub use open::{FieldSelection, Opening};
 #[cfg(test)]
@@ -32,6 +33,7 @@ use crate::{
     context::{EncryptionContext, IntoContext},
     error::{Error, ErrorKind, Result},
     model::Mode,
+    policies::FieldPolicies,
 };
 
 /// Seals and opens the values of models. Cloning it is cheap; all clones share keys and counters.
@@ -53,8 +55,11 @@ pub struct Cryptor {
     mode: Mode,
     audit: Option<Arc<dyn AuditSink>>,
     audit_failure: AuditFailure,
-    /// stored plaintexts that a policy accepted, of all clones together
-    accepted: Arc<AtomicU64>,
+    /// of all clones together
+    counters: Arc<Counters>,
+    /// what is set at run time in place of what the derive says
+    policies: Option<FieldPolicies>,
+    legacies: Arc<Legacies>,
 }
 
 impl Cryptor {
@@ -74,7 +79,9 @@ impl Cryptor {
             mode: Mode::ReadWrite,
             audit: None,
             audit_failure: AuditFailure::Refuse,
-            accepted: Arc::default(),
+            counters: Arc::default(),
+            policies: None,
+            legacies: Arc::default(),
         }
     }
 
@@ -185,11 +192,7 @@ impl Cryptor {
     /// Counters of all clones together.
     #[must_use]
     pub fn stats(&self) -> CryptorStats {
-        CryptorStats { plaintexts_accepted: self.accepted.load(Ordering::Relaxed), ..self.backend.stats() }
-    }
-
-    fn count_accepted(&self) {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.counters.add_to(self.backend.stats())
     }
 
     /// The scope, if there is one.

@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    Cryptor,
+    Cryptor, FieldSelection,
     backend::OpenItem,
     open::cannot_decrypt,
     place::RowPlaces,
@@ -88,7 +88,7 @@ impl Cryptor {
     pub(crate) async fn seal_nodes(&self, batch: NodeBatch) -> Result<Vec<Ciphertext>> {
         let NodeBatch { model, field, places, nodes, documents, .. } = batch;
         let visited = Visited { places, walk: walk(field, &nodes), rows: Ok(rows(&documents)) };
-        let texts = self.seal_visited(model, visited).await?.into_iter().flatten();
+        let texts = self.seal_visited(model, visited, &FieldSelection::All).await?.into_iter().flatten();
         texts
             .map(|text| match text {
                 StoredText::Sealed(text) => Ok(text),

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{
     Cryptor,
     backend::OpenItem,
+    legacy::LegacyOpen,
     place::{RowPlaces, ValuePlace},
     seal::{not_encrypted, wrong_place},
 };
@@ -112,6 +113,13 @@ impl Cryptor {
             self.record_refusal(Operation::Open, M::MODEL, &error).await?;
             return Err(error);
         }
+        let rules = match self.rules(M::MODEL) {
+            Ok(rules) => rules,
+            Err(error) => {
+                self.record_refusal(Operation::Open, M::MODEL, &error).await?;
+                return Err(error);
+            }
+        };
         let mut places = RowPlaces::with_capacity(models.len());
         let mut events = Vec::new();
         let mut rows = Vec::with_capacity(models.len());
@@ -135,15 +143,17 @@ impl Cryptor {
         let mut changes = Vec::with_capacity(walk.slots().len());
         let mut to_open: Vec<OpenItem<'_>> = Vec::with_capacity(walk.slots().len());
         let mut opened_slots = Vec::with_capacity(walk.slots().len());
+        let mut legacy_to_open: Vec<LegacyOpen<'_>> = Vec::new();
+        let mut legacy_slots = Vec::new();
         for row in &mut rows {
             let slots = walk.slots().get(row.slots.clone()).unwrap_or_default();
             for (found, index) in slots.iter().zip(row.slots.start..) {
                 let change = match places.place(row.place, &walk, found) {
                     Some(place) => match found.cell {
                         Cell::Plain(_) | Cell::Opened { .. } => Change::Keep,
-                        Cell::Sealed { text, place: from } => {
+                        Cell::Sealed { text, .. } | Cell::Foreign(text) => {
                             let here = place.stamp();
-                            if from.is_some_and(|from| from != here) {
+                            if found.cell.is_from_elsewhere(here) {
                                 // it keeps the place that it was loaded from: opening is no way to move it
                                 let error = wrong_place();
                                 self.note_event(
@@ -155,6 +165,26 @@ impl Cryptor {
                                 );
                                 row.fail(place.locate(error));
                                 Change::Keep
+                            } else if text.is_foreign() {
+                                match rules.legacy_form(&place, text) {
+                                    Ok(codec) => {
+                                        if fields.wants(&walk, found) && place.field().mode().can_open() {
+                                            legacy_to_open.push(LegacyOpen { place, text, codec });
+                                            legacy_slots.push(index);
+                                        }
+                                        Change::Stamp(here)
+                                    }
+                                    Err(error) => {
+                                        let operation = match place.field().legacy() {
+                                            Some(_) => Operation::OpenLegacy,
+                                            None => Operation::Open,
+                                        };
+                                        let refused = Some(error.kind());
+                                        self.note_event(&mut events, operation, &place, None, refused);
+                                        row.fail(place.locate(error));
+                                        Change::Keep
+                                    }
+                                }
                             } else {
                                 if fields.wants(&walk, found) && place.field().mode().can_open() {
                                     to_open.push(OpenItem { place, text });
@@ -164,7 +194,7 @@ impl Cryptor {
                             }
                         }
                         Cell::Legacy(text)
-                            if place.field().plaintext() != PlaintextPolicy::Reject
+                            if rules.plaintext(&place) != PlaintextPolicy::Reject
                                 && !(found.ops.check)(text.expose()) =>
                         {
                             let error = wrong_type(found.ops.code);
@@ -178,9 +208,9 @@ impl Cryptor {
                             row.fail(place.locate(error));
                             Change::Keep
                         }
-                        Cell::Legacy(_) if place.field().plaintext() != PlaintextPolicy::Reject => {
+                        Cell::Legacy(_) if rules.plaintext(&place) != PlaintextPolicy::Reject => {
                             self.note_event(&mut events, Operation::AcceptPlaintext, &place, None, None);
-                            self.count_accepted();
+                            self.counters.plaintext_accepted();
                             Change::Accept
                         }
                         Cell::Legacy(_) => {
@@ -206,23 +236,35 @@ impl Cryptor {
                 changes.push(change);
             }
         }
+        let mut settle = |slot: usize, place: &ValuePlace<'_>, result: Result<SecretBytes>| match (
+            result,
+            changes.get_mut(slot),
+        ) {
+            (Ok(plain), Some(change)) => change.open(plain),
+            (Ok(_), None) => {}
+            (Err(error), change) => {
+                // a value that does not open here was not loaded from here
+                if let Some(change) = change {
+                    *change = Change::Keep;
+                }
+                let row = rows.partition_point(|row| row.slots.end <= slot);
+                if let Some(row) = rows.get_mut(row) {
+                    row.fail(place.locate(error));
+                }
+            }
+        };
         if !to_open.is_empty() {
             let results = self.open_items(&to_open, &mut events).await?;
             for ((result, item), &slot) in results.into_iter().zip(&to_open).zip(&opened_slots) {
-                match (result, changes.get_mut(slot)) {
-                    (Ok(plain), Some(change)) => change.open(plain),
-                    (Ok(_), None) => {}
-                    (Err(error), change) => {
-                        // a value that does not open here was not loaded from here
-                        if let Some(change) = change {
-                            *change = Change::Keep;
-                        }
-                        let row = rows.partition_point(|row| row.slots.end <= slot);
-                        if let Some(row) = rows.get_mut(row) {
-                            row.fail(item.place.locate(error));
-                        }
-                    }
-                }
+                settle(slot, &item.place, result);
+            }
+        }
+        if !legacy_to_open.is_empty() {
+            let results = self.open_legacy(&legacy_to_open).await;
+            for ((result, item), &slot) in results.into_iter().zip(&legacy_to_open).zip(&legacy_slots) {
+                let refused = result.as_ref().err().map(Error::kind);
+                self.note_event(&mut events, Operation::OpenLegacy, &item.place, None, refused);
+                settle(slot, &item.place, result);
             }
         }
         self.record(events).await?;

@@ -367,6 +367,23 @@ impl<'a> ValuePlace<'a> {
         out.extend_from_slice(self.tail());
     }
 
+    /// Whether this is the place of a field: stable names from the model to it, joined by dots.
+    pub(crate) fn is_at(&self, path: &str) -> bool {
+        let fields = self.path().iter().filter_map(|step| match step {
+            PathStep::Field(field) => Some(field.name()),
+            PathStep::Key(_) | PathStep::Node(_) | PathStep::Element => None,
+        });
+        let mut rest = path;
+        for (index, name) in fields.enumerate() {
+            let part = if index == 0 { Some(rest) } else { rest.strip_prefix('.') };
+            match part.and_then(|part| part.strip_prefix(name)) {
+                Some(after) => rest = after,
+                None => return false,
+            }
+        }
+        rest.is_empty()
+    }
+
     /// The hash that tells this place from others for the time of this process.
     #[inline]
     pub(crate) fn stamp(&self) -> Place {

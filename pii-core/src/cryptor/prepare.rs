@@ -29,6 +29,7 @@ impl Cryptor {
         I: IntoIterator<Item = &'a M>,
     {
         let scope = self.usable_scope()?;
+        let rules = self.rules(M::MODEL)?;
         let mut places = RowPlaces::default();
         let mut to_verify = Samples::default();
         for model in models {
@@ -51,7 +52,11 @@ impl Cryptor {
         }
         let mut keyrings: Vec<Option<&'static str>> = fields
             .iter()
-            .filter(|field| field.spec.is_sealed() && field.spec.plaintext() != PlaintextPolicy::Prepare)
+            .filter(|field| {
+                let is_it = |path: &str| path == field.path;
+                let is_plain = rules.plaintext_of(field.spec, is_it) == PlaintextPolicy::Prepare;
+                field.spec.is_sealed() && !is_plain && !rules.writes_legacy(field.spec, is_it)
+            })
             .map(|field| field.spec.keyring())
             .collect();
         keyrings.sort_unstable();

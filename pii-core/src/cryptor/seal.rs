@@ -7,7 +7,9 @@ use smallvec::SmallVec;
 use super::{
     Cryptor, FieldSelection,
     backend::{OpenItem, SealItem},
+    legacy::{LegacyCodec, LegacyOpen, LegacySeal},
     place::{RowPlaces, ValuePlace},
+    rules::Rules,
 };
 use crate::{
     audit::{AuditEvent, Operation},
@@ -148,7 +150,10 @@ impl<'a> Visited<'a> {
 /// What is to be done with one slot before it can be stored.
 enum Plan<'a> {
     WriteBack(&'a Ciphertext),
+    /// Of another system and unknown origin.
+    WriteBackLegacy(&'a Ciphertext, &'a Arc<dyn LegacyCodec>),
     Seal(&'a SecretBytes),
+    SealLegacy(&'a SecretBytes, &'a Arc<dyn LegacyCodec>),
     Plaintext(&'a SecretBytes),
 }
 
@@ -175,7 +180,7 @@ impl Cryptor {
         I: IntoIterator<Item = &'a M>,
     {
         let scope = self.usable_scope()?;
-        self.seal_visited(M::MODEL, Visited::of(models, scope)).await
+        self.seal_visited(M::MODEL, Visited::of(models, scope), fields).await
     }
 
     /// As [`Cryptor::seal_texts`].
@@ -183,6 +188,7 @@ impl Cryptor {
         &self,
         model: &'static ModelSpec,
         visited: Visited<'_>,
+        fields: &FieldSelection,
     ) -> Result<Vec<SealedTexts>> {
         let Visited { places, walk, rows } = visited;
         let rows = match rows {
@@ -192,9 +198,17 @@ impl Cryptor {
                 return Err(error);
             }
         };
+        let rules = match self.rules(model) {
+            Ok(rules) => rules,
+            Err(error) => {
+                self.record_refusal(Operation::Seal, model, &error).await?;
+                return Err(error);
+            }
+        };
         let mut plans = Vec::with_capacity(walk.slots().len());
         let mut to_seal: Vec<SealItem<'_>> = Vec::with_capacity(walk.slots().len());
         let mut to_verify: Vec<OpenItem<'_>> = Vec::new();
+        let (mut legacy_to_seal, mut legacy_to_verify) = (Vec::new(), Vec::new());
         let mut events = Vec::new();
         let mut planned = Vec::with_capacity(rows.len());
         for (row, slots) in &rows {
@@ -202,7 +216,7 @@ impl Cryptor {
             let slots = walk.slots().get(slots.clone()).unwrap_or_default();
             for slot in slots.iter().filter(|slot| fields.wants(&walk, slot)) {
                 let place = places.place(*row, &walk, slot).ok_or_else(too_few)?;
-                let plan = match self.plan(&place, slot.cell) {
+                let plan = match self.plan(&rules, &place, slot.cell) {
                     Ok(plan) => plan,
                     Err(error) => {
                         if self.is_audited() {
@@ -214,13 +228,19 @@ impl Cryptor {
                 };
                 match (&plan, slot.cell) {
                     (Plan::Seal(plain), _) => to_seal.push(SealItem { place, plaintext: plain.expose() }),
+                    (Plan::SealLegacy(plain, codec), _) => {
+                        legacy_to_seal.push(LegacySeal { place, plaintext: plain.expose(), codec })
+                    }
+                    (Plan::WriteBackLegacy(text, codec), _) => {
+                        legacy_to_verify.push(LegacyOpen { place, text, codec })
+                    }
                     (Plan::WriteBack(text), cell) if !cell.is_stamped() => {
                         to_verify.push(OpenItem { place, text })
                     }
                     _ => {}
                 }
                 if matches!(slot.cell, Cell::Legacy(_)) {
-                    self.count_accepted();
+                    self.counters.plaintext_accepted();
                 }
                 if self.is_audited() && matches!(slot.cell, Cell::Legacy(_)) {
                     events.push(self.event(Operation::AcceptPlaintext, &place, None, None));
@@ -230,6 +250,8 @@ impl Cryptor {
             planned.push(plans.len() - before);
         }
         self.verify(&to_verify, &mut events).await?;
+        self.verify_legacy(&legacy_to_verify, &mut events).await?;
+        let sealed_legacy = self.seal_legacy_audited(&legacy_to_seal, &mut events).await?;
         let sealed = if to_seal.is_empty() {
             self.record(events).await?;
             Vec::new()
@@ -242,12 +264,16 @@ impl Cryptor {
             return Err(too_few());
         }
         let (mut sealed, mut plans) = (sealed.into_iter(), plans.into_iter());
+        let mut sealed_legacy = sealed_legacy.into_iter();
         let mut texts = Vec::with_capacity(rows.len());
         for count in planned {
             let mut row = SmallVec::new();
             for plan in plans.by_ref().take(count) {
                 row.push(match plan {
-                    Plan::WriteBack(text) => StoredText::Sealed(text.clone()),
+                    Plan::WriteBack(text) | Plan::WriteBackLegacy(text, _) => {
+                        StoredText::Sealed(text.clone())
+                    }
+                    Plan::SealLegacy(..) => StoredText::Sealed(sealed_legacy.next().ok_or_else(too_few)?),
                     Plan::Seal(_) => StoredText::Sealed(sealed.next().ok_or_else(too_few)?),
                     Plan::Plaintext(text) => StoredText::Plaintext(text.clone()),
                 });
@@ -358,42 +384,54 @@ impl Cryptor {
 
     /// Decides what to do with a value; whatever is refused is refused before any key is asked for.
     #[inline]
-    fn plan<'a>(&self, place: &ValuePlace<'_>, cell: &'a Cell) -> Result<Plan<'a>> {
+    fn plan<'a>(&self, rules: &Rules<'a>, place: &ValuePlace<'_>, cell: &'a Cell) -> Result<Plan<'a>> {
         let field = place.field();
         match cell {
-            Cell::Plain(plain) => self.plan_plain(place, plain),
+            Cell::Plain(plain) => self.plan_plain(rules, place, plain),
             // a plain value has its type from the program; stored text has to prove it, for what a
             // reader would refuse is not written
-            Cell::Legacy(text) if field.plaintext() != PlaintextPolicy::Reject => {
+            Cell::Legacy(text) if rules.plaintext(place) != PlaintextPolicy::Reject => {
                 if place.is_of_its_type(text.expose()) {
-                    self.plan_plain(place, text)
+                    self.plan_plain(rules, place, text)
                 } else {
                     Err(wrong_type(place.type_code()))
                 }
             }
             Cell::Legacy(_) => Err(not_encrypted()),
             Cell::Sealed { text, place: Some(from) } | Cell::Opened { text, place: Some(from), .. } => {
-                if *from == place.stamp() {
-                    Ok(Plan::WriteBack(text))
-                } else {
-                    Err(wrong_place())
+                if *from != place.stamp() {
+                    return Err(wrong_place());
                 }
+                if text.is_foreign() {
+                    rules.legacy_form(place, text)?;
+                }
+                Ok(Plan::WriteBack(text))
             }
-            Cell::Sealed { text, place: None } | Cell::Opened { text, place: None, .. } => {
-                if field.mode().can_open() && self.mode.can_open() {
-                    Ok(Plan::WriteBack(text))
-                } else {
-                    Err(Error::new(ErrorKind::Mode)
+            Cell::Foreign(text)
+            | Cell::Sealed { text, place: None }
+            | Cell::Opened { text, place: None, .. } => {
+                let reader = if text.is_foreign() { Some(rules.legacy_form(place, text)?) } else { None };
+                if !field.mode().can_open() || !self.mode.can_open() {
+                    return Err(Error::new(ErrorKind::Mode)
                         .message("a sealed value of unknown origin cannot be verified in WriteOnly mode")
-                        .help("load the row through a table or `.decrypt_pii()`, which note where values come from"))
+                        .help("load the row through a table or `.decrypt_pii()`, which note where values come from"));
                 }
+                Ok(match reader {
+                    Some(codec) => Plan::WriteBackLegacy(text, codec),
+                    None => Plan::WriteBack(text),
+                })
             }
             Cell::Malformed(error) => Err((*error).into()),
         }
     }
 
     #[inline]
-    fn plan_plain<'a>(&self, place: &ValuePlace<'_>, plain: &'a SecretBytes) -> Result<Plan<'a>> {
+    fn plan_plain<'a>(
+        &self,
+        rules: &Rules<'a>,
+        place: &ValuePlace<'_>,
+        plain: &'a SecretBytes,
+    ) -> Result<Plan<'a>> {
         if !place.field().mode().can_seal() || !self.mode.can_seal() {
             return Err(Error::new(ErrorKind::Mode).message("Cannot encrypt in ReadOnly mode"));
         }
@@ -401,8 +439,11 @@ impl Cryptor {
             return Err(Error::new(ErrorKind::TooLarge)
                 .message(format!("at most {MAX_PLAINTEXT_BYTES} bytes can be sealed")));
         }
-        if place.field().plaintext() != PlaintextPolicy::Prepare {
-            return Ok(Plan::Seal(plain));
+        if rules.plaintext(place) != PlaintextPolicy::Prepare {
+            return Ok(match rules.legacy_writer(place)? {
+                Some(codec) => Plan::SealLegacy(plain, codec),
+                None => Plan::Seal(plain),
+            });
         }
         // an ENC: text in a plaintext column would be taken for a sealed value by every reader
         if plain.expose().starts_with(PREFIX.as_bytes()) {
@@ -414,6 +455,38 @@ impl Cryptor {
             return Err(wrong_type(place.type_code()));
         }
         Ok(Plan::Plaintext(plain))
+    }
+
+    /// As [`Cryptor::verify`], for values of other systems.
+    async fn verify_legacy(&self, items: &[LegacyOpen<'_>], events: &mut Vec<AuditEvent>) -> Result<()> {
+        for (result, item) in self.open_legacy(items).await.into_iter().zip(items) {
+            if let Err(error) = result {
+                if self.is_audited() {
+                    events.push(self.event(Operation::SealLegacy, &item.place, None, Some(error.kind())));
+                    self.record(std::mem::take(events)).await?;
+                }
+                return Err(item.place.locate(error));
+            }
+        }
+        Ok(())
+    }
+
+    async fn seal_legacy_audited(
+        &self,
+        items: &[LegacySeal<'_>],
+        events: &mut Vec<AuditEvent>,
+    ) -> Result<Vec<Ciphertext>> {
+        let sealed = self.seal_legacy(items).await;
+        let refused = sealed.as_ref().err().map(Error::kind);
+        if self.is_audited() {
+            events.extend(
+                items.iter().map(|item| self.event(Operation::SealLegacy, &item.place, None, refused)),
+            );
+        }
+        if sealed.is_err() {
+            self.record(std::mem::take(events)).await?;
+        }
+        sealed
     }
 
     async fn audit_sealed(

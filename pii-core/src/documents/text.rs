@@ -1,7 +1,7 @@
 //! The JSON text of values: what of it may be sealed, and how it is read again.
 
 use serde_json::Value;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -76,11 +76,8 @@ pub(super) fn refuse_sealed(json: &[u8]) -> Result<()> {
     let Some(text) = inside.filter(|text| text.starts_with(PREFIX.as_bytes())) else { return Ok(()) };
     // a sealed text has no character that JSON escapes
     let Ok(text) = std::str::from_utf8(text) else { return Ok(()) };
-    match Ciphertext::take(text.to_owned()) {
-        Err((mut text, FormatError::NotEncrypted | FormatError::Malformed)) => {
-            text.zeroize();
-            Ok(())
-        }
+    match Ciphertext::parse(text) {
+        Err(FormatError::NotEncrypted | FormatError::Malformed) => Ok(()),
         Ok(_) | Err(_) => Err(Error::new(ErrorKind::State)
             .message("the value is sealed already")
             .help("a value is never sealed twice: open the document first, or leave this path out")),

@@ -30,8 +30,10 @@ pub trait KeyService: Send + Sync + 'static {
     /// key-encryption key is named, no other one may open it.
     ///
     /// # Errors
-    /// Key errors; [`ErrorKind::Integrity`](crate::ErrorKind::Integrity) where blob, key and context do
-    /// not belong together.
+    /// Key errors, [`ErrorKind::KeyMissing`](crate::ErrorKind::KeyMissing) where another key made the blob;
+    /// [`ErrorKind::ContextMismatch`](crate::ErrorKind::ContextMismatch) or
+    /// [`ErrorKind::Integrity`](crate::ErrorKind::Integrity) where blob, key and context do not belong
+    /// together.
     fn decrypt<'a>(
         &'a self,
         key_id: Option<&'a str>,

@@ -2,5 +2,9 @@
 //! ever guessed for a field of ours.
 
 mod key_service;
+#[cfg(feature = "pydynox")]
+mod pydynox;
 
 pub use key_service::{KeyService, ServiceContext, ServiceDataKey};
+#[cfg(feature = "pydynox")]
+pub use pydynox::{Pydynox, PydynoxFormat};

@@ -16,8 +16,7 @@ use serde_json::Value;
 pub use node::{NodePath, NodeStep};
 pub use path::JsonPath;
 pub(crate) use reader::{read_json, write_json};
-pub(crate) use resolve::{Nodes, Step};
-pub(crate) use wipe::{WipedValue, wipe};
+pub(crate) use wipe::WipedValue;
 
 use crate::error::{Error, ErrorKind, Result};
 

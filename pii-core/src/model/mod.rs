@@ -8,9 +8,10 @@ mod walk;
 
 pub use field::PiiField;
 pub use spec::{
-    ContextPart, FieldRole, FieldSpec, Holds, Level, Mode, ModelSpec, PiiFieldInfo, PlaintextPolicy,
-    RowBinding, TypeCode,
+    ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiFieldInfo,
+    PlaintextPolicy, RowBinding, TypeCode,
 };
+pub(crate) use spec::{sealed_field, sealed_fields};
 pub(crate) use walk::{NodeName, PathStep, Slot};
 pub use walk::{Walk, WalkMut};
 

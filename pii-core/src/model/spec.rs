@@ -86,6 +86,24 @@ impl PlaintextPolicy {
     }
 }
 
+/// A format of another system, in which stored values of a field may be: `#[pii(legacy = "...")]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LegacyFormat {
+    /// That of pydynox.
+    Pydynox,
+}
+
+impl LegacyFormat {
+    /// The name, as in `#[pii(legacy = "...")]`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pydynox => "pydynox",
+        }
+    }
+}
+
 /// The type of a plaintext, as it is authenticated. The numbers are part of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TypeCode(pub(crate) u8);
@@ -238,6 +256,7 @@ pub struct FieldSpec {
     mask: Mask,
     keyring: Option<&'static str>,
     plaintext: PlaintextPolicy,
+    legacy: Option<LegacyFormat>,
     in_context: bool,
 }
 
@@ -258,6 +277,7 @@ impl FieldSpec {
             mask: Mask::Full,
             keyring: None,
             plaintext: PlaintextPolicy::Reject,
+            legacy: None,
             in_context: false,
         }
     }
@@ -307,6 +327,12 @@ impl FieldSpec {
     #[must_use]
     pub const fn with_plaintext(mut self, policy: PlaintextPolicy) -> Self {
         self.plaintext = policy;
+        self
+    }
+
+    #[must_use]
+    pub const fn with_legacy(mut self, format: LegacyFormat) -> Self {
+        self.legacy = Some(format);
         self
     }
 
@@ -394,12 +420,22 @@ impl FieldSpec {
         self.keyring
     }
 
-    /// What happens to stored text that is not encrypted. At level 3 it is always an error.
+    /// What happens to stored text that is not encrypted, unless
+    /// [`FieldPolicies`](crate::FieldPolicies) say something else. At level 3 it is always an error.
     #[must_use]
     pub const fn plaintext(&self) -> PlaintextPolicy {
         match self.level {
             Some(Level::Three) => PlaintextPolicy::Reject,
             _ => self.plaintext,
+        }
+    }
+
+    /// The format of another system, in which stored values may be. At level 3 there is none.
+    #[must_use]
+    pub const fn legacy(&self) -> Option<LegacyFormat> {
+        match self.level {
+            Some(Level::Three) => None,
+            _ => self.legacy,
         }
     }
 
@@ -439,6 +475,7 @@ pub struct ModelSpec {
     fields: &'static [FieldSpec],
     binding: RowBinding,
     context: &'static [ContextPart],
+    view: bool,
 }
 
 /// Builders for the derive.
@@ -446,7 +483,7 @@ pub struct ModelSpec {
 impl ModelSpec {
     #[must_use]
     pub const fn new(name: &'static str, fields: &'static [FieldSpec], binding: RowBinding) -> Self {
-        Self { name, was: &[], table: None, fields, binding, context: &[] }
+        Self { name, was: &[], table: None, fields, binding, context: &[], view: false }
     }
 
     #[must_use]
@@ -464,6 +501,12 @@ impl ModelSpec {
     #[must_use]
     pub const fn with_context(mut self, context: &'static [ContextPart]) -> Self {
         self.context = context;
+        self
+    }
+
+    #[must_use]
+    pub const fn as_view(mut self) -> Self {
+        self.view = true;
         self
     }
 }
@@ -505,11 +548,39 @@ impl ModelSpec {
         self.context
     }
 
+    /// Whether this is a view of another model, which may lack some of its fields.
+    #[must_use]
+    pub const fn is_view(&self) -> bool {
+        self.view
+    }
+
     /// The field of this stable name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static FieldSpec> {
         self.fields.iter().find(|field| field.name == name)
     }
+}
+
+/// The sealed field at a path of stable names, joined by dots, if it is no nested struct.
+pub(crate) fn sealed_field(fields: &'static [FieldSpec], path: &str) -> Option<&'static FieldSpec> {
+    fields.iter().find_map(|field| match path.strip_prefix(field.name)? {
+        "" => Some(field).filter(|field| field.holds.type_code().is_some()),
+        rest => sealed_field(field.holds.nested()?, rest.strip_prefix('.')?),
+    })
+}
+
+/// Visits all sealed fields with their paths, those of nested structs too.
+pub(crate) fn sealed_fields(fields: &'static [FieldSpec], visit: &mut impl FnMut(&str, &'static FieldSpec)) {
+    fn within<V: FnMut(&str, &'static FieldSpec)>(prefix: &str, fields: &'static [FieldSpec], visit: &mut V) {
+        for field in fields.iter().filter(|field| field.is_sealed()) {
+            let path = format!("{prefix}{}", field.name);
+            match field.holds.nested() {
+                Some(nested) => within(&format!("{path}."), nested, visit),
+                None => visit(&path, field),
+            }
+        }
+    }
+    within("", fields, visit);
 }
 
 /// A personal field with its way from the model: what [`PiiModel::pii_fields`](crate::PiiModel::pii_fields) lists.

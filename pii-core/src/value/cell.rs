@@ -22,6 +22,8 @@ pub(crate) enum Cell {
     Opened { text: Ciphertext, place: Option<Place>, plain: SecretBytes },
     /// Stored text without `ENC:`, until the policy of its field is applied.
     Legacy(SecretBytes),
+    /// Stored text with `ENC:` of a version that is not ours, until the `legacy` of its field is applied.
+    Foreign(Ciphertext),
     /// Stored text with `ENC:` that is no value; kept for its error.
     Malformed(FormatError),
 }
@@ -35,6 +37,7 @@ impl Cell {
                 Cow::Owned(text) => SecretBytes::from_vec(text.into_bytes()),
                 Cow::Borrowed(text) => SecretBytes::copy_from(text.as_bytes()),
             }),
+            Err(FormatError::UnknownVersion) => Self::Foreign(Ciphertext::foreign(&text)),
             Err(error) => Self::Malformed(error),
         }
     }
@@ -43,7 +46,7 @@ impl Cell {
     pub(crate) fn sealed_text(&self) -> Option<&Ciphertext> {
         match self {
             Self::Sealed { text, .. } | Self::Opened { text, .. } => Some(text),
-            Self::Plain(_) | Self::Legacy(_) | Self::Malformed(_) => None,
+            Self::Plain(_) | Self::Legacy(_) | Self::Foreign(_) | Self::Malformed(_) => None,
         }
     }
 
@@ -51,15 +54,31 @@ impl Cell {
     pub(crate) fn plain(&self) -> Option<&SecretBytes> {
         match self {
             Self::Plain(plain) | Self::Opened { plain, .. } => Some(plain),
-            Self::Sealed { .. } | Self::Legacy(_) | Self::Malformed(_) => None,
+            Self::Sealed { .. } | Self::Legacy(_) | Self::Foreign(_) | Self::Malformed(_) => None,
         }
     }
 
-    /// Notes where the value was loaded from.
+    /// Notes where the value was loaded from. One of another system counts as sealed from here on.
     #[inline]
     pub(crate) fn stamp(&mut self, at: Place) {
-        if let Self::Sealed { place, .. } | Self::Opened { place, .. } = self {
-            *place = Some(at);
+        match self {
+            Self::Sealed { place, .. } | Self::Opened { place, .. } => *place = Some(at),
+            Self::Foreign(_) => {
+                *self = match self.take() {
+                    Self::Foreign(text) => Self::Sealed { text, place: Some(at) },
+                    other => other,
+                };
+            }
+            Self::Plain(_) | Self::Legacy(_) | Self::Malformed(_) => {}
+        }
+    }
+
+    /// Whether the value was loaded from another place than this one.
+    #[inline]
+    pub(crate) fn is_from_elsewhere(&self, here: Place) -> bool {
+        match self {
+            Self::Sealed { place, .. } | Self::Opened { place, .. } => place.is_some_and(|from| from != here),
+            Self::Plain(_) | Self::Legacy(_) | Self::Foreign(_) | Self::Malformed(_) => false,
         }
     }
 
@@ -78,7 +97,7 @@ impl Cell {
     #[inline]
     pub(crate) fn open(&mut self, at: Place, plain: SecretBytes) {
         *self = match self.take() {
-            Self::Sealed { text, .. } | Self::Opened { text, .. } => {
+            Self::Sealed { text, .. } | Self::Opened { text, .. } | Self::Foreign(text) => {
                 Self::Opened { text, place: Some(at), plain }
             }
             other => other,
@@ -89,6 +108,7 @@ impl Cell {
     pub(crate) fn seal(&mut self, at: Option<Place>, text: Ciphertext) {
         *self = match self.take() {
             Self::Plain(plain) | Self::Legacy(plain) => Self::Opened { text, place: at, plain },
+            Self::Foreign(text) => Self::Sealed { text, place: at },
             other => other,
         };
     }
@@ -116,6 +136,7 @@ impl PartialEq for Cell {
             (None, None) => match (self, other) {
                 (Self::Sealed { text: a, .. }, Self::Sealed { text: b, .. }) => a == b,
                 (Self::Legacy(a), Self::Legacy(b)) => a.constant_time_eq(b),
+                (Self::Foreign(a), Self::Foreign(b)) => a == b,
                 (Self::Malformed(a), Self::Malformed(b)) => a == b,
                 _ => false,
             },

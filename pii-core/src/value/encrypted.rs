@@ -13,7 +13,7 @@ use crate::{
     mask::{FULL, Mask},
     model::{Holds, PiiField, TypeCode, Walk, WalkMut},
     secret::SecretBytes,
-    wire::Ciphertext,
+    wire::{Ciphertext, FormatError},
 };
 
 /// Encrypted text.
@@ -64,7 +64,8 @@ pub enum ValueState {
     Opened,
     /// Stored text that is not encrypted, not accepted yet.
     Legacy,
-    /// Stored text that begins with `ENC:` and is damaged or of an unknown version.
+    /// Stored text that begins with `ENC:` and is damaged or of an unknown version. Where a field says
+    /// `#[pii(legacy = "...")]`, it is sealed once the model was loaded through a table or `.decrypt_pii()`.
     Malformed,
 }
 
@@ -116,6 +117,7 @@ impl<T: PiiValue> Encrypted<T> {
                      stays sealed",
             )),
             Cell::Legacy(_) => Err(not_accepted()),
+            Cell::Foreign(_) => Err(FormatError::UnknownVersion.into()),
             Cell::Malformed(error) => Err((*error).into()),
         }
     }
@@ -153,6 +155,7 @@ impl<T> Encrypted<T> {
                 .message("the value is not sealed")
                 .help("save the model through `SqlTable` or another table of this library, or seal it with `Cryptor::seal`")),
             Cell::Legacy(_) => Err(not_accepted()),
+            Cell::Foreign(_) => Err(FormatError::UnknownVersion.into()),
             Cell::Malformed(error) => Err((*error).into()),
         }
     }
@@ -165,7 +168,7 @@ impl<T> Encrypted<T> {
             Cell::Sealed { .. } => ValueState::Sealed,
             Cell::Opened { .. } => ValueState::Opened,
             Cell::Legacy(_) => ValueState::Legacy,
-            Cell::Malformed(_) => ValueState::Malformed,
+            Cell::Foreign(_) | Cell::Malformed(_) => ValueState::Malformed,
         }
     }
 
@@ -181,9 +184,11 @@ impl<T> Encrypted<T> {
                 self.cell = Cell::Plain(plain.clone());
                 Ok(())
             }
-            Cell::Sealed { .. } | Cell::Legacy(_) | Cell::Malformed(_) => Err(Error::new(ErrorKind::State)
-                .message("a value must be opened before it can be sealed anew")
-                .help("load it with `.decrypt_pii()`")),
+            Cell::Sealed { .. } | Cell::Legacy(_) | Cell::Foreign(_) | Cell::Malformed(_) => {
+                Err(Error::new(ErrorKind::State)
+                    .message("a value must be opened before it can be sealed anew")
+                    .help("load it with `.decrypt_pii()`"))
+            }
         }
     }
 

@@ -69,6 +69,20 @@ impl Ciphertext {
         Ok(Self(text.into()))
     }
 
+    /// Copies a text of another system: one that is none of ours.
+    pub(crate) fn foreign(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether another system wrote it, in a field that says `#[pii(legacy = "...")]`. Such a text has no
+    /// key id and no layout of ours, and [`Ciphertext::parse`] refuses it.
+    #[must_use]
+    #[inline]
+    pub fn is_foreign(&self) -> bool {
+        // the first byte of ours is 02
+        !matches!(self.0.as_bytes().get(PREFIX.len()..PREFIX.len() + 2), Some([b'A', b'g'..=b'v']))
+    }
+
     /// The text.
     #[must_use]
     #[inline]
@@ -76,7 +90,8 @@ impl Ciphertext {
         &self.0
     }
 
-    /// The id of the data key that the value was sealed with.
+    /// The id of the data key that the value was sealed with; zeros for a
+    /// [text of another system](Ciphertext::is_foreign).
     ///
     /// ```
     /// # use pii_core::{Ciphertext, KeyId};

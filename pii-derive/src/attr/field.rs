@@ -20,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
     "version",
     "keyring",
     "plaintext",
+    "legacy",
     "skip",
 ];
 
@@ -36,6 +37,8 @@ const MASKS: &value::Choices = &[
 pub(super) const PLAINTEXT: &value::Choices =
     &[("reject", "Reject"), ("accept_and_seal", "AcceptAndSeal"), ("prepare", "Prepare")];
 
+const LEGACY: &value::Choices = &[("pydynox", "PYDYNOX")];
+
 #[derive(Default)]
 pub(crate) struct Field {
     pub(crate) keys: Keys,
@@ -47,6 +50,7 @@ pub(crate) struct Field {
     pub(crate) mask: Option<Given<Mask>>,
     pub(crate) keyring: Option<Given<LitStr>>,
     pub(crate) plaintext: Option<Given<Choice>>,
+    pub(crate) legacy: Option<Given<Choice>>,
     pub(crate) bind: Option<Given<Choice>>,
     id: Option<Given<()>>,
     partition_key: Option<Given<()>>,
@@ -91,6 +95,7 @@ impl Field {
             "version" => Given::set(&mut self.version, key, value::flag(key, input)?),
             "keyring" => Given::set(&mut self.keyring, key, value::text(key, input)?),
             "plaintext" => Given::set(&mut self.plaintext, key, value::choice(key, input, PLAINTEXT)?),
+            "legacy" => Given::set(&mut self.legacy, key, value::choice(key, input, LEGACY)?),
             "skip" => Given::set(&mut self.skip, key, value::flag(key, input)?),
             _ => Err(suggest::unknown_key(key, false)),
         }

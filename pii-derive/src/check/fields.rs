@@ -8,11 +8,11 @@ use crate::{
 };
 
 /// What makes sense only where a value is sealed.
-const ONLY_SEALED: &[&str] = &["mode", "keyring", "plaintext"];
+const ONLY_SEALED: &[&str] = &["mode", "keyring", "plaintext", "legacy"];
 /// What makes a field personal.
-const NOT_ON_IDS: &[&str] = &["level", "mode", "keyring", "plaintext"];
+const NOT_ON_IDS: &[&str] = &["level", "mode", "keyring", "plaintext", "legacy"];
 /// What the fields of a nested struct say for themselves.
-const NOT_ON_NESTED_FIELDS: &[&str] = &["level", "mode", "mask", "keyring", "plaintext"];
+const NOT_ON_NESTED_FIELDS: &[&str] = &["level", "mode", "mask", "keyring", "plaintext", "legacy"];
 
 pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
     for field in &model.fields {
@@ -158,7 +158,23 @@ fn sealed(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
     let policy = attrs.plaintext.as_ref().or(model.attrs.plaintext.as_ref());
     if attrs.level.as_ref().is_some_and(|level| level.value.number == 3) {
         never_plaintext(cx, field, policy);
+        if let Some(legacy) = &attrs.legacy {
+            cx.error(
+                &legacy.key,
+                "values of other systems are never accepted at level 3: they are bound to no field and no row, and one \
+                 key opens them; to move them, begin with `level = 2`",
+            );
+        }
         return;
+    }
+    if let (Some(legacy), true) =
+        (&attrs.legacy, policy.is_some_and(|policy| policy.value.variant == "Prepare"))
+    {
+        cx.error(
+            &legacy.key,
+            "the policy `prepare` stores new values as plaintext, and `legacy` in the form of another system; use \
+             `plaintext = \"accept_and_seal\"`, or remove one of them",
+        );
     }
     let Some(mode) = attrs.mode.as_ref().filter(|mode| mode.value.variant == "WriteOnly") else { return };
     if policy.is_some_and(|policy| policy.value.variant == "Prepare") {

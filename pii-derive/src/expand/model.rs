@@ -209,6 +209,10 @@ fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {
             let policy = format_ident!("{}", policy.value.variant);
             spec.extend(quote!(.with_plaintext(#private::PlaintextPolicy::#policy)));
         }
+        if let Some(legacy) = &attrs.legacy {
+            let format = Ident::new(legacy.value.variant, legacy.value.literal.span());
+            spec.extend(quote!(.with_legacy(#private::legacy::#format)));
+        }
     }
     if field.is_in_context() {
         spec.extend(quote!(.with_context()));

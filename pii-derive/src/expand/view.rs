@@ -88,6 +88,7 @@ fn check_field(
         ),
         ("OtherKeyring", format!("`{name}` has another keyring in `{other}`: write the same `keyring`")),
         ("OtherWas", format!("`{name}` has other earlier names in `{other}`: write the same `was`")),
+        ("OtherLegacy", format!("`{name}` has another `legacy` in `{other}`: write the same `legacy`")),
         (
             "OtherContext",
             format!("`{name}` is part of the encryption context in only one of this view and `{other}`"),

@@ -4,6 +4,7 @@
 mod app_keys;
 mod costs;
 mod failures;
+mod key_service;
 mod models;
 mod moto;
 mod persons;

@@ -5,13 +5,13 @@ use std::{hint::black_box, path::Path, sync::Arc};
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use pii::{
     AppKeyFile, Cryptor, Documents, EncryptedStr, FileKeyStore, HierarchicalKeyring, KeyAdmin, KeyStore,
-    Keyring, KmsKeyring, LocalKeyring, PiiModel, PrivateKey, PublicKeyring, RewrapOptions, SenderPolicy, ctx,
-    testing::kms::FakeKms,
+    Keyring, KmsKeyring, LocalKeyring, PiiModel, PrivateKey, PublicKeyring, Pydynox, PydynoxFormat,
+    RewrapOptions, SenderPolicy, ctx, testing::kms::FakeKms,
 };
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::secrets::{KnownDataKey, Watched, plaintext};
+use super::secrets::{KnownDataKey, KnownServiceKey, Watched, plaintext};
 
 #[derive(PiiModel)]
 #[pii(name = "customer", context(tenant = self.tenant))]
@@ -195,6 +195,36 @@ pub(crate) async fn level_3(folder: &Path) {
     }
     cryptor().open(&mut rows).await.unwrap();
     assert!(rows.iter().all(|row| row.note.expose().unwrap() == plaintext().as_str()));
+}
+
+#[derive(PiiModel)]
+#[pii(name = "client")]
+struct Client {
+    #[pii(id)]
+    id: i64,
+    #[pii(legacy = "pydynox")]
+    note: EncryptedStr,
+}
+
+/// Written, opened in both forms, and refused.
+pub(crate) async fn pydynox(folder: &Path) {
+    let of = |format| {
+        let cryptor = Cryptor::envelope().keyring(KnownDataKey(local(folder))).build().unwrap();
+        cryptor.with_legacy(Pydynox::new(KnownServiceKey, "alias/pii").format(format))
+    };
+    let client = |id| Client { id, note: EncryptedStr::new(plaintext().as_str()) };
+    let mut rows: Vec<Client> = (0..20).map(client).collect();
+    of(PydynoxFormat::Envelope).seal(&mut rows).await.unwrap();
+    let load = |text: &str, id| Client { id, note: EncryptedStr::from_stored(text.to_owned()) };
+    let texts: Vec<String> =
+        rows.iter().map(|row| row.note.ciphertext().unwrap().as_str().to_owned()).collect();
+    let mut loaded: Vec<Client> = texts.iter().zip(0..).map(|(text, id)| load(text, id)).collect();
+    of(PydynoxFormat::Envelope).open(&mut loaded).await.unwrap();
+    assert!(loaded.iter().all(|row| row.note.expose().unwrap() == plaintext().as_str()));
+    let direct = format!("ENC:{}", "MTEx".repeat(20));
+    of(PydynoxFormat::Either).open(&mut [load(&direct, 1), load(&texts[0], 2)]).await.unwrap();
+    let altered = format!("{}AAAA", &texts[0][..texts[0].len() - 4]);
+    assert!(of(PydynoxFormat::Envelope).open(&mut [load(&altered, 1)]).await.is_err());
 }
 
 /// Private keys from files, and one that another keyring wraps.

@@ -4,7 +4,10 @@ use std::{fs, hint::black_box, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hkdf::Hkdf;
-use pii::{BoxFuture, DataKey, GeneratedKey, KeyBinding, Keyring, PrivateKey, Result, WrappedKey};
+use pii::{
+    BoxFuture, DataKey, GeneratedKey, KeyBinding, KeyService, Keyring, PrivateKey, Result, SecretBytes,
+    ServiceContext, ServiceDataKey, WrappedKey,
+};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -122,6 +125,36 @@ impl<K: Keyring> Keyring for KnownDataKey<K> {
         is_wanted: &'a (dyn Fn(&DataKey) -> bool + Sync),
     ) -> BoxFuture<'a, Result<DataKey>> {
         self.0.unwrap(copies, binding, is_wanted)
+    }
+}
+
+/// A key service whose data keys are all the one that is watched.
+pub(crate) struct KnownServiceKey;
+
+impl KeyService for KnownServiceKey {
+    fn generate_data_key<'a>(
+        &'a self,
+        key_id: &'a str,
+        _: &'a ServiceContext,
+    ) -> BoxFuture<'a, Result<ServiceDataKey>> {
+        let plaintext = SecretBytes::copy_from(&*key(DATA_KEY));
+        let made = ServiceDataKey { plaintext, blob: b"wrapped".to_vec(), key_arn: key_id.to_owned() };
+        Box::pin(std::future::ready(Ok(made)))
+    }
+
+    fn decrypt<'a>(
+        &'a self,
+        _: Option<&'a str>,
+        blob: &'a [u8],
+        _: &'a ServiceContext,
+    ) -> BoxFuture<'a, Result<SecretBytes>> {
+        // what is not a wrapped data key stands for the value itself
+        let answer = if blob == b"wrapped" {
+            SecretBytes::copy_from(&*key(DATA_KEY))
+        } else {
+            SecretBytes::copy_from(plaintext().as_bytes())
+        };
+        Box::pin(std::future::ready(Ok(answer)))
     }
 }
 

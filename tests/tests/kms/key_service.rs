@@ -1,0 +1,127 @@
+//! AWS KMS for the formats of other systems.
+
+use aws_sdk_kms::primitives::Blob;
+use pii::{
+    ErrorKind, KeyService as _, KmsKeyService, Pydynox, PydynoxFormat, ServiceContext,
+    testing::kms::{Fault, KeyState, Operation},
+};
+
+use super::support::{ACCOUNT, Kms, OTHER_REGION, REGION, TENANT, assert_error};
+
+fn context(tenant: &str) -> ServiceContext {
+    [("tenant".to_owned(), tenant.to_owned())].into()
+}
+
+fn service(kms: &Kms) -> KmsKeyService {
+    KmsKeyService::with_client(kms.client())
+}
+
+#[tokio::test]
+async fn a_data_key_opens_under_its_key_and_context_only() {
+    let kms = Kms::start().await;
+    let other = kms.fake.create_key().unwrap();
+    let service = service(&kms);
+    let id = kms.key.rsplit('/').next().unwrap();
+    for (name, context) in
+        [("alias/pii", context(TENANT)), (id, context(TENANT)), (&kms.key, ServiceContext::new())]
+    {
+        let made = service.generate_data_key(name, &context).await.unwrap();
+        assert_eq!((made.key_arn.as_str(), made.plaintext.expose().len()), (kms.key.as_str(), 32));
+        for named in [Some(name), Some(&kms.key), None] {
+            let opened = service.decrypt(named, &made.blob, &context).await.unwrap();
+            assert!(opened.constant_time_eq(&made.plaintext));
+        }
+        let error = service.decrypt(Some(&other), &made.blob, &context).await.unwrap_err();
+        assert_error(&error, ErrorKind::KeyMissing, &other);
+        let elsewhere = [("tenant".to_owned(), "canary-tenant-2".to_owned())].into();
+        let error = service.decrypt(Some(name), &made.blob, &elsewhere).await.unwrap_err();
+        assert_error(&error, ErrorKind::ContextMismatch, name);
+        let mut altered = made.blob.clone();
+        *altered.last_mut().unwrap() ^= 1;
+        let error = service.decrypt(Some(name), &altered, &context).await.unwrap_err();
+        assert_error(&error, ErrorKind::ContextMismatch, name);
+    }
+    let contexts: Vec<_> = kms.fake.call_log().into_iter().map(|call| call.context).collect();
+    assert_eq!(contexts[0], context(TENANT), "no pairs of ours");
+}
+
+#[tokio::test]
+async fn failures_are_called_as_those_of_the_keyring() {
+    let kms = Kms::start().await;
+    let service = service(&kms);
+    let context = context(TENANT);
+    let made = service.generate_data_key(&kms.key, &context).await.unwrap();
+    let errors = || async {
+        [
+            service.generate_data_key(&kms.key, &context).await.unwrap_err(),
+            service.decrypt(Some(&kms.key), &made.blob, &context).await.unwrap_err(),
+        ]
+    };
+    for (fault, kind) in
+        [(Fault::Throttled, ErrorKind::KeyThrottled), (Fault::KeyUnavailable, ErrorKind::KeyUnavailable)]
+    {
+        kms.fake.inject(fault.until_cleared());
+        for error in errors().await {
+            assert_error(&error, kind, &kms.key);
+        }
+        kms.fake.clear_faults();
+    }
+    kms.fake.set_key_state(&kms.key, KeyState::Disabled).unwrap();
+    for error in errors().await {
+        assert_error(&error, ErrorKind::KeyDisabled, &kms.key);
+    }
+    kms.fake.set_key_state(&kms.key, KeyState::Enabled).unwrap();
+    kms.fake.deny(Operation::Decrypt, |_| true);
+    let error = service.decrypt(Some(&kms.key), &made.blob, &context).await.unwrap_err();
+    assert_error(&error, ErrorKind::KeyDenied, &kms.key);
+    service.generate_data_key(&kms.key, &context).await.unwrap();
+
+    let before = kms.fake.total_calls();
+    for name in ["", "not a key", "arn:aws:s3:::bucket"] {
+        let error = service.generate_data_key(name, &context).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
+        let error = service.decrypt(Some(name), &made.blob, &context).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
+    }
+    assert_eq!(kms.fake.total_calls(), before);
+    let nothing = "alias/nothing";
+    let error = service.generate_data_key(nothing, &context).await.unwrap_err();
+    assert_error(&error, ErrorKind::KeyMissing, nothing);
+}
+
+/// Another region answers, such as through a proxy that was set up wrongly.
+#[tokio::test]
+async fn an_answer_of_another_key_is_refused() {
+    let kms = Kms::start().await;
+    let asked = kms.key.replace(ACCOUNT, "999999999999").replace(REGION, OTHER_REGION);
+    let error = service(&kms).generate_data_key(&asked, &ServiceContext::new()).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::KeyMissing | ErrorKind::Integrity | ErrorKind::Configuration));
+}
+
+#[tokio::test]
+async fn pydynox_works_over_it() {
+    let kms = Kms::start().await;
+    let pydynox = Pydynox::new(service(&kms), "alias/pii").context([("tenant", TENANT)]);
+    let texts: Vec<String> = pydynox.encrypt_all(&[b"123-45-6789", b""]).await.unwrap();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let opened = pydynox.decrypt_each(&texts).await;
+    assert_eq!(opened[0].as_ref().unwrap().expose(), b"123-45-6789");
+    assert_eq!(opened[1].as_ref().unwrap().expose(), b"");
+    assert_eq!((kms.fake.calls(Operation::GenerateDataKey), kms.fake.calls(Operation::Decrypt)), (2, 2));
+
+    let elsewhere = Pydynox::new(service(&kms), "alias/pii").context([("tenant", "canary-tenant-2")]);
+    let error = elsewhere.decrypt(texts[0]).await.unwrap_err();
+    assert_error(&error, ErrorKind::ContextMismatch, "alias/pii");
+    assert!(error.to_string().contains("`tenant`"), "{error}");
+
+    // before 0.14: the value itself
+    let made = kms.client().encrypt().key_id("alias/pii").plaintext(Blob::new("123-45-6789"));
+    let blob = made.encryption_context("tenant", TENANT).send().await.unwrap().ciphertext_blob.unwrap();
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    let direct = format!("ENC:{}", BASE64_STANDARD.encode(blob));
+    for format in [PydynoxFormat::Direct, PydynoxFormat::Either] {
+        let opened = pydynox.clone().format(format).decrypt(&direct).await.unwrap();
+        assert_eq!(opened.expose(), b"123-45-6789");
+    }
+    assert!(pydynox.decrypt(&direct).await.unwrap_err().is_integrity());
+}
