@@ -154,3 +154,41 @@ fn unusable(call: Call, key: &str, what: &str) -> Error {
         .message(format!("{} was answered with {what}", call.action))
         .help("check what stands between this process and AWS KMS")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
+    const OTHER: &str = "9999abcd-12ab-34cd-56ef-1234567890ab";
+
+    fn arn(account: &str, id: &str) -> String {
+        format!("arn:aws:kms:eu-central-1:{account}:key/{id}")
+    }
+
+    fn accepted(asked: &str, answered: Option<&str>) -> bool {
+        let answer = used(Call::kms("kms:Decrypt"), &KeyReference::parse(asked).unwrap(), answered);
+        assert!(answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Integrity) || answer.is_ok());
+        answer.is_ok_and(|arn| Some(arn.as_str()) == answered)
+    }
+
+    #[test]
+    fn an_answer_of_another_key_is_refused() {
+        let own = arn("111122223333", ID);
+        for asked in [own.as_str(), ID, "alias/pii", "arn:aws:kms:eu-central-1:111122223333:alias/pii"] {
+            assert!(accepted(asked, Some(&own)), "{asked}");
+            assert!(!accepted(asked, None), "{asked}");
+            assert!(!accepted(asked, Some("alias/pii")), "{asked}");
+        }
+        assert!(!accepted(&own, Some(&arn("111122223333", OTHER))));
+        assert!(!accepted(&own, Some(&arn("999999999999", ID))));
+        assert!(!accepted(ID, Some(&arn("111122223333", OTHER))));
+    }
+
+    #[test]
+    fn an_empty_context_is_none() {
+        assert!(pairs(&ServiceContext::new()).is_none());
+        let context = ServiceContext::from([("tenant".to_owned(), "acme".to_owned())]);
+        assert_eq!(pairs(&context).unwrap()["tenant"], "acme");
+    }
+}

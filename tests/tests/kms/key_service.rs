@@ -6,7 +6,7 @@ use pii::{
     testing::kms::{Fault, KeyState, Operation},
 };
 
-use super::support::{ACCOUNT, Kms, OTHER_REGION, REGION, TENANT, assert_error};
+use super::support::{Kms, TENANT, assert_error};
 
 fn context(tenant: &str) -> ServiceContext {
     [("tenant".to_owned(), tenant.to_owned())].into()
@@ -87,15 +87,6 @@ async fn failures_are_called_as_those_of_the_keyring() {
     let nothing = "alias/nothing";
     let error = service.generate_data_key(nothing, &context).await.unwrap_err();
     assert_error(&error, ErrorKind::KeyMissing, nothing);
-}
-
-/// Another region answers, such as through a proxy that was set up wrongly.
-#[tokio::test]
-async fn an_answer_of_another_key_is_refused() {
-    let kms = Kms::start().await;
-    let asked = kms.key.replace(ACCOUNT, "999999999999").replace(REGION, OTHER_REGION);
-    let error = service(&kms).generate_data_key(&asked, &ServiceContext::new()).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::KeyMissing | ErrorKind::Integrity | ErrorKind::Configuration));
 }
 
 #[tokio::test]
