@@ -36,6 +36,9 @@ mod error;
 mod item;
 mod key;
 mod model;
+mod placeholders;
+mod scope;
+mod size;
 mod table;
 
 pub use error::dynamo_error;
@@ -45,7 +48,7 @@ pub use table::DynamoTable;
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
-    pub use crate::table::{Get, GetOptional, Put};
+    pub use crate::table::{Delete, Get, GetOptional, Put, Update};
 }
 
 /// What generated code uses; no part of the public interface.
