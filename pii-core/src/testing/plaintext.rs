@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::wire::encode::hex;
 
-/// Where [`assert_no_plaintext!`](super::assert_no_plaintext) can search.
+/// Where [`assert_no_plaintext!`](macro@super::assert_no_plaintext) can search.
 pub trait Haystack {
     /// Calls `look` with each part of it and what to call the part in an error.
     ///

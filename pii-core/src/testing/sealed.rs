@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{Ciphertext, Encrypted, PiiModel, ValueState, model::Walk, value::Cell};
 
-/// What [`assert_sealed!`](super::assert_sealed) can look at: values, models, stored text, JSON strings, and lists
+/// What [`assert_sealed!`](macro@super::assert_sealed) can look at: values, models, stored text, JSON strings, and lists
 /// and options of them.
 pub trait LookSealed {
     /// Why it is not sealed, without showing it.
