@@ -11,6 +11,8 @@
 mod crud;
 #[path = "dynamo/items.rs"]
 mod items;
+#[path = "dynamo/left.rs"]
+mod left;
 #[path = "dynamo/many.rs"]
 mod many;
 #[path = "dynamo/models.rs"]
