@@ -35,11 +35,13 @@
 mod error;
 mod item;
 mod key;
+mod key_store;
 mod model;
 mod table;
 
 pub use error::dynamo_error;
 pub use item::Item;
+pub use key_store::DynamoKeyStore;
 pub use model::DynamoModel;
 pub use table::DynamoTable;
 
