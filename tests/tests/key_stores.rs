@@ -11,6 +11,8 @@
 mod connections;
 #[path = "key_stores/dynamo.rs"]
 mod dynamo;
+#[path = "key_stores/dynamo_table.rs"]
+mod dynamo_table;
 #[path = "key_stores/elections.rs"]
 mod elections;
 #[path = "key_stores/processes.rs"]
@@ -41,7 +43,7 @@ macro_rules! on_every_store {
         }
         mod dynamodb {
             $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$test::<$crate::dynamo::DynamoTable>().await; })*
+            async fn $test() { super::$test::<$crate::stores::DynamoTable>().await; })*
         }
     };
 }

@@ -26,9 +26,10 @@ const TASKS: i64 = 50;
 
 /// The tests of one store. Each is also what the processes run that it starts.
 macro_rules! with_processes {
-    ($store:path, $module:ident) => {
+    ($store:ident, $module:ident) => {
         mod $module {
             use super::*;
+            use crate::stores::$store;
 
             #[test]
             fn two_hundred_tasks_in_four_processes_elect_one_key() {
@@ -50,10 +51,10 @@ macro_rules! with_processes {
         }
     };
 }
-with_processes!(crate::stores::Files, files);
-with_processes!(crate::stores::SqliteTable, sqlite);
-with_processes!(crate::stores::PostgresTable, postgres);
-with_processes!(crate::dynamo::DynamoTable, dynamodb);
+with_processes!(Files, files);
+with_processes!(SqliteTable, sqlite);
+with_processes!(PostgresTable, postgres);
+with_processes!(DynamoTable, dynamodb);
 
 fn given() -> Option<(String, PathBuf)> {
     Some((env::var(PLACE).ok()?, env::var(KEY_FILE).ok()?.into()))
