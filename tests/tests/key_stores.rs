@@ -7,6 +7,8 @@
     reason = "a failing unwrap is a failing test"
 )]
 
+#[path = "key_stores/aws_files.rs"]
+mod aws_files;
 #[path = "key_stores/connections.rs"]
 mod connections;
 #[path = "key_stores/dynamo.rs"]

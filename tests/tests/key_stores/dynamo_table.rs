@@ -37,6 +37,13 @@ pub(crate) fn config() -> Builder {
         .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
 }
 
+/// A name that no other test has, and none that ran before.
+pub(crate) fn unique(begin: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    format!("{begin}-{now}-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
 impl DynamoTable {
     /// The place of an item, as FORMAT.md says it.
     fn key(partition: &str, sort: &str) -> Item {
@@ -86,10 +93,7 @@ impl DynamoTable {
 
     /// An empty one.
     pub(crate) async fn create() -> Self {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-        let table = format!("pii_keys_{now}_{}_{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        let created = Self { client: Client::from_conf(config().build()), table };
+        let created = Self { client: Client::from_conf(config().build()), table: unique("pii-keys") };
         created.store().create_table().await.unwrap();
         created
     }
