@@ -98,7 +98,7 @@
 //! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
 //! | `public-keyring` | `PublicKeyring`, for programs that write and can't read; compiles elliptic curves in |
 //! | `pydynox` | `Pydynox`: values that pydynox wrote, alone and in fields that say `legacy = "pydynox"` |
-//! | `testing` | the module `testing`: assertions, keyrings that wait or fail, a sink that collects audit events; with `kms`, a fake KMS |
+//! | `testing` | the module `testing`: assertions, made-up people, keyrings and key stores that wait or fail, a sink that collects audit events; with `kms`, a fake KMS |
 //!
 //! No feature changes what another one does. This crate chooses no async runtime and no TLS library: choose
 //! them on your own dependencies on sqlx and, for KMS, on `aws-config`, whose default features are a choice.

@@ -37,6 +37,9 @@ mod item;
 mod key;
 mod key_store;
 mod model;
+mod placeholders;
+mod scope;
+mod size;
 mod table;
 
 pub use error::dynamo_error;
@@ -47,7 +50,7 @@ pub use table::DynamoTable;
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
-    pub use crate::table::{Get, GetOptional, Put};
+    pub use crate::table::{Delete, Get, GetOptional, Put, Update};
 }
 
 /// What generated code uses; no part of the public interface.

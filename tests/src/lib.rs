@@ -9,6 +9,8 @@ pub mod guides {
     pub struct Keys;
     #[doc = include_str!("../../docs/documents.md")]
     pub struct Documents;
+    #[doc = include_str!("../../docs/testing.md")]
+    pub struct Testing;
     #[doc = include_str!("../../docs/when-keys-fail.md")]
     pub struct WhenKeysFail;
     #[doc = include_str!("../../docs/other-formats.md")]

@@ -9,6 +9,8 @@
 
 #[path = "dynamo/crud.rs"]
 mod crud;
+#[path = "dynamo/items.rs"]
+mod items;
 #[path = "dynamo/models.rs"]
 mod models;
 #[path = "dynamo/support.rs"]

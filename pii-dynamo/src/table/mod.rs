@@ -1,7 +1,11 @@
 //! Tables: requests that this library makes itself.
 
+mod delete;
 mod get;
+mod load;
 mod put;
+mod update;
+mod write;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -9,10 +13,13 @@ use aws_sdk_dynamodb::Client;
 use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use delete::Delete;
 pub use get::{Get, GetOptional};
 pub use put::Put;
+pub use update::Update;
+use write::Write;
 
-use crate::model::DynamoModel;
+use crate::{model::DynamoModel, size};
 
 /// The items of one table, as models.
 ///
@@ -26,6 +33,8 @@ pub struct DynamoTable<M> {
     cryptor: Cryptor,
     /// or why there is none
     name: Result<Arc<str>>,
+    /// the attribute that says which entity an item is, where several share the table
+    entity: Option<Arc<str>>,
     model: PhantomData<fn() -> M>,
 }
 
@@ -57,13 +66,26 @@ impl<M> DynamoTable<M> {
     }
 
     fn of(client: &Client, cryptor: &Cryptor, name: Result<Arc<str>>) -> Self {
-        Self { client: client.clone(), cryptor: cryptor.clone(), name, model: PhantomData }
+        Self { client: client.clone(), cryptor: cryptor.clone(), name, entity: None, model: PhantomData }
+    }
+
+    /// For a table that several models share: this attribute says which one an item is, by the model's
+    /// stable name. Items that are put get it, and items of other models are as if they were not there.
+    /// The model may have the attribute as a field of its own, which must hold that name then.
+    #[must_use]
+    pub fn entity(mut self, attribute: &str) -> Self {
+        self.entity = Some(Arc::from(attribute));
+        self
     }
 }
 
 impl<M: DynamoModel> DynamoTable<M> {
     /// Writes an item, in place of one that has its key already. The model keeps its plaintext; the item
     /// gets the sealed texts.
+    ///
+    /// With a version field, an item that is there must have the model's version; either way the item's is
+    /// one more than the model's afterwards. An item outside the scope of the cryptor is not replaced:
+    /// [`ErrorKind::ContextMismatch`].
     pub fn put<'a>(&'a self, model: &'a M) -> Put<'a, M>
     where
         M: Serialize,
@@ -79,6 +101,39 @@ impl<M: DynamoModel> DynamoTable<M> {
         Get::new(self, id.into())
     }
 
+    /// Writes every attribute of the item that has the model's key; those that are `None` are removed. Values
+    /// that were loaded and not changed are written back as they are, without a key. That there is no such
+    /// item, or not in the cryptor's scope, is [`ErrorKind::RowNotFound`].
+    ///
+    /// With a version field, the item must still have the model's version, and gets the next one:
+    /// afterwards it is one more than in the model, which stays as it is. If someone else was faster,
+    /// that is [`ErrorKind::Conflict`].
+    pub fn update<'a>(&'a self, model: &'a M) -> Update<'a, M>
+    where
+        M: Serialize,
+    {
+        Update::new(self, model)
+    }
+
+    /// Deletes the item of this key. That it does not exist, or not in the cryptor's scope, is
+    /// [`ErrorKind::RowNotFound`].
+    pub fn delete(&self, id: impl Into<M::Id>) -> Delete<'_, M> {
+        Delete::new(self, id.into())
+    }
+
+    /// The size of the item in bytes, as DynamoDB counts it, once it is stored. No key is asked for.
+    /// Where data keys travel in the values and none was used yet, it is an upper bound.
+    ///
+    /// # Errors
+    /// Those of a model that can't be sealed, such as an invalid context.
+    pub fn item_size(&self, model: &M) -> Result<usize>
+    where
+        M: Serialize,
+    {
+        let sized = self.cryptor.sized(model).map_err(Self::failed)?;
+        Ok(size::of_item(&self.item(&sized)?))
+    }
+
     fn name(&self) -> Result<&str> {
         self.name.as_deref().map_err(Clone::clone)
     }
@@ -90,6 +145,7 @@ impl<M> Clone for DynamoTable<M> {
             client: self.client.clone(),
             cryptor: self.cryptor.clone(),
             name: self.name.clone(),
+            entity: self.entity.clone(),
             model: PhantomData,
         }
     }
