@@ -36,6 +36,7 @@ mod backoff;
 mod error;
 mod item;
 mod key;
+mod key_store;
 mod model;
 mod placeholders;
 mod scope;
@@ -44,6 +45,7 @@ mod table;
 
 pub use error::dynamo_error;
 pub use item::Item;
+pub use key_store::DynamoKeyStore;
 pub use model::DynamoModel;
 pub use table::{DynamoTable, Page, Written};
 
