@@ -34,6 +34,7 @@
 
 mod backoff;
 mod error;
+mod expression;
 mod item;
 mod key;
 mod key_store;
