@@ -35,6 +35,7 @@
 mod backoff;
 mod error;
 mod expression;
+mod guard;
 mod item;
 mod key;
 mod key_store;
@@ -45,6 +46,7 @@ mod size;
 mod table;
 
 pub use error::dynamo_error;
+pub use guard::PlaintextGuard;
 pub use item::Item;
 pub use key_store::DynamoKeyStore;
 pub use model::DynamoModel;
