@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
     operation::{
         create_table::CreateTableOutput,
         describe_table::{DescribeTableError, DescribeTableOutput},
-        get_item::{GetItemError, GetItemOutput},
+        get_item::GetItemOutput,
         transact_write_items::{TransactWriteItemsError, TransactWriteItemsOutput},
         update_continuous_backups::{UpdateContinuousBackupsError, UpdateContinuousBackupsOutput},
     },
