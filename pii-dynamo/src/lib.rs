@@ -32,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod backoff;
 mod error;
 mod item;
 mod key;
@@ -46,11 +47,13 @@ pub use error::dynamo_error;
 pub use item::Item;
 pub use key_store::DynamoKeyStore;
 pub use model::DynamoModel;
-pub use table::DynamoTable;
+pub use table::{DynamoTable, Page, Written};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
-    pub use crate::table::{Delete, Get, GetOptional, Put, Update};
+    pub use crate::table::{
+        Delete, DeleteMany, Get, GetMany, GetOptional, Put, PutMany, Query, Scan, Update,
+    };
 }
 
 /// What generated code uses; no part of the public interface.
