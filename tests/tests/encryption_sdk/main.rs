@@ -15,7 +15,6 @@ mod keys;
 mod random;
 mod reference;
 mod service;
-mod set_up;
 mod structure;
 mod vectors;
 mod writing;

@@ -33,7 +33,7 @@ pub struct Draft {
     pub data_key: [u8; 32],
     /// in place of the right one
     pub commitment: Option<[u8; 32]>,
-    signing_key: Option<SigningKey>,
+    pub signing_key: Option<SigningKey>,
 }
 
 pub fn lp16(bytes: &[u8]) -> Vec<u8> {
