@@ -3,6 +3,8 @@
 /// The examples of the guides compile.
 #[cfg(doctest)]
 pub mod guides {
+    #[doc = include_str!("../../docs/dynamodb.md")]
+    pub struct Dynamo;
     #[doc = include_str!("../../docs/sql.md")]
     pub struct Sql;
     #[doc = include_str!("../../docs/keys.md")]
