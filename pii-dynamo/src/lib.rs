@@ -40,15 +40,17 @@ mod placeholders;
 mod scope;
 mod size;
 mod table;
+mod transaction;
 
 pub use error::dynamo_error;
 pub use item::Item;
 pub use model::DynamoModel;
 pub use table::DynamoTable;
+pub use transaction::{DynamoTransaction, SealedTransaction};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
-    pub use crate::table::{Delete, Get, GetOptional, Put, Update};
+    pub use crate::table::{Delete, Get, GetOptional, GetTogether, Put, Update};
 }
 
 /// What generated code uses; no part of the public interface.

@@ -15,3 +15,5 @@ mod items;
 mod models;
 #[path = "dynamo/support.rs"]
 mod support;
+#[path = "dynamo/transactions.rs"]
+mod transactions;

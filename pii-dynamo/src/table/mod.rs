@@ -2,6 +2,7 @@
 
 mod delete;
 mod get;
+mod get_together;
 mod load;
 mod put;
 mod update;
@@ -15,9 +16,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use delete::Delete;
 pub use get::{Get, GetOptional};
+pub use get_together::GetTogether;
 pub use put::Put;
 pub use update::Update;
-use write::Write;
+pub(crate) use write::{Wants, Write};
 
 use crate::{model::DynamoModel, size};
 
@@ -101,6 +103,15 @@ impl<M: DynamoModel> DynamoTable<M> {
         Get::new(self, id.into())
     }
 
+    /// The items of these keys, as they are at one moment: a transaction that reads. In the order of the
+    /// keys, with `None` for an item that does not exist. At most 100.
+    pub fn get_together(&self, ids: impl IntoIterator<Item = M::Id>) -> GetTogether<'_, M>
+    where
+        M: DeserializeOwned,
+    {
+        GetTogether::new(self, ids.into_iter().collect())
+    }
+
     /// Writes every attribute of the item that has the model's key; those that are `None` are removed. Values
     /// that were loaded and not changed are written back as they are, without a key. That there is no such
     /// item, or not in the cryptor's scope, is [`ErrorKind::RowNotFound`].
@@ -134,7 +145,7 @@ impl<M: DynamoModel> DynamoTable<M> {
         Ok(size::of_item(&self.item(&sized)?))
     }
 
-    fn name(&self) -> Result<&str> {
+    pub(crate) fn name(&self) -> Result<&str> {
         self.name.as_deref().map_err(Clone::clone)
     }
 }

@@ -71,3 +71,8 @@ pub(crate) async fn stored(client: &Client, table: &str) -> Vec<Item> {
     }
     items
 }
+
+/// Compiles if the future can be spawned.
+pub(crate) fn is_send<F: Future + Send>(future: F) -> F {
+    future
+}
