@@ -338,7 +338,10 @@ pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder
 // DynamoDB
 #[cfg(feature = "dynamo")]
 #[doc(inline)]
-pub use pii_dynamo::{DynamoModel, DynamoTable, DynamoTransaction, Item, SealedTransaction, dynamo_error};
+pub use pii_dynamo::{
+    DynamoKeyStore, DynamoModel, DynamoTable, DynamoTransaction, Item, Page, SealedTransaction, Written,
+    dynamo_error,
+};
 // tests
 /// Help for the tests of programs that use this library.
 #[cfg(feature = "testing")]

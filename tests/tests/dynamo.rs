@@ -11,6 +11,10 @@
 mod crud;
 #[path = "dynamo/items.rs"]
 mod items;
+#[path = "dynamo/left.rs"]
+mod left;
+#[path = "dynamo/many.rs"]
+mod many;
 #[path = "dynamo/models.rs"]
 mod models;
 #[path = "dynamo/support.rs"]

@@ -2,11 +2,16 @@
 
 mod delete;
 mod get;
+mod get_many;
 mod get_together;
 mod load;
 mod put;
+mod query;
+mod read;
+mod scan;
 mod update;
 mod write;
+mod write_many;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -16,10 +21,15 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use delete::Delete;
 pub use get::{Get, GetOptional};
+pub use get_many::GetMany;
 pub use get_together::GetTogether;
 pub use put::Put;
+pub use query::Query;
+pub use read::Page;
+pub use scan::Scan;
 pub use update::Update;
 pub(crate) use write::{Wants, Write};
+pub use write_many::{DeleteMany, PutMany, Written};
 
 use crate::{model::DynamoModel, size};
 
@@ -130,6 +140,62 @@ impl<M: DynamoModel> DynamoTable<M> {
     /// [`ErrorKind::RowNotFound`].
     pub fn delete(&self, id: impl Into<M::Id>) -> Delete<'_, M> {
         Delete::new(self, id.into())
+    }
+
+    /// Writes many items, in requests of 25, over whatever has their keys. Their values are sealed while the
+    /// items before them are on their way, under keys that are asked for once.
+    ///
+    /// Items that DynamoDB leaves are sent again after a while. What is left in the end, or after a failure,
+    /// is told by [`Written`]. Two items with the same key, and an item that can't be sealed among the
+    /// first, are errors before anything is sent.
+    pub fn put_many<'a>(&'a self, models: impl IntoIterator<Item = &'a M>) -> PutMany<'a, M>
+    where
+        M: Serialize,
+    {
+        PutMany::new(self, models.into_iter().collect())
+    }
+
+    /// Deletes many items, in requests of 25. Keys of items that do not exist are no error.
+    pub fn delete_many<I: Into<M::Id>>(&self, ids: impl IntoIterator<Item = I>) -> DeleteMany<'_, M> {
+        DeleteMany::new(self, ids.into_iter().map(Into::into).collect())
+    }
+
+    /// Reads many items, in requests of 100: in the order of the keys, `None` for those that do not exist.
+    /// Keys that DynamoDB leaves are asked for again after a while; those that are left in the end are an
+    /// error, of their own with [`GetMany::each`].
+    pub fn get_many<I: Into<M::Id>>(&self, ids: impl IntoIterator<Item = I>) -> GetMany<'_, M>
+    where
+        M: DeserializeOwned,
+    {
+        GetMany::new(self, ids.into_iter().map(Into::into).collect())
+    }
+
+    /// The items with this partition key, in the order of their sort key. See [`Query`] for conditions,
+    /// indexes, pages and streams.
+    ///
+    /// ```no_run
+    /// # use pii::{DynamoTable, EncryptedStr, PiiModel};
+    /// # #[derive(PiiModel, serde::Serialize, serde::Deserialize)]
+    /// # #[pii(name = "visit", table = "visits")]
+    /// # struct Visit { #[pii(partition_key)] customer: String, #[pii(sort_key)] day: String, notes: EncryptedStr }
+    /// # async fn run(visits: DynamoTable<Visit>) -> pii::Result<()> {
+    /// let in_2026 = visits.query("c-1").sort_begins_with("2026-").decrypt_pii().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn query(&self, partition: impl Serialize) -> Query<'_, M>
+    where
+        M: DeserializeOwned,
+    {
+        Query::new(self, &partition)
+    }
+
+    /// All items of the table, in no order. See [`Scan`] for parallel scans, pages and streams.
+    pub fn scan(&self) -> Scan<'_, M>
+    where
+        M: DeserializeOwned,
+    {
+        Scan::new(self)
     }
 
     /// The size of the item in bytes, as DynamoDB counts it, once it is stored. No key is asked for.

@@ -180,9 +180,9 @@ async fn what_is_too_much_is_refused_before_it_is_sent() {
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     assert!(error.to_string().contains("this one has 101"), "{error}");
     assert_eq!(cryptor.stats().key_calls(), 0);
-    // a hundred get as far as the server, of which old releases of DynamoDB Local take no more than 25
+    // a hundred get as far as the server, though old releases of DynamoDB Local take no more than 10
     assert_eq!(all(&many[..100]).await.unwrap_err().kind(), ErrorKind::Database);
-    let error = all(&many[..25]).await.unwrap_err();
+    let error = all(&many[..10]).await.unwrap_err();
     assert!(error.to_string().contains("there is no table `no-such-table`"), "{error}");
 
     let large: Vec<Customer> = (0..14)
