@@ -47,7 +47,12 @@ impl<'a, M: DynamoModel> GetTogether<'a, M> {
 }
 
 impl<M: DynamoModel + DeserializeOwned + Send> GetTogether<'_, M> {
-    async fn run(self) -> Result<Vec<Option<M>>> {
+    /// The items in the order of the keys, each with its own result: one that is damaged does not hide the
+    /// others.
+    ///
+    /// # Errors
+    /// What concerns all of them.
+    pub async fn each(self) -> Result<Vec<Result<Option<M>>>> {
         let Self { table, ids, fields } = self;
         let name = table.name()?;
         if ids.len() > MAX_ACTIONS {
@@ -63,26 +68,26 @@ impl<M: DynamoModel + DeserializeOwned + Send> GetTogether<'_, M> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let items = table.items_together(&keys).await?;
-        let mut models = Vec::with_capacity(items.len());
-        let mut are_there = Vec::with_capacity(items.len());
-        for (item, key) in items.into_iter().zip(&keys) {
+        let found = table.items_together(&keys).await?;
+        let mut items = Vec::with_capacity(found.len());
+        let mut are_there = Vec::with_capacity(found.len());
+        for (item, key) in found.into_iter().zip(&keys) {
             let item = item.filter(|item| table.is_of_entity(item));
-            are_there.push(item.is_some());
-            if let Some(item) = item {
-                let model = table.decode(item).map_err(|error| error.row(&key.row.0))?;
-                if Key::of_model(&model)?.row != key.row {
-                    return Err(Error::new(ErrorKind::Integrity)
-                        .model(M::MODEL.name())
-                        .row(&key.row.0)
-                        .message("DynamoDB gave an item with another key"));
-                }
-                models.push(model);
+            if item.as_ref().is_some_and(|item| !key.is_of(item)) {
+                return Err(Error::new(ErrorKind::Integrity)
+                    .model(M::MODEL.name())
+                    .row(&key.row.0)
+                    .message("DynamoDB gave an item with another key"));
             }
+            are_there.push(item.is_some());
+            items.extend(item);
         }
-        table.admit(&mut models, &fields).await?;
-        let mut models = models.into_iter();
-        Ok(are_there.into_iter().map(|is_there| if is_there { models.next() } else { None }).collect())
+        let mut opened = table.open_items(items, &fields).await?.into_iter();
+        let each = are_there.into_iter().map(|is_there| match is_there {
+            true => opened.next().transpose(),
+            false => Ok(None),
+        });
+        Ok(each.collect())
     }
 }
 
@@ -104,7 +109,7 @@ impl<M: DynamoModel> DynamoTable<M> {
                 .model(M::MODEL.name())
                 .message(format!("DynamoDB did not answer for each item of the table `{name}`")));
         }
-        // an item that does not exist comes as one without attributes from some servers
+        // some servers give an item without attributes for one that does not exist
         Ok(items.into_iter().map(|item| item.filter(|item| !item.is_empty())).collect())
     }
 
@@ -126,11 +131,11 @@ impl<M: DynamoModel> DynamoTable<M> {
     }
 }
 
-impl<'a, M: DynamoModel + DeserializeOwned + Send> IntoFuture for GetTogether<'a, M> {
+impl<'a, M: DynamoModel + DeserializeOwned + Send + 'a> IntoFuture for GetTogether<'a, M> {
     type Output = Result<Vec<Option<M>>>;
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        Box::pin(async move { self.each().await?.into_iter().collect() })
     }
 }
