@@ -347,7 +347,8 @@ pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder
 #[cfg(feature = "dynamo")]
 #[doc(inline)]
 pub use pii_dynamo::{
-    DynamoKeyStore, DynamoModel, DynamoTable, Item, Page, PlaintextGuard, Written, dynamo_error,
+    DynamoKeyStore, DynamoModel, DynamoTable, DynamoTransaction, Item, Page, PlaintextGuard,
+    SealedTransaction, Written, dynamo_error,
 };
 // tests
 /// Help for the tests of programs that use this library.

@@ -44,6 +44,7 @@ mod placeholders;
 mod scope;
 mod size;
 mod table;
+mod transaction;
 
 pub use error::dynamo_error;
 pub use guard::PlaintextGuard;
@@ -51,11 +52,12 @@ pub use item::Item;
 pub use key_store::DynamoKeyStore;
 pub use model::DynamoModel;
 pub use table::{DynamoTable, Page, Written};
+pub use transaction::{DynamoTransaction, SealedTransaction};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
     pub use crate::table::{
-        Delete, DeleteMany, Get, GetMany, GetOptional, Put, PutMany, Query, Scan, Update,
+        Delete, DeleteMany, Get, GetMany, GetOptional, GetTogether, Put, PutMany, Query, Scan, Update,
     };
 }
 
