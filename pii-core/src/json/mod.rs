@@ -13,6 +13,7 @@ mod wipe;
 
 use serde_json::Value;
 
+pub(crate) use node::quoted_key;
 pub use node::{NodePath, NodeStep};
 pub use path::JsonPath;
 pub(crate) use reader::{read_json, write_json};

@@ -84,6 +84,11 @@ impl fmt::Display for NodePath {
     }
 }
 
+/// The key in brackets and quotes, as normalized paths have it.
+pub(crate) fn quoted_key(key: &str) -> String {
+    NodePath(vec![NodeStep::Key(key.to_owned())]).to_string().split_off(1)
+}
+
 fn write_key(key: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("['")?;
     for character in key.chars() {

@@ -74,6 +74,11 @@ impl JsonPath {
         parse::segments(text).map(|segments| Self { text: text.into(), segments })
     }
 
+    /// The whole document.
+    pub(crate) fn root() -> Self {
+        Self { text: "$".into(), segments: Vec::new() }
+    }
+
     /// The concrete places in a document that the path leads to, each once, in the order in which it
     /// reaches them; none, if it leads nowhere.
     ///

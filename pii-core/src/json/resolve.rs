@@ -60,14 +60,22 @@ impl<'p, 'v> Nodes<'p, 'v> {
     }
 
     /// The steps from the root.
-    pub(crate) fn steps(&self, mut id: usize) -> Vec<Step<'p, 'v>> {
+    pub(crate) fn steps(&self, id: usize) -> Vec<Step<'p, 'v>> {
         let mut steps = Vec::new();
+        self.steps_into(id, &mut steps, |step| step);
+        steps
+    }
+
+    /// Adds the steps from the root to others, in a form of the caller's.
+    pub(crate) fn steps_into<T>(&self, mut id: usize, out: &mut Vec<T>, form: impl Fn(Step<'p, 'v>) -> T) {
+        let start = out.len();
         while let Some((parent, step)) = self.list.get(id).and_then(|node| node.way) {
-            steps.push(step);
+            out.push(form(step));
             id = parent;
         }
-        steps.reverse();
-        steps
+        if let Some(steps) = out.get_mut(start..) {
+            steps.reverse();
+        }
     }
 
     /// Adds all elements or members of a node.
