@@ -81,12 +81,11 @@ impl Masker {
     /// `#[serde(rename_all)]`, the field is missing, which is an error; give the keys with
     /// [`MaskerBuilder::model_with`]. Text is masked by the field's mask, and in full where it is
     /// sealed; everything else is masked in full. A map of values is replaced whole, because its keys
-    /// may be personal; a map of nested structs keeps its keys. Null and empty lists may stand in place
-    /// of what holds a field, but an object must have the field.
+    /// may be personal; a map of nested structs keeps its keys. Where null or an empty list or object stands
+    /// in place of what holds a field, nothing is missing; any other object must have the field.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] if the model has no personal fields, and [`ErrorKind::InvalidPath`] if a path to
-    /// one would be beyond the limits of [`JsonPath`].
+    /// [`ErrorKind::InvalidPath`] if the path to a field would be beyond the limits of [`JsonPath`].
     pub fn of<M: PiiModel>() -> Result<Self> {
         Self::builder().model::<M>().map(MaskerBuilder::build)
     }

@@ -2,7 +2,7 @@
 
 use super::rule::{Origin, Rule};
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::Result,
     json::{JsonPath, quoted_key},
     model::{FieldSpec, Holds, PiiModel},
 };
@@ -12,12 +12,6 @@ pub(super) fn rules<M: PiiModel>(at: &str, key: &impl Fn(&FieldSpec) -> String) 
     JsonPath::parse(at)?;
     let mut rules = Vec::new();
     collect(at, M::MODEL.fields(), key, &mut rules).map_err(|error| error.model(M::MODEL.name()))?;
-    if rules.is_empty() {
-        return Err(Error::new(ErrorKind::Configuration)
-            .message("the model has no personal fields, so there is nothing to mask")
-            .help("mark fields with `#[pii(level = 1)]`, or give the masker paths")
-            .model(M::MODEL.name()));
-    }
     Ok(rules)
 }
 
