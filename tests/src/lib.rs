@@ -7,6 +7,8 @@ pub mod guides {
     pub struct Sql;
     #[doc = include_str!("../../docs/keys.md")]
     pub struct Keys;
+    #[doc = include_str!("../../docs/masking.md")]
+    pub struct Masking;
     #[doc = include_str!("../../docs/when-keys-fail.md")]
     pub struct WhenKeysFail;
 }

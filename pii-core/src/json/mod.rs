@@ -9,6 +9,7 @@ mod reader;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod ways;
 mod wipe;
 
 use serde_json::Value;
@@ -17,7 +18,8 @@ pub(crate) use node::quoted_key;
 pub use node::{NodePath, NodeStep};
 pub use path::JsonPath;
 pub(crate) use reader::{read_json, write_json};
-pub(crate) use resolve::{Nodes, Step};
+pub(crate) use resolve::Nodes;
+pub(crate) use ways::Ways;
 pub(crate) use wipe::{WipedValue, wipe};
 
 use crate::error::{Error, ErrorKind, Result};

@@ -89,7 +89,7 @@ impl JsonPath {
         check_nesting(document)?;
         let mut nodes = Nodes::new(document);
         let found = nodes.resolve(self);
-        Ok(found.into_iter().map(|id| NodePath::from_steps(nodes.steps(id))).collect())
+        Ok(found.into_iter().map(|id| nodes.path(id)).collect())
     }
 
     /// The text that was parsed.

@@ -1,6 +1,6 @@
 //! What stands in place of a value of a document.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -145,13 +145,16 @@ impl FieldMask {
     }
 
     /// What is shown in place of a value that is replaced as one.
-    pub(super) fn replacement(&self, value: &Value) -> String {
+    pub(super) fn replacement(&self, value: &Value) -> Cow<'_, str> {
         match (&self.0, value) {
-            (_, Value::String(text)) => self.apply(text),
-            (_, Value::Number(number)) => self.apply(&Zeroizing::new(number.to_string())),
-            (Kind::Dynamic, Value::Bool(value)) => self.apply(if *value { "true" } else { "false" }),
-            (Kind::Fixed(fixed), _) => fixed.as_ref().to_owned(),
-            _ => FULL.to_owned(),
+            (Kind::Fixed(fixed), _) => Cow::Borrowed(&**fixed),
+            (Kind::Full, _) => Cow::Borrowed(FULL),
+            (_, Value::String(text)) => Cow::Owned(self.apply(text)),
+            (_, Value::Number(number)) => Cow::Owned(self.apply(&Zeroizing::new(number.to_string()))),
+            (Kind::Dynamic, Value::Bool(value)) => {
+                Cow::Owned(self.apply(if *value { "true" } else { "false" }))
+            }
+            _ => Cow::Borrowed(FULL),
         }
     }
 
@@ -276,7 +279,8 @@ mod tests {
     #[test]
     fn what_is_no_text_is_shown_in_part_only_if_it_is_a_number() {
         let shown = |mask: &FieldMask| {
-            [json!(1_234_567_890), json!(true), json!(null), json!({})].map(|value| mask.replacement(&value))
+            [json!(1_234_567_890), json!(true), json!(null), json!({})]
+                .map(|value| mask.replacement(&value).into_owned())
         };
         assert_eq!(shown(&FieldMask::last(4)), ["*****7890", FULL, FULL, FULL]);
         assert_eq!(shown(&FieldMask::fixed("-")), ["-"; 4]);

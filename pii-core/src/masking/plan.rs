@@ -1,38 +1,34 @@
 //! Everything that will change in a document, worked out before anything does.
 
-use std::{collections::HashMap, mem, ops::Range};
+use std::{borrow::Cow, collections::HashMap, mem};
 
 use foldhash::fast::RandomState;
-use serde_json::{Map, Value};
-use zeroize::Zeroizing;
+use serde_json::Value;
+use zeroize::Zeroize as _;
 
 use super::{
-    FieldMask, MaskReport, MissingPath, RuleReport,
+    MaskReport, MissingPath, RuleReport,
     rule::{Origin, Rule},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    json::{Nodes, Step, check_nesting, wipe},
+    json::{Nodes, Ways, check_nesting, wipe},
+    mask::FULL,
 };
+
+/// A larger block is given back, however short the mask.
+const KEPT_BYTES: usize = 256;
 
 /// The changes to a document. It borrows nothing of the document.
 pub(super) struct Plan<'p> {
-    changes: Vec<Change>,
-    /// of all changes, one after another
-    steps: Vec<OwnStep<'p>>,
+    changes: Vec<Change<'p>>,
+    ways: Ways<'p>,
     report: MaskReport,
 }
 
-struct Change {
-    steps: Range<usize>,
-    shown: String,
-}
-
-enum OwnStep<'p> {
-    Named(&'p str),
-    /// a key of the document may be personal too
-    Found(Zeroizing<String>),
-    Index(usize),
+struct Change<'p> {
+    node: usize,
+    shown: Cow<'p, str>,
 }
 
 /// A value that will be replaced.
@@ -65,29 +61,18 @@ impl<'p> Plan<'p> {
         if rules.len() > 1 || rules.iter().any(|rule| rule.path.may_overlap()) {
             targets = without_overlaps(&nodes, rules, targets, &mut report);
         }
-        let mut plan = Self { changes: Vec::with_capacity(targets.len()), steps: Vec::new(), report };
+        let mut changes = Vec::with_capacity(targets.len());
         for target in targets {
-            plan.add(&nodes, rules, &target);
+            let (Some(value), Some(rule)) = (nodes.value(target.node), rules.get(target.rule)) else {
+                continue;
+            };
+            changes.push(Change { node: target.node, shown: shown(value, rule, target.full) });
+            if let Some(report) = report.rules.get_mut(target.rule) {
+                report.masked += 1;
+            }
         }
-        Ok(plan)
-    }
-
-    fn add(&mut self, nodes: &Nodes<'p, '_>, rules: &[Rule], target: &Target) {
-        let (Some(value), Some(rule)) = (nodes.value(target.node), rules.get(target.rule)) else { return };
-        let start = self.steps.len();
-        nodes.steps_into(target.node, &mut self.steps, |step| match step {
-            Step::Named(key) => OwnStep::Named(key),
-            Step::Found(key) => OwnStep::Found(Zeroizing::new(key.to_owned())),
-            Step::Index(index) => OwnStep::Index(index),
-        });
-        let is_text = value.is_string();
-        let mask = &rule.mask;
-        let full = target.full || rule.origin != Origin::Path && !is_text;
-        let shown = if full { FieldMask::full().replacement(value) } else { mask.replacement(value) };
-        self.changes.push(Change { steps: start..self.steps.len(), shown });
-        if let Some(report) = self.report.rules.get_mut(target.rule) {
-            report.masked += 1;
-        }
+        let ways = nodes.into_ways(changes.iter().map(|change| change.node));
+        Ok(Self { changes, ways, report })
     }
 
     /// Changes the document that the plan was made for, or a copy of it. What is replaced is wiped.
@@ -96,26 +81,32 @@ impl<'p> Plan<'p> {
     /// [`ErrorKind::State`] if it is another document.
     pub(super) fn apply(self, document: &mut Value) -> Result<MaskReport> {
         for change in self.changes {
-            let steps = self.steps.get(change.steps).unwrap_or_default();
-            let Some(place) = steps.iter().try_fold(&mut *document, |value, step| step.enter(value)) else {
+            let Some(place) = self.ways.enter(change.node, document) else {
                 return Err(Error::new(ErrorKind::State).message("the document changed while it was masked"));
             };
-            wipe(mem::replace(place, Value::String(change.shown)));
+            replace(place, change.shown);
         }
         Ok(self.report)
     }
 }
 
-impl OwnStep<'_> {
-    fn enter<'v>(&self, value: &'v mut Value) -> Option<&'v mut Value> {
-        let member = |map: &'v mut Map<String, Value>, key: &str| map.get_mut(key);
-        match (self, value) {
-            (Self::Named(key), Value::Object(map)) => member(map, key),
-            (Self::Found(key), Value::Object(map)) => member(map, key),
-            (Self::Index(index), Value::Array(list)) => list.get_mut(*index),
-            _ => None,
+/// A short text is overwritten where it is, which spares freeing one block and asking for another.
+fn replace(place: &mut Value, shown: Cow<'_, str>) {
+    match place {
+        Value::String(text) if text.capacity() <= KEPT_BYTES => {
+            text.zeroize();
+            text.push_str(&shown);
         }
+        _ => wipe(mem::replace(place, Value::String(shown.into_owned()))),
     }
+}
+
+/// What the derived `Debug` of a model masks in full is masked in full here too: all but text.
+fn shown<'p>(value: &Value, rule: &'p Rule, full: bool) -> Cow<'p, str> {
+    if full || rule.origin != Origin::Path && !value.is_string() {
+        return Cow::Borrowed(FULL);
+    }
+    rule.mask.replacement(value)
 }
 
 /// Whether a model's field has no value because what would hold it is null or empty.
