@@ -79,6 +79,11 @@ pub(super) fn masking() {
     masker.mask_serialize(&BTreeMap::from([("notes", secret)])).unwrap();
 
     let note = plaintext();
+    let empty = Masker::builder().rule("note", FieldMask::fixed("")).unwrap().build();
+    let mut document = serde_json::json!({ "note": note.as_str() });
+    empty.mask(&mut document).unwrap();
+    drop(black_box(document));
+
     let whole = Masker::everything();
     let mut document = serde_json::json!({ "notes": note.as_str(), "more": [{ note.as_str(): 1 }] });
     let copy = whole.masked(&document).unwrap();
