@@ -333,6 +333,12 @@ pub use pii_kms::SecretsManagerAppKeys;
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
+// masking
+#[cfg(feature = "regex")]
+#[doc(inline)]
+pub use pii_core::Unmatched;
+#[doc(inline)]
+pub use pii_core::{FieldMask, MaskReport, Masker, MaskerBuilder, MissingPath, RuleReport};
 // paths into JSON documents
 #[doc(inline)]
 pub use pii_core::{JsonPath, NodePath, NodeStep};

@@ -13,6 +13,8 @@ pub mod guides {
     pub struct Documents;
     #[doc = include_str!("../../docs/testing.md")]
     pub struct Testing;
+    #[doc = include_str!("../../docs/masking.md")]
+    pub struct Masking;
     #[doc = include_str!("../../docs/when-keys-fail.md")]
     pub struct WhenKeysFail;
     #[doc = include_str!("../../docs/other-formats.md")]
