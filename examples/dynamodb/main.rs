@@ -2,7 +2,12 @@
 //!
 //! Without an endpoint, the one in PII_DYNAMODB_ENDPOINT is used, or that of a DynamoDB Local which
 //! `cargo xtask services up` started. It makes a table of its own and deletes it in the end.
-#![allow(clippy::print_stdout, reason = "it shows what happens")]
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "an example prints, and stops where something is wrong"
+)]
 
 mod local;
 
@@ -41,7 +46,7 @@ fn customer(tenant: &str, id: &str, city: &str, email: &str, ssn: Option<&str>) 
         id: id.into(),
         city: city.into(),
         email: EncryptedStr::new(email),
-        ssn: ssn.map(|ssn| EncryptedStr::new(ssn)),
+        ssn: ssn.map(EncryptedStr::new),
     }
 }
 
