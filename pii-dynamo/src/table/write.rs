@@ -132,6 +132,7 @@ impl<M: DynamoModel> DynamoTable<M> {
             item.remove(field.attribute());
         }
         conditions.extend(bounds.iter().map(|bound| bound.condition(&mut placeholders)));
+        conditions.extend(self.is_entity(&mut placeholders));
         for (attribute, _) in &key.attributes {
             item.remove(*attribute);
         }
