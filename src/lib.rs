@@ -338,7 +338,9 @@ pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder
 // DynamoDB
 #[cfg(feature = "dynamo")]
 #[doc(inline)]
-pub use pii_dynamo::{DynamoKeyStore, DynamoModel, DynamoTable, Item, Page, Written, dynamo_error};
+pub use pii_dynamo::{
+    DecryptItems, DynamoKeyStore, DynamoModel, DynamoTable, Item, Opened, Page, Written, dynamo_error,
+};
 // tests
 /// Help for the tests of programs that use this library.
 #[cfg(feature = "testing")]
@@ -365,9 +367,12 @@ pub mod testing {
 /// }
 /// ```
 ///
-/// With a SQL feature, `SqlTable` and the method `.decrypt_pii()` are in it too.
+/// With a SQL feature, `SqlTable` and the method `.decrypt_pii()` are in it too; with `dynamo`, `DynamoTable`
+/// and that method on requests of the AWS SDK.
 pub mod prelude {
     pub use crate::{Access, Cryptor, Encrypted, EncryptedStr, Json, Mask, PiiModel, Reason, ctx};
+    #[cfg(feature = "dynamo")]
+    pub use crate::{DecryptItems as _, DynamoTable};
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub use crate::{DecryptPii as _, SqlTable};
 }

@@ -33,16 +33,19 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod decrypt;
 mod error;
 mod item;
 mod key;
 mod key_store;
 mod model;
+mod open;
 mod placeholders;
 mod scope;
 mod size;
 mod table;
 
+pub use decrypt::{DecryptItems, Opened};
 pub use error::dynamo_error;
 pub use item::Item;
 pub use key_store::DynamoKeyStore;
@@ -51,6 +54,7 @@ pub use table::{DynamoTable, Page, Written};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
+    pub use crate::decrypt::{Decrypting, EachItem, ReadItems, ReadOnce, ReadPages};
     pub use crate::table::{
         Delete, DeleteMany, Get, GetMany, GetOptional, Put, PutMany, Query, Scan, Update,
     };

@@ -9,6 +9,8 @@
 
 #[path = "dynamo/crud.rs"]
 mod crud;
+#[path = "dynamo/fluent.rs"]
+mod fluent;
 #[path = "dynamo/items.rs"]
 mod items;
 #[path = "dynamo/left.rs"]
