@@ -91,12 +91,14 @@
 //! | `derive` (default) | the derives of [`PiiModel`], [`RowId`] and [`ContextValue`] |
 //! | `sqlite` | tables and queries on SQLite, by sqlx; compiles SQLite in |
 //! | `postgres` | tables and queries on Postgres, by sqlx |
-//! | `dynamo` | tables and requests of DynamoDB, by the AWS SDK |
+//! | `dynamo` | tables, requests and the key store of DynamoDB, by the AWS SDK |
 //! | `kms` | the keyring of AWS KMS, `KmsKeyring`, with a client or an `SdkConfig` of yours |
 //! | `kms-from-env` | `KmsKeyring::from_env`: region and credentials as the AWS command line finds them |
 //! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
 //! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
 //! | `public-keyring` | `PublicKeyring`, for programs that write and can't read; compiles elliptic curves in |
+//! | `amsdal` | `Amsdal`: values of AMSDAL's PII fields |
+//! | `aws-encryption-sdk` | `EncryptionSdk` and `Powertools`: messages of the AWS Encryption SDK, and JSON values in them; compiles elliptic curves in |
 //! | `pydynox` | `Pydynox`: values that pydynox wrote, alone and in fields that say `legacy = "pydynox"` |
 //! | `testing` | the module `testing`: assertions, made-up people, keyrings and key stores that wait or fail, a sink that collects audit events; with `kms`, a fake KMS |
 //!
@@ -291,9 +293,15 @@ pub use pii_core::{
     refuse_test_copies,
 };
 // the formats of other systems
+#[cfg(feature = "amsdal")]
+#[doc(inline)]
+pub use pii_core::Amsdal;
+#[cfg(feature = "aws-encryption-sdk")]
+#[doc(inline)]
+pub use pii_core::{ContextMatch, EncryptionSdk, EncryptionSdkBuilder, Powertools};
 #[cfg(any(feature = "pydynox", feature = "aws-encryption-sdk", feature = "amsdal"))]
 #[doc(inline)]
-pub use pii_core::{KeyService, ServiceContext, ServiceDataKey};
+pub use pii_core::{KeyService, ServiceBlob, ServiceContext, ServiceDataKey};
 #[cfg(feature = "pydynox")]
 #[doc(inline)]
 pub use pii_core::{Pydynox, PydynoxFormat};
@@ -325,6 +333,12 @@ pub use pii_kms::SecretsManagerAppKeys;
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
+// masking
+#[cfg(feature = "regex")]
+#[doc(inline)]
+pub use pii_core::Unmatched;
+#[doc(inline)]
+pub use pii_core::{FieldMask, MaskReport, Masker, MaskerBuilder, MissingPath, RuleReport};
 // paths into JSON documents
 #[doc(inline)]
 pub use pii_core::{JsonPath, NodePath, NodeStep};
@@ -339,7 +353,8 @@ pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder
 #[cfg(feature = "dynamo")]
 #[doc(inline)]
 pub use pii_dynamo::{
-    DecryptItems, DynamoKeyStore, DynamoModel, DynamoTable, Item, Opened, Page, Written, dynamo_error,
+    DecryptItems, DynamoKeyStore, DynamoModel, DynamoTable, DynamoTransaction, Item, Opened, Page,
+    PlaintextGuard, SealedTransaction, Written, dynamo_error,
 };
 // tests
 /// Help for the tests of programs that use this library.

@@ -27,6 +27,9 @@ pub enum ErrorKind {
     KeyUnavailable,
     /// The stored text is not encrypted, although the field's policy demands it.
     NotEncrypted,
+    /// The stored text is marked as encrypted and is not: a stand-in for tests or development of
+    /// another system wrote it.
+    FakeEncryption,
     /// The stored text was written in a version or layout of the format that this release does
     /// not know.
     UnknownVersion,
@@ -81,6 +84,7 @@ impl ErrorKind {
             Self::KeyThrottled => "key service throttled",
             Self::KeyUnavailable => "key service unavailable",
             Self::NotEncrypted => "stored value is not encrypted",
+            Self::FakeEncryption => "stored value was never really encrypted",
             Self::UnknownVersion => "stored value has an unknown version",
             Self::Malformed => "stored value is malformed",
             Self::Integrity => "stored value does not belong here or was altered",
@@ -149,9 +153,10 @@ impl Error {
         self
     }
 
-    /// Says in front of the message what it is about.
+    /// Says in front of the message what it is about, such as one of many in a request. Must not hold
+    /// plaintext, keys or context values.
     #[must_use]
-    pub(crate) fn within(mut self, whole: &str) -> Self {
+    pub fn within(mut self, whole: &str) -> Self {
         self.details.message = Some(match self.details.message.take() {
             Some(message) => format!("{whole}: {message}"),
             None => whole.to_owned(),
@@ -253,6 +258,7 @@ impl Error {
             ErrorKind::Integrity
                 | ErrorKind::Malformed
                 | ErrorKind::NotEncrypted
+                | ErrorKind::FakeEncryption
                 | ErrorKind::ContextMismatch
                 | ErrorKind::UnknownVersion
         )

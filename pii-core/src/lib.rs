@@ -20,6 +20,7 @@ mod key_admin;
 mod key_store;
 mod keyring;
 mod mask;
+mod masking;
 mod model;
 mod policies;
 mod row;
@@ -43,8 +44,12 @@ pub use futures_core::future::BoxFuture;
 
 pub use documents::Documents;
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "amsdal")]
+pub use foreign::Amsdal;
+#[cfg(feature = "aws-encryption-sdk")]
+pub use foreign::{ContextMatch, EncryptionSdk, EncryptionSdkBuilder, Powertools};
 #[cfg(feature = "key-service")]
-pub use foreign::{KeyService, ServiceContext, ServiceDataKey};
+pub use foreign::{KeyService, ServiceBlob, ServiceContext, ServiceDataKey};
 #[cfg(feature = "pydynox")]
 pub use foreign::{Pydynox, PydynoxFormat};
 pub use json::{JsonPath, NodePath, NodeStep};
@@ -60,6 +65,9 @@ pub use keyring::{
 #[cfg(feature = "public-keyring")]
 pub use keyring::{PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey};
 pub use mask::Mask;
+#[cfg(feature = "regex")]
+pub use masking::Unmatched;
+pub use masking::{FieldMask, MaskReport, Masker, MaskerBuilder, MissingPath, RuleReport};
 pub use model::{
     ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiField, PiiFieldInfo,
     PiiModel, PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
