@@ -91,7 +91,7 @@
 //! | `derive` (default) | the derives of [`PiiModel`], [`RowId`] and [`ContextValue`] |
 //! | `sqlite` | tables and queries on SQLite, by sqlx; compiles SQLite in |
 //! | `postgres` | tables and queries on Postgres, by sqlx |
-//! | `dynamo` | tables and requests of DynamoDB, by the AWS SDK |
+//! | `dynamo` | tables, requests and the key store of DynamoDB, by the AWS SDK |
 //! | `kms` | the keyring of AWS KMS, `KmsKeyring`, with a client or an `SdkConfig` of yours |
 //! | `kms-from-env` | `KmsKeyring::from_env`: region and credentials as the AWS command line finds them |
 //! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
@@ -100,7 +100,7 @@
 //! | `amsdal` | `Amsdal`: values of AMSDAL's PII fields |
 //! | `aws-encryption-sdk` | `EncryptionSdk` and `Powertools`: messages of the AWS Encryption SDK, and JSON values in them; compiles elliptic curves in |
 //! | `pydynox` | `Pydynox`: values that pydynox wrote, alone and in fields that say `legacy = "pydynox"` |
-//! | `testing` | the module `testing`: assertions, keyrings that wait or fail, a sink that collects audit events; with `kms`, a fake KMS |
+//! | `testing` | the module `testing`: assertions, made-up people, keyrings and key stores that wait or fail, a sink that collects audit events; with `kms`, a fake KMS |
 //!
 //! No feature changes what another one does. This crate chooses no async runtime and no TLS library: choose
 //! them on your own dependencies on sqlx and, for KMS, on `aws-config`, whose default features are a choice.
@@ -333,6 +333,12 @@ pub use pii_kms::SecretsManagerAppKeys;
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
+// masking
+#[cfg(feature = "regex")]
+#[doc(inline)]
+pub use pii_core::Unmatched;
+#[doc(inline)]
+pub use pii_core::{FieldMask, MaskReport, Masker, MaskerBuilder, MissingPath, RuleReport};
 // paths into JSON documents
 #[doc(inline)]
 pub use pii_core::{JsonPath, NodePath, NodeStep};
@@ -346,7 +352,10 @@ pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder
 // DynamoDB
 #[cfg(feature = "dynamo")]
 #[doc(inline)]
-pub use pii_dynamo::{DynamoModel, DynamoTable, Item, dynamo_error};
+pub use pii_dynamo::{
+    DynamoKeyStore, DynamoModel, DynamoTable, DynamoTransaction, Item, Page, PlaintextGuard,
+    SealedTransaction, Written, dynamo_error,
+};
 // tests
 /// Help for the tests of programs that use this library.
 #[cfg(feature = "testing")]

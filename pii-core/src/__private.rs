@@ -1,8 +1,9 @@
-//! What the code of `#[derive(PiiModel)]` uses. Not part of the public interface: any release may
+//! What the code of `#[derive(PiiModel)]` and the adapters use. Not part of the public interface: any release may
 //! change it.
 
 mod masking;
 mod shape;
+mod silence;
 mod view;
 
 pub use serde;
@@ -10,6 +11,7 @@ pub use serde;
 pub use self::{
     masking::{IN_CONTEXT, MaskAny, MaskOptional, MaskText, Personal},
     shape::{many_values, nested_struct, one_value},
+    silence::silently,
     view::{ViewFit, fit, same_binding, same_context, same_ids, view_model},
 };
 pub use crate::{

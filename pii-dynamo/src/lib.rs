@@ -32,20 +32,33 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod backoff;
 mod error;
+mod expression;
+mod guard;
 mod item;
 mod key;
+mod key_store;
 mod model;
+mod placeholders;
+mod scope;
+mod size;
 mod table;
+mod transaction;
 
 pub use error::dynamo_error;
+pub use guard::PlaintextGuard;
 pub use item::Item;
+pub use key_store::DynamoKeyStore;
 pub use model::DynamoModel;
-pub use table::DynamoTable;
+pub use table::{DynamoTable, Page, Written};
+pub use transaction::{DynamoTransaction, SealedTransaction};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
-    pub use crate::table::{Get, GetOptional, Put};
+    pub use crate::table::{
+        Delete, DeleteMany, Get, GetMany, GetOptional, GetTogether, Put, PutMany, Query, Scan, Update,
+    };
 }
 
 /// What generated code uses; no part of the public interface.

@@ -414,7 +414,7 @@ async fn a_thousand_values_and_a_thousand_documents_need_one_key_call() {
     assert_eq!(document, original);
     documents.decrypt_fields_of_all(&cryptor, &mut many).await.unwrap();
     assert_eq!(many, before);
-    assert_eq!((cryptor.stats().key_calls(), cryptor.stats().opened), (1 + 0, 3000));
+    assert_eq!((cryptor.stats().key_calls(), cryptor.stats().opened), (1, 3000));
 }
 
 #[tokio::test]
@@ -724,7 +724,7 @@ fn drop_gently(mut value: Value) {
     while value.is_array() || value.is_object() {
         value = match value {
             Value::Array(mut elements) => elements.pop().unwrap(),
-            Value::Object(members) => members.into_iter().last().unwrap().1,
+            Value::Object(members) => members.into_iter().next().unwrap().1,
             other => other,
         };
     }

@@ -1,4 +1,4 @@
-//! One suite on every key store: files, SQLite and Postgres. What differs is in `key_stores/stores.rs`.
+//! One suite on every key store: files, SQLite, Postgres and DynamoDB. What differs is in `key_stores/stores.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,8 +7,14 @@
     reason = "a failing unwrap is a failing test"
 )]
 
+#[path = "key_stores/aws_files.rs"]
+mod aws_files;
 #[path = "key_stores/connections.rs"]
 mod connections;
+#[path = "key_stores/dynamo.rs"]
+mod dynamo;
+#[path = "key_stores/dynamo_table.rs"]
+mod dynamo_table;
 #[path = "key_stores/elections.rs"]
 mod elections;
 #[path = "key_stores/processes.rs"]
@@ -36,6 +42,10 @@ macro_rules! on_every_store {
         mod postgres {
             $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() { super::$test::<$crate::stores::PostgresTable>().await; })*
+        }
+        mod dynamodb {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test::<$crate::stores::DynamoTable>().await; })*
         }
     };
 }

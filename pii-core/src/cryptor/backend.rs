@@ -5,7 +5,12 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 
 use super::{envelope::CryptorStatus, place::ValuePlace};
-use crate::{context::EncryptionContext, error::Result, secret::SecretBytes, wire::Ciphertext};
+use crate::{
+    context::EncryptionContext,
+    error::Result,
+    secret::SecretBytes,
+    wire::{Ciphertext, FIXED_BYTES},
+};
 
 /// What seals and opens values: the envelope implementation of this crate, a client of a remote
 /// service, or an implementation of your own.
@@ -52,6 +57,12 @@ pub trait CryptorBackend: Send + Sync + 'static {
     /// Forgets the keys of this context, or all. Does nothing by default.
     fn evict(&self, context: Option<&EncryptionContext>) {
         let _ = context;
+    }
+
+    /// How many bytes stand before the nonce of a new value, at most: the copies of its data key travel there
+    /// if there is no key store. By default there are none.
+    fn head_bytes(&self) -> usize {
+        FIXED_BYTES
     }
 
     /// What is held at the moment, for people. Nothing by default.

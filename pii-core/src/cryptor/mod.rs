@@ -10,6 +10,7 @@ mod place;
 mod prepare;
 mod rules;
 mod seal;
+mod size;
 
 use std::{fmt, sync::Arc};
 

@@ -75,6 +75,10 @@ const INLINE_TEXTS: usize = 4;
 
 /// For adapters, which take the texts of one field after the other in the order of the model.
 impl SealedTexts {
+    pub(super) fn of(texts: SmallVec<[StoredText; INLINE_TEXTS]>) -> Self {
+        Self(texts.into_iter())
+    }
+
     /// The text of a field that holds one value or none.
     ///
     /// # Errors
@@ -148,7 +152,7 @@ impl<'a> Visited<'a> {
 }
 
 /// What is to be done with one slot before it can be stored.
-enum Plan<'a> {
+pub(super) enum Plan<'a> {
     WriteBack(&'a Ciphertext),
     /// Of another system and unknown origin.
     WriteBackLegacy(&'a Ciphertext, &'a Arc<dyn LegacyCodec>),
@@ -384,7 +388,12 @@ impl Cryptor {
 
     /// Decides what to do with a value; whatever is refused is refused before any key is asked for.
     #[inline]
-    fn plan<'a>(&self, rules: &Rules<'a>, place: &ValuePlace<'_>, cell: &'a Cell) -> Result<Plan<'a>> {
+    pub(super) fn plan<'a>(
+        &self,
+        rules: &Rules<'a>,
+        place: &ValuePlace<'_>,
+        cell: &'a Cell,
+    ) -> Result<Plan<'a>> {
         let field = place.field();
         match cell {
             Cell::Plain(plain) => self.plan_plain(rules, place, plain),

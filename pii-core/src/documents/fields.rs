@@ -180,7 +180,7 @@ impl Documents {
     ) -> Result<()> {
         let chosen = self.choose(cryptor, documents, rules, |batch, name, value| {
             let text = value.as_str().ok_or(FormatError::NotEncrypted);
-            let sealed = text.and_then(|text| Ciphertext::parse(text)).map_err(|error| match error {
+            let sealed = text.and_then(Ciphertext::parse).map_err(|error| match error {
                 FormatError::NotEncrypted => Error::from(error)
                     .help("what is at the path of a sealed value is never taken for plaintext"),
                 _ => error.into(),

@@ -1,19 +1,16 @@
 //! Keyrings around another one, which wait or fail on request.
 
 use std::{
-    future::Future,
-    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
-    thread,
     time::Duration,
 };
 
 use futures_core::future::BoxFuture;
 
+use super::waiting::Sleep;
 use crate::{DataKey, Error, ErrorKind, GeneratedKey, KeyBinding, Keyring, Result, WrappedKey};
 
 /// A keyring that takes its time, like a key service over a network. It needs no runtime.
@@ -75,38 +72,6 @@ impl<K: Keyring> Keyring for DelayingKeyring<K> {
 
     fn can_unwrap(&self) -> bool {
         self.inner.can_unwrap()
-    }
-}
-
-/// A thread that wakes the future: for tests, whatever runtime they use.
-struct Sleep(Arc<Mutex<(bool, Option<Waker>)>>);
-
-impl Sleep {
-    fn new(delay: Duration) -> Self {
-        let state = Arc::new(Mutex::new((false, None::<Waker>)));
-        let shared = Arc::clone(&state);
-        thread::spawn(move || {
-            thread::sleep(delay);
-            let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            state.0 = true;
-            if let Some(waker) = state.1.take() {
-                waker.wake();
-            }
-        });
-        Self(state)
-    }
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0 {
-            return Poll::Ready(());
-        }
-        state.1 = Some(context.waker().clone());
-        Poll::Pending
     }
 }
 

@@ -1,14 +1,29 @@
-//! Help for tests of programs that use this library: assertions, keyrings that wait or fail, a
-//! sink that collects audit events, and a clock to put forward.
+//! Help for tests of programs that use this library: assertions about rows, items, documents and files; personal
+//! data of nobody; keyrings and key stores that wait or fail; a sink that collects audit events; a clock to
+//! put forward.
 //!
 //! Everything here panics where an assertion does not hold: it has no place outside tests.
 #![allow(clippy::panic, reason = "assertions panic")]
 
+mod key_stores;
 mod keyrings;
+mod people;
+mod plaintext;
+mod sealed;
 mod sink;
+mod waiting;
 
+pub use key_stores::{DelayingKeyStore, FailingKeyStore};
 pub use keyrings::{DelayingKeyring, FailingKeyring};
+pub use people::Person;
+pub use plaintext::Haystack;
+#[doc(hidden)]
+pub use plaintext::Needles;
+pub use sealed::LookSealed;
 pub use sink::CollectingSink;
+
+#[doc(inline)]
+pub use crate::{assert_no_plaintext, assert_sealed};
 
 pub use crate::cryptor::Clock;
 use crate::{Encrypted, PiiModel, ValueState, model::Walk, value::Cell};

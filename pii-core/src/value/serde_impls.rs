@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use super::{cell::Cell, encrypted::Encrypted};
 use crate::{
     cryptor::{FieldSelection, SealedTexts, StoredText},
-    model::{PiiField, PiiModel, Slot, Walk},
+    model::{FieldSpec, PathStep, PiiField, PiiModel, Slot, Walk},
 };
 
 thread_local! {
@@ -77,6 +77,24 @@ impl<'a, M: PiiModel> Sealed<'a, M> {
     #[must_use]
     pub fn model(&self) -> &'a M {
         self.model
+    }
+
+    /// The model's fields, each once, that have a text here: what an adapter must find where it stores
+    /// them, as serde may rename or leave out fields.
+    #[must_use]
+    pub fn fields(&self) -> Vec<&'static FieldSpec> {
+        let mut walk = Walk::default();
+        self.model.visit(&mut walk);
+        let mut fields: Vec<&'static FieldSpec> = Vec::new();
+        let stored = |slot: &&Slot<'_>| self.scope.0.by_address.contains_key(&address(slot.cell));
+        for slot in walk.slots().iter().filter(stored) {
+            if let Some(PathStep::Field(field)) = walk.path(slot).first()
+                && fields.last().is_none_or(|last| !std::ptr::eq(*last, *field))
+            {
+                fields.push(field);
+            }
+        }
+        fields
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) use ciphertext::{
     MAX_PLAINTEXT_BYTES, TextEncoder, decode as decode_text, decode_into as decode_text_into,
 };
 pub use copies::{Provider, Purpose, WrappedKey};
-pub(crate) use header::Parts;
+pub(crate) use header::{FIXED_BYTES, Parts};
 pub use header::{KeyId, Layout};
 
 /// What every sealed text begins with.

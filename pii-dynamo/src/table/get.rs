@@ -7,7 +7,7 @@ use pii_core::{Error, ErrorKind, FieldSelection, Result};
 use serde::de::DeserializeOwned;
 
 use super::DynamoTable;
-use crate::{error::from_sdk, item::from_item, key::Key, model::DynamoModel};
+use crate::{error::from_sdk, key::Key, model::DynamoModel};
 
 /// A GetItem; made by [`DynamoTable::get`].
 #[must_use = "nothing is read before this is awaited"]
@@ -57,10 +57,10 @@ impl<M: DynamoModel + DeserializeOwned + Send> Get<'_, M> {
         let request = table.client.get_item().table_name(name).consistent_read(is_consistent);
         let request = request.set_key(Some(key.clone().into_item()));
         let found = request.send().await.map_err(|error| from_sdk(error, M::MODEL, name))?;
-        let Some(item) = found.item else {
+        let Some(item) = found.item.filter(|item| table.is_of_entity(item)) else {
             return Ok(Err(Error::new(ErrorKind::RowNotFound).model(M::MODEL.name()).row(&key.row.0)));
         };
-        let mut model: M = from_item(item).map_err(|error| error.row(&key.row.0))?;
+        let mut model = table.decode(item).map_err(|error| error.row(&key.row.0))?;
         if Key::of_model(&model)?.row != key.row {
             return Err(Error::new(ErrorKind::Integrity)
                 .model(M::MODEL.name())
@@ -69,20 +69,6 @@ impl<M: DynamoModel + DeserializeOwned + Send> Get<'_, M> {
         }
         table.admit(std::slice::from_mut(&mut model), &fields).await?;
         Ok(Ok(model))
-    }
-}
-
-impl<M: DynamoModel + Send> DynamoTable<M> {
-    /// Refuses what would be refused for every item, before any is asked for.
-    pub(super) async fn check(&self, fields: &FieldSelection) -> Result<()> {
-        let opening = self.cryptor.open_each::<M>(&mut [], fields).await;
-        opening.map(drop).map_err(|error| error.model(M::MODEL.name()))
-    }
-
-    /// Opens chosen fields; all values get their place, and stored plaintext meets its policy.
-    pub(super) async fn admit(&self, models: &mut [M], fields: &FieldSelection) -> Result<()> {
-        let opening = self.cryptor.open_each(models, fields).await;
-        opening.map_err(|error| error.model(M::MODEL.name()))?.into_iter().collect()
     }
 }
 

@@ -1,7 +1,17 @@
 //! Tables: requests that this library makes itself.
 
+mod delete;
 mod get;
+mod get_many;
+mod get_together;
+mod load;
 mod put;
+mod query;
+mod read;
+mod scan;
+mod update;
+mod write;
+mod write_many;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -9,10 +19,19 @@ use aws_sdk_dynamodb::Client;
 use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use delete::Delete;
 pub use get::{Get, GetOptional};
+pub use get_many::GetMany;
+pub use get_together::GetTogether;
 pub use put::Put;
+pub use query::Query;
+pub use read::Page;
+pub use scan::Scan;
+pub use update::Update;
+pub(crate) use write::{Wants, Write};
+pub use write_many::{DeleteMany, PutMany, Written};
 
-use crate::model::DynamoModel;
+use crate::{model::DynamoModel, size};
 
 /// The items of one table, as models.
 ///
@@ -26,6 +45,8 @@ pub struct DynamoTable<M> {
     cryptor: Cryptor,
     /// or why there is none
     name: Result<Arc<str>>,
+    /// the attribute that says which entity an item is, where several share the table
+    entity: Option<Arc<str>>,
     model: PhantomData<fn() -> M>,
 }
 
@@ -57,13 +78,26 @@ impl<M> DynamoTable<M> {
     }
 
     fn of(client: &Client, cryptor: &Cryptor, name: Result<Arc<str>>) -> Self {
-        Self { client: client.clone(), cryptor: cryptor.clone(), name, model: PhantomData }
+        Self { client: client.clone(), cryptor: cryptor.clone(), name, entity: None, model: PhantomData }
+    }
+
+    /// For a table that several models share: this attribute says which one an item is, by the model's
+    /// stable name. Items that are put get it, and items of other models are as if they were not there.
+    /// The model may have the attribute as a field of its own, which must hold that name then.
+    #[must_use]
+    pub fn entity(mut self, attribute: &str) -> Self {
+        self.entity = Some(Arc::from(attribute));
+        self
     }
 }
 
 impl<M: DynamoModel> DynamoTable<M> {
     /// Writes an item, in place of one that has its key already. The model keeps its plaintext; the item
     /// gets the sealed texts.
+    ///
+    /// With a version field, an item that is there must have the model's version; either way the item's is
+    /// one more than the model's afterwards. An item outside the scope of the cryptor is not replaced:
+    /// [`ErrorKind::ContextMismatch`].
     pub fn put<'a>(&'a self, model: &'a M) -> Put<'a, M>
     where
         M: Serialize,
@@ -79,7 +113,105 @@ impl<M: DynamoModel> DynamoTable<M> {
         Get::new(self, id.into())
     }
 
-    fn name(&self) -> Result<&str> {
+    /// The items of these keys, as they are at one moment: a transaction that reads. In the order of the
+    /// keys, with `None` for an item that does not exist. At most 100.
+    pub fn get_together(&self, ids: impl IntoIterator<Item = M::Id>) -> GetTogether<'_, M>
+    where
+        M: DeserializeOwned,
+    {
+        GetTogether::new(self, ids.into_iter().collect())
+    }
+
+    /// Writes every attribute of the item that has the model's key; those that are `None` are removed. Values
+    /// that were loaded and not changed are written back as they are, without a key. That there is no such
+    /// item, or not in the cryptor's scope, is [`ErrorKind::RowNotFound`].
+    ///
+    /// With a version field, the item must still have the model's version, and gets the next one:
+    /// afterwards it is one more than in the model, which stays as it is. If someone else was faster,
+    /// that is [`ErrorKind::Conflict`].
+    pub fn update<'a>(&'a self, model: &'a M) -> Update<'a, M>
+    where
+        M: Serialize,
+    {
+        Update::new(self, model)
+    }
+
+    /// Deletes the item of this key. That it does not exist, or not in the cryptor's scope, is
+    /// [`ErrorKind::RowNotFound`].
+    pub fn delete(&self, id: impl Into<M::Id>) -> Delete<'_, M> {
+        Delete::new(self, id.into())
+    }
+
+    /// Writes many items, in requests of 25, over whatever has their keys. Their values are sealed while the
+    /// items before them are on their way, under keys that are asked for once.
+    ///
+    /// Items that DynamoDB leaves are sent again after a while. What is left in the end, or after a failure,
+    /// is told by [`Written`]. Two items with the same key, and an item that can't be sealed among the
+    /// first, are errors before anything is sent.
+    pub fn put_many<'a>(&'a self, models: impl IntoIterator<Item = &'a M>) -> PutMany<'a, M>
+    where
+        M: Serialize,
+    {
+        PutMany::new(self, models.into_iter().collect())
+    }
+
+    /// Deletes many items, in requests of 25. Keys of items that do not exist are no error.
+    pub fn delete_many<I: Into<M::Id>>(&self, ids: impl IntoIterator<Item = I>) -> DeleteMany<'_, M> {
+        DeleteMany::new(self, ids.into_iter().map(Into::into).collect())
+    }
+
+    /// Reads many items, in requests of 100: in the order of the keys, `None` for those that do not exist.
+    /// Keys that DynamoDB leaves are asked for again after a while; those that are left in the end are an
+    /// error, of their own with [`GetMany::each`].
+    pub fn get_many<I: Into<M::Id>>(&self, ids: impl IntoIterator<Item = I>) -> GetMany<'_, M>
+    where
+        M: DeserializeOwned,
+    {
+        GetMany::new(self, ids.into_iter().map(Into::into).collect())
+    }
+
+    /// The items with this partition key, in the order of their sort key. See [`Query`] for conditions,
+    /// indexes, pages and streams.
+    ///
+    /// ```no_run
+    /// # use pii::{DynamoTable, EncryptedStr, PiiModel};
+    /// # #[derive(PiiModel, serde::Serialize, serde::Deserialize)]
+    /// # #[pii(name = "visit", table = "visits")]
+    /// # struct Visit { #[pii(partition_key)] customer: String, #[pii(sort_key)] day: String, notes: EncryptedStr }
+    /// # async fn run(visits: DynamoTable<Visit>) -> pii::Result<()> {
+    /// let in_2026 = visits.query("c-1").sort_begins_with("2026-").decrypt_pii().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn query(&self, partition: impl Serialize) -> Query<'_, M>
+    where
+        M: DeserializeOwned,
+    {
+        Query::new(self, &partition)
+    }
+
+    /// All items of the table, in no order. See [`Scan`] for parallel scans, pages and streams.
+    pub fn scan(&self) -> Scan<'_, M>
+    where
+        M: DeserializeOwned,
+    {
+        Scan::new(self)
+    }
+
+    /// The size of the item in bytes, as DynamoDB counts it, once it is stored. No key is asked for.
+    /// Where data keys travel in the values and none was used yet, it is an upper bound.
+    ///
+    /// # Errors
+    /// Those of a model that can't be sealed, such as an invalid context.
+    pub fn item_size(&self, model: &M) -> Result<usize>
+    where
+        M: Serialize,
+    {
+        let sized = self.cryptor.sized(model).map_err(Self::failed)?;
+        Ok(size::of_item(&self.item(&sized)?))
+    }
+
+    pub(crate) fn name(&self) -> Result<&str> {
         self.name.as_deref().map_err(Clone::clone)
     }
 }
@@ -90,6 +222,7 @@ impl<M> Clone for DynamoTable<M> {
             client: self.client.clone(),
             cryptor: self.cryptor.clone(),
             name: self.name.clone(),
+            entity: self.entity.clone(),
             model: PhantomData,
         }
     }

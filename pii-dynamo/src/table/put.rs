@@ -2,35 +2,63 @@
 
 use std::future::IntoFuture;
 
+use aws_sdk_dynamodb::{
+    error::SdkError, operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure,
+};
 use futures_core::future::BoxFuture;
 use pii_core::Result;
 use serde::Serialize;
 
-use super::DynamoTable;
-use crate::{error::from_sdk, item::to_item, model::DynamoModel};
+use super::{DynamoTable, Write};
+use crate::{error::from_sdk, model::DynamoModel};
 
 /// A PutItem; made by [`DynamoTable::put`].
 #[must_use = "nothing is written before this is awaited"]
 pub struct Put<'a, M> {
     table: &'a DynamoTable<M>,
     model: &'a M,
+    if_absent: bool,
 }
 
 impl<'a, M> Put<'a, M> {
     pub(super) fn new(table: &'a DynamoTable<M>, model: &'a M) -> Self {
-        Self { table, model }
+        Self { table, model, if_absent: false }
+    }
+
+    /// Writes a new item only: that one has the key already is [`ErrorKind::Conflict`](pii_core::ErrorKind).
+    /// A version is stored as the model has it.
+    pub fn if_absent(mut self) -> Self {
+        self.if_absent = true;
+        self
     }
 }
 
 impl<M: DynamoModel + Serialize + Sync> Put<'_, M> {
     async fn run(self) -> Result<()> {
-        let Self { table, model } = self;
+        let Self { table, model, if_absent } = self;
         let name = table.name()?;
-        let sealed = table.cryptor.sealed(model).await.map_err(|error| error.model(M::MODEL.name()))?;
-        let item = to_item(&sealed)?;
-        let request = table.client.put_item().table_name(name).set_item(Some(item));
-        request.send().await.map_err(|error| from_sdk(error, M::MODEL, name))?;
-        Ok(())
+        let Write { key, item, condition, placeholders, wants, .. } =
+            table.write_put(model, if_absent).await?;
+        let request = table
+            .client
+            .put_item()
+            .table_name(name)
+            .set_item(item)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(placeholders.names())
+            .set_expression_attribute_values(placeholders.values())
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(failed)) if failed.err().is_conditional_check_failed_exception() => {
+                let found = match failed.into_err() {
+                    PutItemError::ConditionalCheckFailedException(failed) => failed.item,
+                    _ => None,
+                };
+                Err(table.why_not(&wants, &key, found).await)
+            }
+            Err(error) => Err(from_sdk(error, M::MODEL, name).row(key.row.0)),
+        }
     }
 }
 

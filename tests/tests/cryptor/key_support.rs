@@ -16,7 +16,7 @@ use pii::{
 use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
 use tokio::sync::Barrier;
 
-use super::*;
+use super::{dynamo_table::DynamoTable, *};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
@@ -72,6 +72,7 @@ pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
 pub(crate) enum Storage {
     Files(tempfile::TempDir),
     Sqlite(tempfile::TempDir, SqlitePool),
+    Dynamo(DynamoTable),
 }
 
 impl Storage {
@@ -79,12 +80,12 @@ impl Storage {
         Self::Files(tempfile::tempdir().unwrap())
     }
 
-    pub(crate) async fn both() -> [Self; 2] {
+    pub(crate) async fn all() -> [Self; 3] {
         let folder = tempfile::tempdir().unwrap();
         let options = SqliteConnectOptions::new().filename(folder.path().join("keys.db"));
         let sqlite = Self::Sqlite(folder, SqlitePool::connect_lazy_with(options));
         sqlite.open().await;
-        [Self::files(), sqlite]
+        [Self::files(), sqlite, Self::Dynamo(DynamoTable::create().await)]
     }
 
     /// As another process has it.
@@ -94,6 +95,7 @@ impl Storage {
             Self::Sqlite(folder, _) => {
                 Arc::new(SqlKeyStore::sqlite_file(folder.path().join("keys.db")).await.unwrap())
             }
+            Self::Dynamo(table) => Arc::new(table.store()),
         }
     }
 
@@ -119,6 +121,10 @@ impl Storage {
                 let done = delete.bind(key_id.to_string()).execute(pool).await.unwrap();
                 assert_eq!(done.rows_affected(), 1);
             }
+            Self::Dynamo(table) => {
+                table.lose_elections(key_id).await;
+                table.lose_record(key_id).await;
+            }
         }
     }
 
@@ -137,6 +143,7 @@ impl Storage {
                 let done = update.bind(created).bind(key_id.to_string()).execute(pool).await.unwrap();
                 assert_eq!(done.rows_affected(), 1);
             }
+            Self::Dynamo(table) => table.alter_member(key_id, "created", created.into()).await,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{key_support::*, *};
 
 #[tokio::test]
 async fn sealing_and_opening_put_a_lost_record_back() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         for is_opening in [false, true] {
             let clock = Clock::new();
             let holder = storage.process(&clock).await;
@@ -54,7 +54,7 @@ async fn a_reader_that_begins_to_write_puts_the_elected_record_back() {
 
 #[tokio::test]
 async fn a_destroyed_record_is_not_put_back() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         let clock = Clock::new();
         let holder = storage.process(&clock).await;
         let row = sealed(&holder).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_destroyed_record_is_not_put_back() {
 
 #[tokio::test]
 async fn a_key_that_others_elected_meanwhile_stays_beside_the_lost_one() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         let clock = Clock::new();
         let holder = storage.process(&clock).await;
         let row = sealed(&holder).await.unwrap();
@@ -120,7 +120,7 @@ async fn who_may_not_write_to_the_store_goes_on_opening() {
 
 #[tokio::test]
 async fn a_write_only_process_puts_its_records_back() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         let clock = Clock::new();
         let writer = by_clock(Limited(Role::Generates), &clock)
             .shared_key_store(storage.open().await)

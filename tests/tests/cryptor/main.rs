@@ -2,6 +2,8 @@
 
 mod app_keys;
 mod audit;
+#[path = "../key_stores/dynamo_table.rs"]
+mod dynamo_table;
 mod key_cache;
 mod key_support;
 mod keys;

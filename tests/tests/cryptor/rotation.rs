@@ -37,7 +37,7 @@ fn shred_of_acme(admin: &KeyAdmin) -> impl Future<Output = ()> + '_ {
 
 #[tokio::test]
 async fn an_old_key_is_followed_by_a_new_one() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         let clock = Clock::new();
         let row = sealed(&storage.process(&clock).await).await.unwrap();
         let young = sealed(&rotating(&storage, &clock, by_age()).await).await.unwrap();
@@ -61,7 +61,7 @@ async fn an_old_key_is_followed_by_a_new_one() {
 
 #[tokio::test]
 async fn a_key_from_the_future_is_not_old() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         let clock = Clock::new();
         let row = sealed(&storage.process(&clock).await).await.unwrap();
         storage.backdate(key_of(&row), "2999-01-01T00:00:00Z").await;
@@ -72,7 +72,7 @@ async fn a_key_from_the_future_is_not_old() {
 
 #[tokio::test]
 async fn a_key_that_sealed_enough_is_followed_by_a_new_one() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         let clock = Clock::new();
         let cryptor = rotating(&storage, &clock, by_count(4)).await;
         let mut epochs = Vec::new();
@@ -113,7 +113,7 @@ async fn a_rotation_that_is_due_waits_for_the_key_service() {
 
 #[tokio::test]
 async fn a_retired_key_is_followed_by_a_new_one_and_a_destroyed_one_by_none() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         let clock = Clock::new();
         let row = sealed(&storage.process(&clock).await).await.unwrap();
         let record = storage.record(key_of(&row)).await.unwrap();
@@ -139,7 +139,7 @@ async fn a_retired_key_is_followed_by_a_new_one_and_a_destroyed_one_by_none() {
 /// What others do between an election and the look at its result.
 #[tokio::test]
 async fn what_happens_to_a_new_record_at_once_is_accepted() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         let clock = Clock::new();
         let process = async || {
             let store = MeddledStore::new(storage.open().await);
@@ -200,7 +200,7 @@ async fn what_happens_to_a_new_record_at_once_is_accepted() {
 /// The context is erased after the look at its old key, and before its new one is elected.
 #[tokio::test]
 async fn a_rotation_does_not_undo_an_erasure() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         for is_retired in [false, true] {
             for is_beaten in [false, true] {
                 let clock = Clock::new();
@@ -249,7 +249,7 @@ async fn a_rotation_does_not_undo_an_erasure() {
 /// As [`a_rotation_does_not_undo_an_erasure`], with a key that this process alone has.
 #[tokio::test]
 async fn a_new_write_only_key_does_not_undo_an_erasure() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         let clock = Clock::new();
         let admin = Arc::new(KeyAdmin::new(storage.open().await));
         let calls = std::sync::atomic::AtomicU32::new(0);

@@ -18,7 +18,7 @@ async fn writer(storage: &Storage) -> Cryptor {
 
 #[tokio::test]
 async fn a_role_that_may_only_generate_saves_and_one_that_may_only_unwrap_reads() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         let writers = [writer(&storage).await, writer(&storage).await];
         let mut written = Vec::new();
         for writer in &writers {
@@ -168,11 +168,12 @@ async fn writers_and_readers(
 
 #[tokio::test]
 async fn with_a_public_key_programs_write_what_only_the_private_key_reads() {
-    for storage in Storage::both().await {
+    for storage in Storage::all().await {
         for has_store in [true, false] {
             let database = Database::new(match &storage {
                 Storage::Files(_) => Storage::files(),
-                Storage::Sqlite(..) => Storage::both().await.into_iter().nth(1).unwrap(),
+                Storage::Sqlite(..) => Storage::all().await.into_iter().nth(1).unwrap(),
+                Storage::Dynamo(..) => Storage::all().await.into_iter().nth(2).unwrap(),
             })
             .await;
             let private = PrivateKey::generate().unwrap();

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Region},
     types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
 };
-use pii::{Cryptor, Item, Keyring, TestKeyring};
+use pii::{Cryptor, Error, Item, Keyring, TestKeyring};
 
 const VARIABLE: &str = "PII_TEST_DYNAMODB_ENDPOINT";
 
@@ -70,4 +70,34 @@ pub(crate) async fn stored(client: &Client, table: &str) -> Vec<Item> {
         items.push(item.unwrap());
     }
     items
+}
+
+/// Compiles if the future can be spawned.
+pub(crate) fn is_send<F: Future + Send>(future: F) -> F {
+    future
+}
+
+/// Writes an item past this library.
+pub(crate) async fn write_raw(client: &Client, table: &str, item: Item) {
+    client.put_item().table_name(table).set_item(Some(item)).send().await.unwrap();
+}
+
+/// Collects errors, to search what they print for plaintext.
+#[derive(Default)]
+pub(crate) struct Errors(Vec<String>);
+
+impl Errors {
+    pub(crate) fn add(&mut self, error: &Error) {
+        let mut printed = format!("{error}\n{error:?}\n{error:#?}\n");
+        let mut source = std::error::Error::source(error);
+        while let Some(below) = source {
+            printed.push_str(&format!("{below}\n"));
+            source = below.source();
+        }
+        self.0.push(printed);
+    }
+
+    pub(crate) fn printed(&self) -> &[String] {
+        &self.0
+    }
 }

@@ -47,8 +47,12 @@ async fn an_unusable_store_is_an_error_that_tells_what_to_do<S: TestStore>() {
         store.list(None, 10).await.unwrap_err(),
     ];
     for error in errors {
-        assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
-        let what_to_do = if S::NAME == "files" { "check that the folder" } else { "create_table" };
+        let (kind, what_to_do) = match S::NAME {
+            "files" => (ErrorKind::KeyUnavailable, "check that the folder"),
+            "dynamodb" => (ErrorKind::Configuration, "create_table"),
+            _ => (ErrorKind::KeyUnavailable, "create_table"),
+        };
+        assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(what_to_do), "{error}");
         assert_tells_nothing(&error);
     }

@@ -20,6 +20,8 @@ use sqlx::{
     sqlite::SqliteConnectOptions,
 };
 
+pub(crate) use crate::dynamo_table::DynamoTable;
+
 /// An empty store, and access to its storage behind the library's back.
 pub(crate) trait TestStore: Sized + Send + Sync + 'static {
     const NAME: &'static str;
@@ -276,5 +278,55 @@ impl Drop for PostgresTable {
         });
         // a test that failed may hold locks; its schema stays
         let _ = dropping.join();
+    }
+}
+
+impl TestStore for DynamoTable {
+    const NAME: &'static str = "dynamodb";
+
+    async fn new() -> Self {
+        Self::create().await
+    }
+
+    fn place(&self) -> String {
+        self.table.clone()
+    }
+
+    async fn open_at(place: &str) -> Arc<dyn KeyStore> {
+        Arc::new(Self::store_at(place))
+    }
+
+    async fn lose(&self, key_id: KeyId, and_election: bool) {
+        if and_election {
+            self.lose_elections(key_id).await;
+        }
+        self.lose_record(key_id).await;
+    }
+
+    /// Its member `election` is what the key has won.
+    async fn alter(&self, key_id: KeyId, member: &str, value: &str) {
+        match member {
+            "election" => self.move_election(key_id, value).await,
+            "context" | "copies" | "epoch" => {
+                let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+                self.alter_member(key_id, member, value).await;
+            }
+            _ => self.alter_member(key_id, member, json!(value)).await,
+        }
+    }
+
+    async fn member(&self, key_id: KeyId, member: &str) -> String {
+        match &self.read(key_id).await[member] {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        }
+    }
+
+    async fn plant(&self, from: KeyId, to: &[KeyId]) {
+        self.copy(from, to).await;
+    }
+
+    async fn take_away(&self) {
+        self.drop_table().await;
     }
 }

@@ -1,17 +1,17 @@
 //! Lives of keys and values: made and unwrapped, sealed, opened, shown, refused, moved, dropped.
 
-use std::{hint::black_box, path::Path, sync::Arc};
+use std::{collections::BTreeMap, hint::black_box, path::Path, sync::Arc};
 
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use pii::{
-    AppKeyFile, Cryptor, Documents, EncryptedStr, FileKeyStore, HierarchicalKeyring, KeyAdmin, KeyStore,
-    Keyring, KmsKeyring, LocalKeyring, PiiModel, PrivateKey, PublicKeyring, Pydynox, PydynoxFormat,
-    RewrapOptions, SenderPolicy, ctx, testing::kms::FakeKms,
+    AppKeyFile, Cryptor, Documents, EncryptedStr, FieldMask, FileKeyStore, HierarchicalKeyring, KeyAdmin,
+    KeyStore, Keyring, KmsKeyring, LocalKeyring, Masker, PiiModel, PrivateKey, PublicKeyring, Pydynox,
+    PydynoxFormat, RewrapOptions, SenderPolicy, ctx, testing::kms::FakeKms,
 };
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::secrets::{KnownDataKey, KnownServiceKey, Watched, plaintext};
+use super::secrets::{KnownDataKey, KnownServiceKey, Watched, app_secret, plaintext};
 
 #[derive(PiiModel)]
 #[pii(name = "customer", context(tenant = self.tenant))]
@@ -57,6 +57,39 @@ async fn write_and_read(writer: Cryptor, reader: Cryptor) {
     let mut opened = loaded(&rows);
     reader.open(&mut opened).await.unwrap();
     assert!(opened.iter().all(|row| row.note.expose().unwrap() == plaintext().as_str()));
+}
+
+/// JSON text and values: masked, copied, refused.
+pub(super) fn masking() {
+    // texts with escapes pass through a buffer of serde_json's
+    let secret = app_secret();
+    let secret = std::str::from_utf8(&*secret).unwrap();
+    let text = |rest: &str| {
+        let mut text = Zeroizing::new(String::with_capacity(200));
+        for part in ["{\"notes\":[\"", secret, "\"]", rest, "}"] {
+            text.push_str(part);
+        }
+        text
+    };
+    let masker = Masker::builder().rule("$..notes", FieldMask::last(4)).unwrap().build();
+    let masked = masker.mask_json(text("").as_str()).unwrap();
+    assert!(masked.starts_with("{\"notes\":[\"*****"));
+    masker.mask_json(text(",\"notes\":1").as_str()).unwrap_err();
+    masker.mask_json(text(",").as_str()).unwrap_err();
+    Masker::builder().path("other").unwrap().build().mask_json(text("").as_str()).unwrap_err();
+    masker.mask_serialize(&BTreeMap::from([("notes", secret)])).unwrap();
+
+    let note = plaintext();
+    let empty = Masker::builder().rule("note", FieldMask::fixed("")).unwrap().build();
+    let mut document = serde_json::json!({ "note": note.as_str() });
+    empty.mask(&mut document).unwrap();
+    drop(black_box(document));
+
+    let whole = Masker::everything();
+    let mut document = serde_json::json!({ "notes": note.as_str(), "more": [{ note.as_str(): 1 }] });
+    let copy = whole.masked(&document).unwrap();
+    assert_eq!(copy, "*****");
+    whole.mask(&mut document).unwrap();
 }
 
 /// Key file; with and without key store.

@@ -36,6 +36,7 @@ fn no_freed_block_and_no_leftover_holds_a_key_or_a_plaintext() {
         assert_eq!(freed_by(run), NONE, "{life}: freed without being wiped");
         assert_eq!(left_in_memory(), NONE, "{life}: left in memory");
     };
+    check("masking", &lives::masking);
     check("key file", &|| runtime.block_on(lives::key_file(folder)));
     check("documents", &|| runtime.block_on(lives::documents(folder)));
     check("rotation and rewrap", &|| runtime.block_on(lives::rotation_and_rewrap(folder)));

@@ -3,9 +3,12 @@
 //! To add one: implement [`Service`] in a file of its own and add it to the list. Tests then find
 //! it by its variable, and `test`, `services` and the summary know it.
 
+mod dynamodb;
+mod http;
 mod moto;
 mod postgres;
 mod python;
+mod server;
 mod session;
 
 use std::{
@@ -23,7 +26,7 @@ use crate::{
 pub(crate) use session::Session;
 
 /// Every service, in the order they are started.
-static ALL: &[&dyn Service] = &[&postgres::Postgres, &python::Python, &moto::Moto];
+static ALL: &[&dyn Service] = &[&postgres::Postgres, &python::Python, &moto::Moto, &dynamodb::DynamoDb];
 
 /// Something outside the test program that tests talk to.
 pub(crate) trait Service: Sync {

@@ -4,33 +4,25 @@
 //! Whatever is in the server is gone when it stops.
 
 use std::{
-    fs::File,
-    io::{Read as _, Write as _},
-    net::{TcpStream, ToSocketAddrs as _},
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    process::Command,
 };
 
 use super::{
-    Endpoint, Service, free_port,
+    Endpoint, Service, http,
     python::{maker, program},
+    server::Server,
 };
 use crate::{
     command,
     error::{Context, Error, Result},
     home::Home,
-    signals,
     state::{Record, State},
 };
 
 /// The major version of moto that the tests are known to work with.
 const MAJOR: u32 = 5;
 const VERSION: &str = "import moto.server; print(moto.__version__)";
-/// How long the server may take to start or stop.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Moto;
 
@@ -49,38 +41,18 @@ impl Service for Moto {
     }
 
     fn running(&self, home: &Home, record: &Record) -> Option<Endpoint> {
-        process(home, record)?;
-        endpoint(home, record).ok()
+        server(home).running(record, |port| endpoint(home, port))
     }
 
     fn start(&self, home: &Home, state: &mut State) -> Result<Endpoint> {
-        let mut record = state.record(self.name());
-        end(home, &record)?;
+        let server = server(home);
+        server.end(&state.record(self.name()))?;
         prepare(home)?;
-        let mut outcome = Err(Error::new("not started"));
-        for _ in 1..=3 {
-            let port = free_port(record.get("port").and_then(|port| port.parse().ok()))?;
-            record.set("port", port.to_string());
-            let process = spawn(home, port)?;
-            record.set("process", process.to_string());
-            state.save(self.name(), record.clone())?;
-            outcome = wait(home, &record);
-            if outcome.is_ok() {
-                break;
-            }
-            // another program may have taken the port meanwhile
-            end(home, &record)?;
-            record.fields.remove("port");
-            signals::check()?;
-        }
-        outcome
+        server.start(state, |port| command(home, port), |port| endpoint(home, port))
     }
 
     fn stop(&self, home: &Home, record: &mut Record) -> Result<bool> {
-        let stopped = process(home, record).is_some();
-        end(home, record)?;
-        record.fields.remove("process");
-        Ok(stopped)
+        server(home).stop(record)
     }
 }
 
@@ -92,8 +64,8 @@ fn script(home: &Home) -> PathBuf {
     folder(home).join("bin").join("moto_server")
 }
 
-fn log(home: &Home) -> PathBuf {
-    home.services.join("moto.log")
+fn server(home: &Home) -> Server {
+    Server { name: Moto.name(), mark: script(home), log: home.services.join("moto.log") }
 }
 
 /// Gets moto, unless it is there.
@@ -130,91 +102,23 @@ fn version(python: &Path) -> Result<String> {
     Err(Error::new(format!("moto is {version}, and tests know version {MAJOR}")))
 }
 
-fn spawn(home: &Home, port: u16) -> Result<u32> {
-    let log = File::create(log(home)).context("creating moto's log")?;
-    let errors = log.try_clone().context("opening moto's log")?;
-    let server = Command::new(program(&folder(home)))
-        .arg(script(home))
-        .args(["--host", "127.0.0.1", "--port", &port.to_string()])
-        .current_dir(folder(home))
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(errors)
-        // Ctrl-C is for this program, which then stops the server
-        .process_group(0)
-        .spawn()
-        .context("starting moto")?;
-    Ok(server.id())
+fn command(home: &Home, port: &str) -> Command {
+    let mut command = Command::new(program(&folder(home)));
+    command.arg(script(home)).args(["--host", "127.0.0.1", "--port", port]).current_dir(folder(home));
+    command
 }
 
-/// Tries until the server answers.
-fn wait(home: &Home, record: &Record) -> Result<Endpoint> {
-    let begin = Instant::now();
-    loop {
-        match endpoint(home, record) {
-            Err(_) if begin.elapsed() < PATIENCE && process(home, record).is_some() => {
-                signals::check()?;
-                thread::sleep(Duration::from_millis(50));
-            }
-            Err(error) => {
-                let log = command::tail_of_file(&log(home), 15);
-                return Err(Error::new(format!("{error}\nthe end of the server's log:\n{log}")));
-            }
-            endpoint => return endpoint,
-        }
-    }
-}
-
-fn endpoint(home: &Home, record: &Record) -> Result<Endpoint> {
-    let port = record.get("port").ok_or_else(|| Error::new("no port is recorded"))?;
+fn endpoint(home: &Home, port: &str) -> Result<Endpoint> {
     let value = format!("http://127.0.0.1:{port}");
     ask(&value)?;
     let version = version(&program(&folder(home)))?;
     Ok(Endpoint { about: format!("moto {version} on 127.0.0.1:{port}"), value })
 }
 
-/// The server's process. Its number alone proves nothing, so the command line must name our script
-/// and the port.
-fn process(home: &Home, record: &Record) -> Option<u32> {
-    let process = record.get("process")?.parse().ok()?;
-    let line = command::command_line(process)?;
-    let ours = line.contains(&*script(home).to_string_lossy()) && line.contains(record.get("port")?);
-    ours.then_some(process)
-}
-
-fn end(home: &Home, record: &Record) -> Result<()> {
-    for signal in ["-TERM", "-KILL"] {
-        let Some(process) = process(home, record) else { return Ok(()) };
-        // it may have ended by itself in between
-        let _ = command::output(Command::new("kill").args([signal, &process.to_string()]));
-        let begin = Instant::now();
-        while self::process(home, record).is_some() && begin.elapsed() < PATIENCE / 4 {
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-    match process(home, record) {
-        None => Ok(()),
-        Some(process) => Err(Error::new(format!("moto (process {process}) does not end"))),
-    }
-}
-
 /// Asks for a page that only moto has.
 fn ask(url: &str) -> Result<()> {
-    let address = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-    let address =
-        address.ok_or_else(|| Error::new("write the endpoint as `http://host:port`, without a path"))?;
-    let socket = address.to_socket_addrs().ok().and_then(|mut sockets| sockets.next());
-    let socket = socket.ok_or_else(|| Error::new(format!("{address} is no host and port")))?;
-    let limit = Duration::from_secs(5);
-    let mut stream = TcpStream::connect_timeout(&socket, limit).context("connecting")?;
-    stream.set_read_timeout(Some(limit)).context("connecting")?;
-    let request = format!("GET /moto-api/data.json HTTP/1.0\r\nHost: {address}\r\n\r\n");
-    stream.write_all(request.as_bytes()).context("asking")?;
-    let mut answer = Vec::new();
-    stream.take(64).read_to_end(&mut answer).context("waiting for an answer")?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer.split_whitespace().nth(1);
-    if status == Some("200") {
+    let answer = http::ask(url, "GET /moto-api/data.json", &[], "")?;
+    if http::is_ok(&answer) {
         return Ok(());
     }
     Err(Error::new("something else than moto answers there"))
@@ -222,6 +126,11 @@ fn ask(url: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        thread,
+    };
+
     use super::*;
 
     #[test]

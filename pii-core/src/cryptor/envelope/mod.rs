@@ -23,7 +23,7 @@ mod status;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 pub(crate) use builder::DEFAULT_KEYRING;
@@ -42,7 +42,11 @@ pub use status::{CryptorStatus, KeptKey};
 
 use super::backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
 use crate::{
-    app_keys::LoadedAppKeys, context::EncryptionContext, error::Result, secret::SecretBytes, wire::Ciphertext,
+    app_keys::LoadedAppKeys,
+    context::EncryptionContext,
+    error::Result,
+    secret::SecretBytes,
+    wire::{Ciphertext, FIXED_BYTES},
 };
 
 /// The envelope implementation of the joint.
@@ -50,7 +54,12 @@ pub(crate) struct EnvelopeCryptor {
     keys: Arc<KeyService>,
     app_keys: Option<LoadedAppKeys>,
     counters: Counters,
+    /// the most bytes that stood before a nonce here, in values that carry copies of their key
+    longest_head: AtomicUsize,
 }
+
+/// How long the copies of a data key may be where none has been seen.
+const COPIES_BYTES: usize = 1024;
 
 #[derive(Default)]
 struct Counters {
@@ -61,7 +70,8 @@ struct Counters {
 
 impl EnvelopeCryptor {
     pub(crate) fn new(keys: KeyService, app_keys: Option<LoadedAppKeys>) -> Self {
-        Self { keys: Arc::new(keys), app_keys, counters: Counters::default() }
+        let (counters, longest_head) = Default::default();
+        Self { keys: Arc::new(keys), app_keys, counters, longest_head }
     }
 }
 
@@ -70,6 +80,10 @@ impl CryptorBackend for EnvelopeCryptor {
         Box::pin(async move {
             let sealed = seal::seal(&self.keys, self.app_keys.as_ref(), batch).await?;
             count(&self.counters.sealed, sealed.len());
+            if !self.keys.has_store() {
+                let head = sealed.iter().map(Ciphertext::head_bytes).max().unwrap_or_default();
+                self.longest_head.fetch_max(head, Ordering::Relaxed);
+            }
             Ok(sealed)
         })
     }
@@ -100,6 +114,14 @@ impl CryptorBackend for EnvelopeCryptor {
             let asked: Vec<_> = asked.collect();
             stream::iter(asked).buffered(self.keys.concurrency()).try_for_each(|_| async { Ok(()) }).await
         })
+    }
+
+    fn head_bytes(&self) -> usize {
+        match self.longest_head.load(Ordering::Relaxed) {
+            _ if self.keys.has_store() => FIXED_BYTES,
+            0 => FIXED_BYTES + COPIES_BYTES,
+            longest => longest,
+        }
     }
 
     fn evict(&self, context: Option<&EncryptionContext>) {

@@ -1,0 +1,58 @@
+//! How long values will be, told without a key.
+
+use smallvec::SmallVec;
+
+use super::{
+    Cryptor, FieldSelection,
+    seal::{Plan, SealedTexts, StoredText, Visited, too_few},
+};
+use crate::{
+    error::Result,
+    model::{Level, PiiModel},
+    secret::SecretBytes,
+    value::Sealed,
+    wire::{Ciphertext, NONCE_BYTES, TAG_BYTES, inner},
+};
+
+/// More than the envelope of another system adds to a value.
+const LEGACY_BYTES: usize = 1024;
+
+impl Cryptor {
+    /// A view of the model that serialises as large as it will be stored, with stand-ins in place of values
+    /// that are to be sealed. For adapters, which count its bytes; it must never be stored: no reader takes
+    /// a stand-in for a value.
+    ///
+    /// # Errors
+    /// What [`Cryptor::seal_texts`] refuses without a key.
+    #[doc(hidden)]
+    pub fn sized<'a, M: PiiModel>(&self, model: &'a M) -> Result<Sealed<'a, M>> {
+        let Visited { places, walk, rows } = Visited::of([model], self.usable_scope()?);
+        let rules = self.rules(M::MODEL)?;
+        let head = self.backend.head_bytes();
+        let mut texts = SmallVec::new();
+        for (row, slots) in rows? {
+            for slot in walk.slots().get(slots).unwrap_or_default() {
+                let place = places.place(row, &walk, slot).ok_or_else(too_few)?;
+                let inner = match place.field().level() {
+                    Level::Three => inner::FRONT_BYTES + TAG_BYTES,
+                    _ => 0,
+                };
+                let plan = self.plan(&rules, &place, slot.cell).map_err(|error| place.locate(error))?;
+                texts.push(match plan {
+                    Plan::WriteBack(text) | Plan::WriteBackLegacy(text, _) => {
+                        StoredText::Sealed(text.clone())
+                    }
+                    Plan::Seal(plain) => {
+                        StoredText::Sealed(Ciphertext::stand_in(head, inner + plain.expose().len()))
+                    }
+                    Plan::SealLegacy(plain, _) => {
+                        let bytes = LEGACY_BYTES + plain.expose().len();
+                        StoredText::Sealed(Ciphertext::stand_in(0, bytes.saturating_sub(NONCE_BYTES)))
+                    }
+                    Plan::Plaintext(plain) => StoredText::Plaintext(SecretBytes::copy_from(plain.expose())),
+                });
+            }
+        }
+        Ok(Sealed::of_fields(model, &FieldSelection::All, SealedTexts::of(texts)))
+    }
+}

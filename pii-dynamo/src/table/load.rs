@@ -1,0 +1,50 @@
+//! From items of the table to models.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use pii_core::{FieldSelection, Opening, Result};
+use serde::de::DeserializeOwned;
+
+use super::DynamoTable;
+use crate::{
+    item::{Item, from_item},
+    model::DynamoModel,
+};
+
+impl<M: DynamoModel> DynamoTable<M> {
+    /// Whether an item is one of this model, where several share the table.
+    pub(super) fn is_of_entity(&self, item: &Item) -> bool {
+        let Some(entity) = self.entity.as_deref() else { return true };
+        matches!(item.get(entity), Some(AttributeValue::S(name)) if name == M::MODEL.name())
+    }
+
+    /// The model of an item of this entity.
+    pub(super) fn decode(&self, mut item: Item) -> Result<M>
+    where
+        M: DeserializeOwned,
+    {
+        if let Some(entity) = self.entity.as_deref()
+            && !M::MODEL.fields().iter().any(|field| field.attribute() == entity)
+        {
+            // ours, which a model with `deny_unknown_fields` does not know
+            item.remove(entity);
+        }
+        from_item(item)
+    }
+}
+
+impl<M: DynamoModel + Send> DynamoTable<M> {
+    /// Refuses what would be refused for every item, before any is asked for.
+    pub(super) async fn check(&self, fields: &FieldSelection) -> Result<()> {
+        self.cryptor.open_each::<M>(&mut [], fields).await.map(drop).map_err(Self::failed)
+    }
+
+    /// Opens chosen fields; all values get their place, and stored plaintext meets its policy.
+    pub(super) async fn admit(&self, models: &mut [M], fields: &FieldSelection) -> Result<()> {
+        self.admit_each(models, fields).await?.into_iter().collect()
+    }
+
+    /// The same, with a result for each model.
+    pub(super) async fn admit_each(&self, models: &mut [M], fields: &FieldSelection) -> Result<Opening> {
+        self.cryptor.open_each(models, fields).await.map_err(Self::failed)
+    }
+}

@@ -1,0 +1,340 @@
+//! Items of one partition.
+
+use std::future::IntoFuture;
+
+use aws_sdk_dynamodb::{
+    operation::query::builders::QueryFluentBuilder,
+    types::{AttributeValue, ReturnConsumedCapacity},
+};
+use futures_core::{future::BoxFuture, stream::BoxStream};
+use futures_util::TryStreamExt as _;
+use pii_core::{Error, ErrorKind, FieldRole, FieldSelection, Result};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    DynamoTable,
+    read::{Page, RawPage, Reading, good_items_of, items_of},
+};
+use crate::{
+    error::{at_attribute, from_sdk},
+    item::Item,
+    model::DynamoModel,
+    placeholders::{Placeholders, all},
+};
+
+/// A Query; made by [`DynamoTable::query`]. Awaited, it gives all items, page after page.
+#[must_use = "nothing is read before this is awaited"]
+pub struct Query<'a, M> {
+    table: &'a DynamoTable<M>,
+    partition: Option<&'static str>,
+    sort: Option<String>,
+    index: Option<String>,
+    value: Result<AttributeValue>,
+    by_partition: Option<String>,
+    sort_condition: Option<(Comparison, Vec<AttributeValue>)>,
+    filters: Vec<(String, AttributeValue)>,
+    fields: FieldSelection,
+    start: Option<Item>,
+    limit: Option<usize>,
+    is_consistent: bool,
+    is_descending: bool,
+    counts_capacity: bool,
+    failed: Option<Error>,
+}
+
+#[derive(Clone, Copy)]
+enum Comparison {
+    Is,
+    BeginsWith,
+    Between,
+    AtLeast,
+    AtMost,
+    After,
+    Before,
+}
+
+impl<'a, M: DynamoModel> Query<'a, M> {
+    pub(super) fn new(table: &'a DynamoTable<M>, partition: &impl Serialize) -> Self {
+        let role = |role: FieldRole| {
+            M::MODEL.fields().iter().find(|field| field.role() == role).map(|field| field.attribute())
+        };
+        Self {
+            table,
+            partition: role(FieldRole::PartitionKey).or_else(|| role(FieldRole::Id)),
+            sort: role(FieldRole::SortKey).map(str::to_owned),
+            index: None,
+            value: attribute(partition),
+            by_partition: None,
+            sort_condition: None,
+            filters: Vec::new(),
+            fields: FieldSelection::Nothing,
+            start: None,
+            limit: None,
+            is_consistent: false,
+            is_descending: false,
+            counts_capacity: false,
+            failed: None,
+        }
+    }
+
+    /// Reads an index of the table instead, by this attribute of it.
+    pub fn index(mut self, name: &str, partition: &str) -> Self {
+        self.index = Some(name.to_owned());
+        self.by_partition = Some(partition.to_owned());
+        self.sort = None;
+        self
+    }
+
+    /// Names the sort key's attribute of an index.
+    pub fn sorted_by(mut self, attribute: &str) -> Self {
+        self.sort = Some(attribute.to_owned());
+        self
+    }
+
+    /// The sort key is this.
+    pub fn sort_is(self, value: impl Serialize) -> Self {
+        self.sorted(Comparison::Is, [attribute(&value)])
+    }
+
+    /// The sort key begins with this.
+    pub fn sort_begins_with(self, value: impl Serialize) -> Self {
+        self.sorted(Comparison::BeginsWith, [attribute(&value)])
+    }
+
+    /// The sort key is between these, or one of them.
+    pub fn sort_between(self, from: impl Serialize, to: impl Serialize) -> Self {
+        self.sorted(Comparison::Between, [attribute(&from), attribute(&to)])
+    }
+
+    /// The sort key is this or comes after it.
+    pub fn sort_at_least(self, value: impl Serialize) -> Self {
+        self.sorted(Comparison::AtLeast, [attribute(&value)])
+    }
+
+    /// The sort key is this or comes before it.
+    pub fn sort_at_most(self, value: impl Serialize) -> Self {
+        self.sorted(Comparison::AtMost, [attribute(&value)])
+    }
+
+    /// The sort key comes after this.
+    pub fn sort_after(self, value: impl Serialize) -> Self {
+        self.sorted(Comparison::After, [attribute(&value)])
+    }
+
+    /// The sort key comes before this.
+    pub fn sort_before(self, value: impl Serialize) -> Self {
+        self.sorted(Comparison::Before, [attribute(&value)])
+    }
+
+    /// Of the items read, only those whose attribute is this. A sealed attribute is never equal to
+    /// anything: that is refused.
+    pub fn only(mut self, name: &str, value: impl Serialize) -> Self {
+        match attribute(&value) {
+            Ok(value) => self.filters.push((name.to_owned(), value)),
+            Err(error) => self.failed = self.failed.or(Some(error)),
+        }
+        self
+    }
+
+    /// Opens every field whose mode allows it, one batch for each page.
+    pub fn decrypt_pii(mut self) -> Self {
+        self.fields = FieldSelection::All;
+        self
+    }
+
+    /// Opens these fields only, by their stable names; the others stay sealed.
+    pub fn decrypt_fields<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.fields = FieldSelection::only(names);
+        self
+    }
+
+    /// Reads what was written last, instead of what a replica may still have. Not for global indexes.
+    pub fn consistent(mut self) -> Self {
+        self.is_consistent = true;
+        self
+    }
+
+    /// From the end of the sort key.
+    pub fn descending(mut self) -> Self {
+        self.is_descending = true;
+        self
+    }
+
+    /// At most so many items.
+    pub fn limit(mut self, items: usize) -> Self {
+        self.limit = Some(items);
+        self
+    }
+
+    /// Goes on after this key, the `last_key` of a page.
+    pub fn start_after(mut self, key: Item) -> Self {
+        self.start = Some(key);
+        self
+    }
+
+    /// Has pages tell the capacity that they took.
+    pub fn counting_capacity(mut self) -> Self {
+        self.counts_capacity = true;
+        self
+    }
+
+    fn sorted<const N: usize>(mut self, how: Comparison, values: [Result<AttributeValue>; N]) -> Self {
+        match values.into_iter().collect() {
+            Ok(values) => self.sort_condition = Some((how, values)),
+            Err(error) => self.failed = self.failed.or(Some(error)),
+        }
+        self
+    }
+
+    /// The request without its page, and what is read.
+    fn request(self) -> Result<(&'a DynamoTable<M>, QueryFluentBuilder, Reading)> {
+        let table = self.table;
+        if let Some(error) = self.failed {
+            return Err(error.model(M::MODEL.name()));
+        }
+        let name = table.name()?;
+        let partition = self.by_partition.as_deref().or(self.partition).ok_or_else(|| {
+            Error::new(ErrorKind::Configuration)
+                .model(M::MODEL.name())
+                .message("the model has no partition key")
+        })?;
+        let mut placeholders = Placeholders::default();
+        let mut condition = vec![table.compares(&mut placeholders, partition, self.value?)?];
+        if let Some((how, values)) = self.sort_condition {
+            let sort = self.sort.as_deref().ok_or_else(|| {
+                Error::new(ErrorKind::Configuration)
+                    .model(M::MODEL.name())
+                    .message("there is no sort key to compare")
+                    .help("mark a field `#[pii(sort_key)]`; for an index, name its sort key with `sorted_by`")
+            })?;
+            table.check_comparable(sort)?;
+            let sort = placeholders.name(sort);
+            let values: Vec<_> = values.into_iter().map(|value| placeholders.value(value)).collect();
+            let first = values.first().map_or("", String::as_str);
+            condition.push(match how {
+                Comparison::Is => format!("{sort} = {first}"),
+                Comparison::BeginsWith => format!("begins_with({sort}, {first})"),
+                Comparison::Between => format!("{sort} BETWEEN {}", values.join(" AND ")),
+                Comparison::AtLeast => format!("{sort} >= {first}"),
+                Comparison::AtMost => format!("{sort} <= {first}"),
+                Comparison::After => format!("{sort} > {first}"),
+                Comparison::Before => format!("{sort} < {first}"),
+            });
+        }
+        let filter = table.filter(self.filters, &mut placeholders)?;
+        let request = table
+            .client
+            .query()
+            .table_name(name)
+            .set_index_name(self.index)
+            .set_key_condition_expression(all(condition))
+            .set_filter_expression(filter)
+            .set_expression_attribute_names(placeholders.names())
+            .set_expression_attribute_values(placeholders.values())
+            .scan_index_forward(!self.is_descending)
+            .consistent_read(self.is_consistent)
+            .set_return_consumed_capacity(self.counts_capacity.then_some(ReturnConsumedCapacity::Total));
+        Ok((table, request, Reading { fields: self.fields, start: self.start, limit: self.limit }))
+    }
+}
+
+impl<'a, M: DynamoModel + DeserializeOwned + Send> Query<'a, M> {
+    /// The pages, of at most 1 MB each; the next one is asked for when it is wanted.
+    ///
+    /// # Errors
+    /// What is refused before anything is asked for.
+    pub fn pages(self) -> Result<BoxStream<'a, Result<Page<M>>>> {
+        let (table, request, reading) = self.request()?;
+        let has_filter = request.get_filter_expression().is_some();
+        let ask = move |start: Option<Item>, limit: Option<i32>| -> BoxFuture<'a, Result<RawPage>> {
+            // DynamoDB counts before the filter: with one, a small limit would make many small pages
+            let limit = limit.filter(|_| !has_filter);
+            let request = request.clone().set_exclusive_start_key(start).set_limit(limit);
+            Box::pin(async move {
+                let name = table.name()?;
+                let page = request.send().await.map_err(|error| from_sdk(error, M::MODEL, name))?;
+                Ok(RawPage {
+                    items: page.items.unwrap_or_default(),
+                    last_key: page.last_evaluated_key.filter(|key| !key.is_empty()),
+                    scanned: page.scanned_count,
+                    consumed_capacity: page.consumed_capacity,
+                })
+            })
+        };
+        Ok(table.pages(Box::new(ask), reading))
+    }
+
+    /// The items one after the other; the first error is the last.
+    ///
+    /// # Errors
+    /// What is refused before anything is asked for.
+    pub fn stream(self) -> Result<BoxStream<'a, Result<M>>>
+    where
+        M: 'a,
+    {
+        Ok(good_items_of(self.pages()?))
+    }
+
+    /// The items, each with its own result: one that is damaged does not hide the others.
+    ///
+    /// # Errors
+    /// What concerns all of them.
+    pub async fn each(self) -> Result<Vec<Result<M>>>
+    where
+        M: 'a,
+    {
+        items_of(self.pages()?).try_collect().await
+    }
+}
+
+impl<'a, M: DynamoModel + DeserializeOwned + Send + 'a> IntoFuture for Query<'a, M> {
+    type Output = Result<Vec<M>>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.stream()?.try_collect().await })
+    }
+}
+
+impl<M: DynamoModel> DynamoTable<M> {
+    /// `#name = :value`, for an attribute that can be compared.
+    fn compares(&self, placeholders: &mut Placeholders, name: &str, value: AttributeValue) -> Result<String> {
+        self.check_comparable(name)?;
+        let name = placeholders.name(name);
+        Ok(format!("{name} = {}", placeholders.value(value)))
+    }
+
+    /// The filter of a query or scan: chosen attributes, and the entity.
+    pub(super) fn filter(
+        &self,
+        filters: Vec<(String, AttributeValue)>,
+        placeholders: &mut Placeholders,
+    ) -> Result<Option<String>> {
+        let filters = filters.into_iter().map(|(name, value)| self.compares(placeholders, &name, value));
+        let mut filters = filters.collect::<Result<Vec<_>>>()?;
+        filters.extend(self.is_entity(placeholders));
+        Ok(all(filters))
+    }
+
+    fn check_comparable(&self, name: &str) -> Result<()> {
+        let first = name.split(['.', '[']).next().unwrap_or(name);
+        let sealed = M::MODEL.fields().iter().find(|field| field.is_sealed() && field.attribute() == first);
+        match sealed {
+            None => Ok(()),
+            Some(_) => Err(at_attribute(
+                Error::new(ErrorKind::Configuration)
+                    .message(format!("the attribute `{first}` is sealed, and no sealed value equals another"))
+                    .help("search by a blind index of the field, or by a plain attribute"),
+                M::MODEL,
+                first,
+            )),
+        }
+    }
+}
+
+/// A value as an attribute.
+pub(super) fn attribute(value: &impl Serialize) -> Result<AttributeValue> {
+    serde_dynamo::to_attribute_value(value).map_err(|_| {
+        Error::new(ErrorKind::Configuration).message("a value to compare is no attribute of an item")
+    })
+}
