@@ -1,12 +1,15 @@
 //! AWS KMS for the formats of other systems.
 
+use std::sync::Arc;
+
 use aws_sdk_kms::primitives::Blob;
 use pii::{
-    ErrorKind, KeyService as _, KmsKeyService, Pydynox, PydynoxFormat, ServiceContext,
+    Amsdal, EncryptionSdk, ErrorKind, KeyService as _, KmsKeyService, Pydynox, PydynoxFormat, SecretBytes,
+    ServiceContext,
     testing::kms::{Fault, KeyState, Operation},
 };
 
-use super::support::{Kms, TENANT, assert_error};
+use super::support::{Kms, OTHER_REGION, TENANT, assert_error};
 
 fn context(tenant: &str) -> ServiceContext {
     [("tenant".to_owned(), tenant.to_owned())].into()
@@ -115,4 +118,64 @@ async fn pydynox_works_over_it() {
         assert_eq!(opened.expose(), b"123-45-6789");
     }
     assert!(pydynox.decrypt(&direct).await.unwrap_err().is_integrity());
+}
+
+#[tokio::test]
+async fn what_exists_already_is_encrypted_under_key_and_context() {
+    let kms = Kms::start().await;
+    let service = service(&kms);
+    let secret = SecretBytes::copy_from(&[7; 32]);
+    for context in [context(TENANT), ServiceContext::new()] {
+        let made = service.encrypt("alias/pii", &secret, &context).await.unwrap();
+        assert_eq!(made.key_arn, kms.key);
+        let opened = service.decrypt(Some(&kms.key), &made.blob, &context).await.unwrap();
+        assert!(opened.constant_time_eq(&secret));
+        let elsewhere = [("tenant".to_owned(), "canary-tenant-2".to_owned())].into();
+        let error = service.decrypt(Some(&kms.key), &made.blob, &elsewhere).await.unwrap_err();
+        assert_error(&error, ErrorKind::ContextMismatch, &kms.key);
+    }
+    kms.fake.deny(Operation::Encrypt, |_| true);
+    let error = service.encrypt(&kms.key, &secret, &context(TENANT)).await.unwrap_err();
+    assert_error(&error, ErrorKind::KeyDenied, &kms.key);
+    let error = service.encrypt("not a key", &secret, &context(TENANT)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn messages_of_the_encryption_sdk_have_data_keys_in_two_regions() {
+    let (here, there) = (Kms::start().await, Kms::start_in(OTHER_REGION).await);
+    let builder = || EncryptionSdk::builder(service(&here)).key(&here.key);
+    let both = || builder().key_of(Arc::new(service(&there)), &there.key).build().unwrap();
+    let message = both().encrypt(b"123-45-6789", &context(TENANT)).await.unwrap();
+    let made = (here.fake.calls(Operation::GenerateDataKey), there.fake.calls(Operation::Encrypt));
+    assert_eq!((made, here.fake.total_calls(), there.fake.total_calls()), ((1, 1), 1, 1));
+    let log = there.fake.call_log();
+    assert_eq!(log[0].context, context(TENANT), "no pairs of ours");
+    let alone = EncryptionSdk::builder(service(&there)).decrypt_only(&there.key).build().unwrap();
+    for reader in [both(), builder().build().unwrap(), alone] {
+        for _ in 0..10 {
+            let opened = reader.decrypt(&message, &context(TENANT)).await.unwrap();
+            assert_eq!(opened.expose(), b"123-45-6789");
+        }
+    }
+    assert_eq!((here.fake.total_calls(), there.fake.total_calls()), (3, 2));
+    here.fake.set_key_state(&here.key, KeyState::Disabled).unwrap();
+    assert_eq!(both().decrypt(&message, &context(TENANT)).await.unwrap().expose(), b"123-45-6789");
+    let error = builder().build().unwrap().decrypt(&message, &context(TENANT)).await.unwrap_err();
+    assert_error(&error, ErrorKind::KeyDisabled, &here.key);
+}
+
+#[tokio::test]
+async fn amsdal_works_over_it() {
+    let kms = Kms::start().await;
+    let fields = Amsdal::new(service(&kms), "alias/pii");
+    let texts = fields.encrypt_all(&[b"123-45-6789", b""]).await.unwrap();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let opened = fields.decrypt_each(&texts).await;
+    assert_eq!(opened[0].as_ref().unwrap().expose(), b"123-45-6789");
+    assert_eq!(opened[1].as_ref().unwrap().expose(), b"");
+    assert_eq!((kms.fake.calls(Operation::GenerateDataKey), kms.fake.calls(Operation::Decrypt)), (1, 1));
+    assert!(kms.fake.call_log().iter().all(|call| call.context.is_empty()));
+    let error = fields.context([("tenant", TENANT)]).decrypt(texts[0]).await.unwrap_err();
+    assert_error(&error, ErrorKind::ContextMismatch, "alias/pii");
 }

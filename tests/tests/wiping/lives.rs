@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, hint::black_box, path::Path, sync::Arc};
 
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use pii::{
-    AppKeyFile, Cryptor, Documents, EncryptedStr, FieldMask, FileKeyStore, HierarchicalKeyring, KeyAdmin,
-    KeyStore, Keyring, KmsKeyring, LocalKeyring, Masker, PiiModel, PrivateKey, PublicKeyring, Pydynox,
-    PydynoxFormat, RewrapOptions, SenderPolicy, ctx, testing::kms::FakeKms,
+    Amsdal, AppKeyFile, Cryptor, Documents, EncryptedStr, EncryptionSdk, FieldMask, FileKeyStore,
+    HierarchicalKeyring, KeyAdmin, KeyStore, Keyring, KmsKeyring, LocalKeyring, Masker, PiiModel, Powertools,
+    PrivateKey, PublicKeyring, Pydynox, PydynoxFormat, RewrapOptions, SenderPolicy, ServiceContext, ctx,
+    testing::kms::FakeKms,
 };
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -280,4 +281,41 @@ pub(crate) async fn public_keyring(folder: &Path) {
     let anyone = SenderPolicy::AnyoneWithThePublicKey;
     let reader = PublicKeyring::reader([wrapped.unwrapped_by(inner)], anyone).unwrap();
     write_and_read(cryptor(writer, &store), cryptor(reader, &store)).await;
+}
+
+/// Written, opened, refused; more than one frame.
+pub(crate) async fn encryption_sdk() {
+    let key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let of = || EncryptionSdk::builder(KnownServiceKey).key(key).build().unwrap();
+    let context = ServiceContext::new();
+    let long = Zeroizing::new(plaintext().repeat(300));
+    let (writer, reader) = (of(), of());
+    for plain in [plaintext().as_bytes(), long.as_bytes()] {
+        let message = writer.encrypt(plain, &context).await.unwrap();
+        let opened = reader.decrypt(&message, &context).await.unwrap();
+        assert!(opened.expose() == plain);
+        black_box(format!("{opened:?} {reader:?}"));
+        let mut altered = message.clone();
+        *altered.last_mut().unwrap() ^= 1;
+        assert!(reader.decrypt(&altered, &context).await.is_err());
+    }
+    reader.evict();
+    // without characters that JSON escapes: serde_json puts text with escapes together elsewhere
+    let data_masker = Powertools::new(of());
+    let text = data_masker.encrypt(&plaintext()[..20], &context).await.unwrap();
+    let opened = data_masker.decrypt(&text, &context).await.unwrap();
+    let Value::String(opened) = opened else { panic!("no text") };
+    assert_eq!(*Zeroizing::new(opened), plaintext()[..20]);
+}
+
+/// Written, opened, and refused.
+pub(crate) async fn amsdal() {
+    let fields = Amsdal::new(KnownServiceKey, "alias/pii");
+    let plain = plaintext();
+    let texts = fields.encrypt_all(&[plain.as_bytes(); 20]).await.unwrap();
+    for text in &texts {
+        assert!(fields.decrypt(text).await.unwrap().expose() == plain.as_bytes());
+    }
+    let altered = texts[0].replacen(&texts[0][texts[0].len() - 10..], "AAAAA=#10#", 1);
+    assert!(fields.decrypt_each(&[&altered, &texts[1]]).await[0].is_err());
 }
