@@ -14,35 +14,40 @@ use super::{
 };
 use crate::{
     error::{at_attribute, from_sdk},
+    expression::{Meanings, check_condition, sealed_fields_of},
     item::Item,
     open::{self, is_of_entity},
 };
 
 /// What a request says about itself.
 #[derive(Default)]
-pub struct Request {
-    pub(super) tables: Vec<String>,
-    pub(super) projections: Vec<Projection>,
+pub struct Request<'a> {
+    pub(super) tables: Vec<&'a str>,
+    pub(super) projections: Vec<Projection<'a>>,
     pub(super) wanted: Option<Wanted>,
+    pub(super) meanings: Meanings<'a>,
+    pub(super) conditions: Vec<&'a str>,
+    /// attributes that older parameters compare
+    pub(super) compared: Vec<&'a str>,
 }
 
 /// Which attributes the items of a request have.
 #[derive(Default)]
-pub(super) struct Projection {
-    pub(super) expression: Option<String>,
-    pub(super) names: Option<HashMap<String, String>>,
+pub(super) struct Projection<'a> {
+    pub(super) expression: Option<&'a str>,
+    pub(super) names: Option<&'a HashMap<String, String>>,
     /// the old parameter for the same
-    pub(super) attributes: Option<Vec<String>>,
+    pub(super) attributes: Option<&'a [String]>,
 }
 
-impl Projection {
+impl Projection<'_> {
     /// Whether the attribute comes, and comes whole.
     fn keeps(&self, attribute: &str) -> bool {
         let is_named = |part: &str| {
-            let name = self.names.as_ref().and_then(|names| names.get(part)).map_or(part, String::as_str);
+            let name = self.names.and_then(|names| names.get(part)).map_or(part, String::as_str);
             name == attribute
         };
-        match (&self.expression, &self.attributes) {
+        match (self.expression, self.attributes) {
             (Some(expression), _) => expression.split(',').any(|part| is_named(part.trim())),
             (None, Some(attributes)) => attributes.iter().any(|name| name == attribute),
             (None, None) => true,
@@ -89,7 +94,18 @@ impl<M: PiiModel + DeserializeOwned + Send, Q: ReadItems> Context<M, Q> {
     /// # Errors
     /// What must not be sent.
     pub(super) fn new(request: &Q, entity: Option<String>) -> Result<Self> {
-        let Request { tables, projections, wanted } = request.request();
+        let Request { tables, projections, wanted, meanings, conditions, compared } = request.request();
+        let sealed = sealed_fields_of(M::MODEL.fields());
+        for condition in conditions {
+            check_condition(&sealed, Some(condition), meanings)
+                .map_err(|error| error.model(M::MODEL.name()))?;
+        }
+        if let Some(field) = sealed.iter().find(|field| compared.contains(&field.attribute())) {
+            return Err(Error::new(ErrorKind::Configuration)
+                .field(M::MODEL.name(), field.name())
+                .message("the attribute is sealed, and no sealed value equals another")
+                .help("search by a blind index of the field, or by a plain attribute"));
+        }
         projections.iter().try_for_each(|projection| projection.check(M::MODEL, entity.as_deref()))?;
         let table = match tables.as_slice() {
             [] => M::MODEL.table().unwrap_or("of the request").to_owned(),
@@ -160,16 +176,16 @@ mod tests {
     static MODEL: ModelSpec = ModelSpec::new("customer", &FIELDS, RowBinding::Row)
         .with_context(&[ContextPart { name: "tenant", literal: None, column: Some("tenant_id") }]);
 
-    fn expression(text: &str) -> Projection {
+    fn check(text: &str, entity: Option<&str>) -> Result<()> {
         let names = HashMap::from([("#t".into(), "tenantId".into()), ("#id".into(), "id".into())]);
-        Projection { expression: Some(text.into()), names: Some(names), attributes: None }
+        Projection { expression: Some(text), names: Some(&names), attributes: None }.check(&MODEL, entity)
     }
 
     #[test]
     fn a_projection_must_keep_what_values_are_bound_to() {
         Projection::default().check(&MODEL, Some("entity")).unwrap();
         for text in ["id, tenantId, email", "email,#t , #id", "#id,tenantId"] {
-            expression(text).check(&MODEL, None).unwrap();
+            check(text, None).unwrap();
         }
         for (text, field) in [
             ("email, #t", "id"),
@@ -180,17 +196,17 @@ mod tests {
             ("id, tenant", "tenant"),
             ("", "id"),
         ] {
-            let error = expression(text).check(&MODEL, None).unwrap_err();
+            let error = check(text, None).unwrap_err();
             assert_eq!((error.kind(), error.field_name()), (ErrorKind::Configuration, Some(field)), "{text}");
         }
-        expression("id, tenantId, entity").check(&MODEL, Some("entity")).unwrap();
-        let error = expression("id, tenantId").check(&MODEL, Some("entity")).unwrap_err();
+        check("id, tenantId, entity", Some("entity")).unwrap();
+        let error = check("id, tenantId", Some("entity")).unwrap_err();
         assert!(error.to_string().contains("`entity`"), "{error}");
-        let old = |names: &[&str]| Projection {
-            attributes: Some(names.iter().map(|&name| name.to_owned()).collect()),
-            ..Projection::default()
+        let old = |names: [&str; 2]| {
+            let names = names.map(str::to_owned);
+            Projection { attributes: Some(&names), ..Projection::default() }.check(&MODEL, None)
         };
-        old(&["id", "tenantId"]).check(&MODEL, None).unwrap();
-        old(&["id", "email"]).check(&MODEL, None).unwrap_err();
+        old(["id", "tenantId"]).unwrap();
+        old(["id", "email"]).unwrap_err();
     }
 }

@@ -21,7 +21,7 @@ use super::{
     keys::Wanted,
     request::{Projection, Request},
 };
-use crate::item::Item;
+use crate::{expression::Meanings, item::Item};
 
 /// A request of the SDK that gives items.
 #[diagnostic::on_unimplemented(
@@ -39,7 +39,7 @@ pub trait ReadItems: sealed::Sealed + Sized + Send {
     type Found<T>;
 
     #[doc(hidden)]
-    fn request(&self) -> Request;
+    fn request(&self) -> Request<'_>;
 
     /// Takes those items out of an answer that are of the model; `None` is for one that was asked for and is
     /// not there.
@@ -67,21 +67,30 @@ pub(super) type PagesOf<Q> = BoxStream<'static, Result<<Q as ReadItems>::Output,
 
 /// A request with pages, as a builder and as a paginator.
 macro_rules! paged {
-    ($builder:ty, $paginator:ty, $output:ty, $error:ty) => {
+    (
+        $builder:ty, $paginator:ty, $output:ty, $error:ty,
+        conditions: [$($condition:ident),*], compared: [$($compared:ident),*]
+    ) => {
         impl ReadItems for $builder {
             type Output = $output;
             type Error = $error;
             type Found<T> = Vec<T>;
 
-            fn request(&self) -> Request {
+            fn request(&self) -> Request<'_> {
                 Request {
-                    tables: self.get_table_name().iter().cloned().collect(),
+                    tables: self.get_table_name().iter().map(String::as_str).collect(),
                     projections: vec![Projection {
-                        expression: self.get_projection_expression().clone(),
-                        names: self.get_expression_attribute_names().clone(),
-                        attributes: self.get_attributes_to_get().clone(),
+                        expression: self.get_projection_expression().as_deref(),
+                        names: self.get_expression_attribute_names().as_ref(),
+                        attributes: self.get_attributes_to_get().as_deref(),
                     }],
                     wanted: None,
+                    meanings: Meanings {
+                        names: self.get_expression_attribute_names().as_ref(),
+                        values: self.get_expression_attribute_values().as_ref(),
+                    },
+                    conditions: [$(self.$condition().as_deref()),*].into_iter().flatten().collect(),
+                    compared: [$(self.$compared()),*].into_iter().flatten().flatten().map(|(name, _)| name.as_str()).collect(),
                 }
             }
 
@@ -113,7 +122,7 @@ macro_rules! paged {
             type Error = $error;
             type Found<T> = Vec<T>;
 
-            fn request(&self) -> Request {
+            fn request(&self) -> Request<'_> {
                 Request::default()
             }
 
@@ -140,23 +149,32 @@ macro_rules! paged {
         impl sealed::Sealed for $paginator {}
     };
 }
-paged!(QueryFluentBuilder, QueryPaginator, QueryOutput, QueryError);
-paged!(ScanFluentBuilder, ScanPaginator, ScanOutput, ScanError);
+paged!(
+    QueryFluentBuilder, QueryPaginator, QueryOutput, QueryError,
+    conditions: [get_key_condition_expression, get_filter_expression],
+    compared: [get_key_conditions, get_query_filter]
+);
+paged!(
+    ScanFluentBuilder, ScanPaginator, ScanOutput, ScanError,
+    conditions: [get_filter_expression],
+    compared: [get_scan_filter]
+);
 
 impl ReadItems for GetItemFluentBuilder {
     type Output = GetItemOutput;
     type Error = GetItemError;
     type Found<T> = Option<T>;
 
-    fn request(&self) -> Request {
+    fn request(&self) -> Request<'_> {
         Request {
-            tables: self.get_table_name().iter().cloned().collect(),
+            tables: self.get_table_name().iter().map(String::as_str).collect(),
             projections: vec![Projection {
-                expression: self.get_projection_expression().clone(),
-                names: self.get_expression_attribute_names().clone(),
-                attributes: self.get_attributes_to_get().clone(),
+                expression: self.get_projection_expression().as_deref(),
+                names: self.get_expression_attribute_names().as_ref(),
+                attributes: self.get_attributes_to_get().as_deref(),
             }],
             wanted: self.get_key().clone().map(|key| Wanted::InOrder(vec![key])),
+            ..Request::default()
         }
     }
 
@@ -180,17 +198,18 @@ impl ReadItems for BatchGetItemFluentBuilder {
     type Error = BatchGetItemError;
     type Found<T> = Vec<T>;
 
-    fn request(&self) -> Request {
+    fn request(&self) -> Request<'_> {
         let parts = || self.get_request_items().iter().flatten();
-        let mut tables: Vec<String> = parts().map(|(table, _)| table.clone()).collect();
+        let mut tables: Vec<&str> = parts().map(|(table, _)| table.as_str()).collect();
         tables.sort_unstable();
         let projections = parts().map(|(_, part)| Projection {
-            expression: part.projection_expression.clone(),
-            names: part.expression_attribute_names.clone(),
-            attributes: part.attributes_to_get.clone(),
+            expression: part.projection_expression.as_deref(),
+            names: part.expression_attribute_names.as_ref(),
+            attributes: part.attributes_to_get.as_deref(),
         });
         let keys = parts().flat_map(|(_, part)| part.keys.clone()).collect();
-        Request { tables, projections: projections.collect(), wanted: Some(Wanted::AnyOf(keys)) }
+        let (projections, wanted) = (projections.collect(), Some(Wanted::AnyOf(keys)));
+        Request { tables, projections, wanted, ..Request::default() }
     }
 
     fn take_items(output: &mut BatchGetItemOutput, is_ours: &dyn Fn(&Item) -> bool) -> Vec<Option<Item>> {
@@ -216,20 +235,21 @@ impl ReadItems for TransactGetItemsFluentBuilder {
     type Error = TransactGetItemsError;
     type Found<T> = Vec<Option<T>>;
 
-    fn request(&self) -> Request {
+    fn request(&self) -> Request<'_> {
         let gets: Vec<_> = self.get_transact_items().iter().flatten().map(|part| part.get.as_ref()).collect();
-        let mut tables: Vec<String> = gets.iter().flatten().map(|get| get.table_name.clone()).collect();
+        let mut tables: Vec<&str> = gets.iter().flatten().map(|get| get.table_name.as_str()).collect();
         tables.sort_unstable();
         tables.dedup();
         let projections = gets.iter().flatten().map(|get| Projection {
-            expression: get.projection_expression.clone(),
-            names: get.expression_attribute_names.clone(),
+            expression: get.projection_expression.as_deref(),
+            names: get.expression_attribute_names.as_ref(),
             attributes: None,
         });
         let projections = projections.collect();
         // a part without a get is refused by DynamoDB
         let keys = gets.iter().map(|get| get.map(|get| get.key.clone()).unwrap_or_default());
-        Request { tables, projections, wanted: Some(Wanted::InOrder(keys.collect())) }
+        let wanted = Some(Wanted::InOrder(keys.collect()));
+        Request { tables, projections, wanted, ..Request::default() }
     }
 
     fn take_items(output: &mut TransactGetItemsOutput, is_ours: &dyn Fn(&Item) -> bool) -> Vec<Option<Item>> {

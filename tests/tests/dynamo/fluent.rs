@@ -7,7 +7,10 @@ use aws_sdk_dynamodb::{
     },
     error::BoxError,
     operation::{get_item::GetItemInput, query::QueryError},
-    types::{AttributeValue, Get, KeysAndAttributes, ReturnConsumedCapacity, Select, TransactGetItem},
+    types::{
+        AttributeValue, ComparisonOperator, Condition, Get, KeysAndAttributes, ReturnConsumedCapacity,
+        Select, TransactGetItem,
+    },
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use pii::{
@@ -286,6 +289,27 @@ async fn a_projection_keeps_what_values_are_bound_to() {
     // what else the model needs is missed when the items are read
     let error = read(&name, "tenant, #n").decrypt_pii(&cryptor).send::<Letter>().await.unwrap_err();
     assert!(error.kind() == ErrorKind::Database && error.to_string().contains("`text`"), "{error}");
+}
+
+#[tokio::test]
+async fn what_compares_a_sealed_attribute_is_not_sent() {
+    let (client, cryptor) = (client(), cryptor());
+    let name = letters(&client, &cryptor, 2, 10).await;
+    let scan = |name: &str, filter: &str| {
+        let scan = client.scan().table_name(name).filter_expression(filter);
+        scan.expression_attribute_names("#t", "text").decrypt_pii(&cryptor)
+    };
+    let found = scan(&name, "attribute_exists(#t)").send::<Letter>().await.unwrap();
+    assert_eq!(found.items.len(), 2);
+    // there is no such table
+    let error = scan("no-such-table", "contains(#t, tenant)").send::<Letter>().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    let error = scan("no-such-table", "#t = tenant").stream::<Letter>().try_next().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    let condition = Condition::builder().comparison_operator(ComparisonOperator::NotNull).build().unwrap();
+    let old = client.scan().table_name("no-such-table").scan_filter("text", condition);
+    let error = old.decrypt_pii(&cryptor).send::<Letter>().await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Configuration, Some("text")));
 }
 
 #[tokio::test]
