@@ -36,6 +36,7 @@ const MANY: usize = 100_000;
 const SEGMENTS: u32 = 4;
 /// A call to a key service.
 const CALL: Duration = Duration::from_millis(5);
+const ROUNDS: usize = 16;
 const TENANT: &str = "acme";
 
 #[derive(PiiModel, Serialize, Deserialize)]
@@ -172,61 +173,64 @@ fn in_turns(c: &mut Criterion) {
         let sealed = create(&client, "sealed").await;
         let plain = create(&client, "plain").await;
         let cryptor = setup.process();
-        DynamoTable::<Customer>::named(&client, &cryptor, &sealed)
-            .put_many(&customers)
-            .await
-            .unwrap()
-            .all()
-            .unwrap();
+        let table = DynamoTable::<Customer>::named(&client, &cryptor, &sealed);
+        table.put_many(&customers).await.unwrap().all().unwrap();
         let items: Vec<Plain> = bare::query(&client, &sealed).await;
         (sealed, plain, items)
     });
-    let calls = |setup: &Setup| setup.service.calls();
-    let (mut saves, mut reads, mut fluent) =
-        (Ratios::new("save"), Ratios::new("query"), Ratios::new("query, fluent"));
-    let rounds = 12;
-    for round in 0..rounds {
-        let mine = |saves: &mut Ratios| {
-            // each time a program that begins: its key call is part of it
-            let cryptor = setup.process();
-            let before = calls(&setup);
-            let table = DynamoTable::<Customer>::named(&client, &cryptor, &sealed);
-            saves.ours(|| {
-                let written = runtime.block_on(async { table.put_many(&customers).await.unwrap() });
-                assert_eq!(written.all().unwrap(), ITEMS);
-            });
-            assert_eq!(calls(&setup) - before, 1, "key calls");
-        };
-        let bare = |saves: &mut Ratios| saves.bare(|| runtime.block_on(bare::save(&client, &plain, &items)));
-        if round % 2 == 0 {
-            mine(&mut saves);
-            bare(&mut saves);
-        } else {
-            bare(&mut saves);
-            mine(&mut saves);
+    let at_hand = setup.process();
+    runtime.block_on(at_hand.prepare(&customers)).unwrap();
+    let mut rows = [
+        Row::new("save", 1, Way::Save),
+        Row::new("save, key at hand", 0, Way::Save),
+        Row::new("query", 1, Way::Query),
+        Row::new("query, key at hand", 0, Way::Query),
+        Row::new("SDK's query", 1, Way::Fluent),
+        Row::new("SDK's query, key at hand", 0, Way::Fluent),
+    ];
+    for round in 0..ROUNDS {
+        for row in &mut rows {
+            let bare = || match row.way {
+                Way::Save => timed(|| runtime.block_on(bare::save(&client, &plain, &items))),
+                _ => timed(|| assert_eq!(runtime.block_on(bare::query(&client, &plain)).len(), ITEMS)),
+            };
+            let ours = || {
+                // a program that begins has no key yet
+                let cryptor = if row.calls == 0 { at_hand.clone() } else { setup.process() };
+                let table = DynamoTable::<Customer>::named(&client, &cryptor, &sealed);
+                let before = setup.service.calls();
+                let time = timed(|| {
+                    let done = match row.way {
+                        Way::Save => runtime.block_on(async { table.put_many(&customers).await?.all() }),
+                        Way::Query => runtime
+                            .block_on(async { table.query(TENANT).decrypt_pii().await })
+                            .map(|items| items.len()),
+                        Way::Fluent => {
+                            let items =
+                                of_tenant(&client, &sealed).decrypt_pii(&cryptor).stream::<Customer>();
+                            runtime.block_on(items.try_collect::<Vec<_>>()).map(|items| items.len())
+                        }
+                    };
+                    assert_eq!(done.unwrap(), ITEMS);
+                });
+                assert_eq!(setup.service.calls() - before, row.calls, "key calls");
+                time
+            };
+            let (bare, ours) = if round % 2 == 0 {
+                let bare = bare();
+                (bare, ours())
+            } else {
+                let ours = ours();
+                (bare(), ours)
+            };
+            row.bare.push(bare);
+            row.ours.push(ours);
         }
-        reads.bare(|| assert_eq!(runtime.block_on(bare::query(&client, &plain)).len(), ITEMS));
-        let cryptor = setup.process();
-        let before = calls(&setup);
-        let table = DynamoTable::<Customer>::named(&client, &cryptor, &sealed);
-        reads.ours(|| {
-            let found = runtime.block_on(async { table.query(TENANT).decrypt_pii().await.unwrap() });
-            assert_eq!(found.len(), ITEMS);
-        });
-        assert_eq!(calls(&setup) - before, 1, "key calls");
-        fluent.bare(|| assert_eq!(runtime.block_on(bare::query(&client, &plain)).len(), ITEMS));
-        let cryptor = setup.process();
-        fluent.ours(|| {
-            let items = of_tenant(&client, &sealed).decrypt_pii(&cryptor).stream::<Customer>();
-            let found: Vec<_> = runtime.block_on(items.try_collect()).unwrap();
-            assert_eq!(found.len(), ITEMS);
-        });
     }
-    println!("\n{ITEMS} items x 3 sealed fields, {CALL:?} a key call, 1 call each way; {rounds} rounds");
-    println!("{:<14} {:>12} {:>12} {:>7}", "", "bare SDK", "pii", "ratio");
-    for ratios in [saves, reads, fluent] {
-        ratios.print();
-    }
+    println!("\n{ITEMS} items x 3 sealed fields, {CALL:?} a key call; medians of {ROUNDS} rounds");
+    println!("{:<26} {:>9} {:>12} {:>12} {:>7}", "", "key calls", "bare SDK", "pii", "ratio");
+    rows.into_iter().for_each(Row::print);
+    println!();
     processor(c, &runtime, &setup, &client, &sealed);
     runtime.block_on(async {
         for name in [sealed, plain] {
@@ -235,30 +239,32 @@ fn in_turns(c: &mut Criterion) {
     });
 }
 
-/// Times of both ways.
-struct Ratios {
+#[derive(Clone, Copy)]
+enum Way {
+    Save,
+    Query,
+    /// with the SDK's own builder
+    Fluent,
+}
+
+/// Times of both.
+struct Row {
     name: &'static str,
+    calls: usize,
+    way: Way,
     ours: Vec<Duration>,
     bare: Vec<Duration>,
 }
 
-impl Ratios {
-    fn new(name: &'static str) -> Self {
-        Self { name, ours: Vec::new(), bare: Vec::new() }
-    }
-
-    fn ours(&mut self, run: impl FnOnce()) {
-        self.ours.push(timed(run));
-    }
-
-    fn bare(&mut self, run: impl FnOnce()) {
-        self.bare.push(timed(run));
+impl Row {
+    fn new(name: &'static str, calls: usize, way: Way) -> Self {
+        Self { name, calls, way, ours: Vec::new(), bare: Vec::new() }
     }
 
     fn print(self) {
         let (ours, bare) = (median(self.ours), median(self.bare));
         let ratio = ours.as_secs_f64() / bare.as_secs_f64();
-        println!("{:<14} {bare:>12.1?} {ours:>12.1?} {ratio:>7.3}", self.name);
+        println!("{:<26} {:>9} {bare:>12.1?} {ours:>12.1?} {ratio:>7.3}", self.name, self.calls);
     }
 }
 
@@ -349,7 +355,7 @@ fn memory(_: &mut Criterion) {
             return;
         };
         println!(
-            "scan of {MANY} items, {segments} segments: {:.1?}, {} MiB above the {} MiB before it{}",
+            "scan of {MANY} items, {segments} at a time: {:.1?}, at most {} MiB above the {} MiB before it{}",
             began.elapsed(),
             peak.saturating_sub(before) / 1024,
             before / 1024,
@@ -374,5 +380,6 @@ fn forget_peak() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
+// memory first: what others leave free would hide what it takes
 criterion_group!(benches, memory, in_turns);
 criterion_main!(benches);
