@@ -213,7 +213,7 @@ fn in_turns(c: &mut Criterion) {
                     };
                     assert_eq!(done.unwrap(), ITEMS);
                 });
-                assert_eq!(setup.service.calls() - before, row.calls, "key calls");
+                assert_eq!(setup.service.calls() - before, u64::try_from(row.calls).unwrap(), "key calls");
                 time
             };
             let (bare, ours) = if round % 2 == 0 {
