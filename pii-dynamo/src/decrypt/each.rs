@@ -58,10 +58,13 @@ impl<Q: ReadOnce> EachItem<'_, Q> {
     }
 }
 
+/// A page with a result for each item.
+type EachOpened<M, O> = Opened<Vec<Result<M>>, O>;
+
 impl<'k, Q: ReadPages> EachItem<'k, Q> {
     /// The pages, of at most 1 MB each, with a result for each item. What has nothing to do with single
     /// items ends the stream. See [`Decrypting::pages`].
-    pub fn pages<M>(self) -> BoxStream<'k, Result<Opened<Vec<Result<M>>, Q::Output>>>
+    pub fn pages<M>(self) -> BoxStream<'k, Result<EachOpened<M, Q::Output>>>
     where
         M: PiiModel + DeserializeOwned + Send + 'k,
         Q: 'k,

@@ -214,7 +214,7 @@ impl ReadItems for BatchGetItemFluentBuilder {
 
     fn take_items(output: &mut BatchGetItemOutput, is_ours: &dyn Fn(&Item) -> bool) -> Vec<Option<Item>> {
         let mut tables: Vec<_> = output.responses.iter_mut().flatten().collect();
-        tables.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        tables.sort_unstable_by_key(|(name, _)| *name);
         let items = tables.into_iter().flat_map(|(_, items)| items.extract_if(.., move |item| is_ours(item)));
         items.map(Some).collect()
     }
