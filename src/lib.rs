@@ -97,6 +97,8 @@
 //! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
 //! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
 //! | `public-keyring` | `PublicKeyring`, for programs that write and can't read; compiles elliptic curves in |
+//! | `amsdal` | `Amsdal`: values of AMSDAL's PII fields |
+//! | `aws-encryption-sdk` | `EncryptionSdk` and `Powertools`: messages of the AWS Encryption SDK, and JSON values in them; compiles elliptic curves in |
 //! | `pydynox` | `Pydynox`: values that pydynox wrote, alone and in fields that say `legacy = "pydynox"` |
 //! | `testing` | the module `testing`: assertions, made-up people, keyrings and key stores that wait or fail, a sink that collects audit events; with `kms`, a fake KMS |
 //!
@@ -291,9 +293,15 @@ pub use pii_core::{
     refuse_test_copies,
 };
 // the formats of other systems
+#[cfg(feature = "amsdal")]
+#[doc(inline)]
+pub use pii_core::Amsdal;
+#[cfg(feature = "aws-encryption-sdk")]
+#[doc(inline)]
+pub use pii_core::{ContextMatch, EncryptionSdk, EncryptionSdkBuilder, Powertools};
 #[cfg(any(feature = "pydynox", feature = "aws-encryption-sdk", feature = "amsdal"))]
 #[doc(inline)]
-pub use pii_core::{KeyService, ServiceContext, ServiceDataKey};
+pub use pii_core::{KeyService, ServiceBlob, ServiceContext, ServiceDataKey};
 #[cfg(feature = "pydynox")]
 #[doc(inline)]
 pub use pii_core::{Pydynox, PydynoxFormat};

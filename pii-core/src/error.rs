@@ -27,6 +27,9 @@ pub enum ErrorKind {
     KeyUnavailable,
     /// The stored text is not encrypted, although the field's policy demands it.
     NotEncrypted,
+    /// The stored text is marked as encrypted and is not: a stand-in for tests or development of
+    /// another system wrote it.
+    FakeEncryption,
     /// The stored text was written in a version or layout of the format that this release does
     /// not know.
     UnknownVersion,
@@ -81,6 +84,7 @@ impl ErrorKind {
             Self::KeyThrottled => "key service throttled",
             Self::KeyUnavailable => "key service unavailable",
             Self::NotEncrypted => "stored value is not encrypted",
+            Self::FakeEncryption => "stored value was never really encrypted",
             Self::UnknownVersion => "stored value has an unknown version",
             Self::Malformed => "stored value is malformed",
             Self::Integrity => "stored value does not belong here or was altered",
@@ -253,6 +257,7 @@ impl Error {
             ErrorKind::Integrity
                 | ErrorKind::Malformed
                 | ErrorKind::NotEncrypted
+                | ErrorKind::FakeEncryption
                 | ErrorKind::ContextMismatch
                 | ErrorKind::UnknownVersion
         )

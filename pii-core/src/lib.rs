@@ -43,8 +43,12 @@ pub use futures_core::future::BoxFuture;
 
 pub use documents::Documents;
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "amsdal")]
+pub use foreign::Amsdal;
+#[cfg(feature = "aws-encryption-sdk")]
+pub use foreign::{ContextMatch, EncryptionSdk, EncryptionSdkBuilder, Powertools};
 #[cfg(feature = "key-service")]
-pub use foreign::{KeyService, ServiceContext, ServiceDataKey};
+pub use foreign::{KeyService, ServiceBlob, ServiceContext, ServiceDataKey};
 #[cfg(feature = "pydynox")]
 pub use foreign::{Pydynox, PydynoxFormat};
 pub use json::{JsonPath, NodePath, NodeStep};

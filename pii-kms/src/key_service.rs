@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use aws_sdk_kms::{Client, primitives::Blob, types::DataKeySpec};
 use pii_core::{
-    BoxFuture, Error, ErrorKind, KeyService, Result, SecretBytes, ServiceContext, ServiceDataKey,
+    BoxFuture, Error, ErrorKind, KeyService, Result, SecretBytes, ServiceBlob, ServiceContext, ServiceDataKey,
 };
 
 use crate::{
@@ -21,7 +21,8 @@ const ANY_KEY: &str = "that of the blob";
 ///
 /// Each call is one call to KMS, with the context as it is given. What KMS answers is checked: a key that
 /// was named by its ARN must have been the one that was used. Retries and timeouts are those of the
-/// client. Encrypting needs `kms:GenerateDataKey`, opening `kms:Decrypt`.
+/// client. Encrypting needs `kms:GenerateDataKey`, under several keys also `kms:Encrypt`, opening
+/// `kms:Decrypt`.
 ///
 /// ```
 /// # use pii_core as pii; // in a program: use pii::KmsKeyService;
@@ -90,6 +91,29 @@ impl KmsKeyService {
         plaintext.ok_or_else(|| unusable(call, named, "no plaintext"))
     }
 
+    async fn seal(
+        &self,
+        key_id: &str,
+        plaintext: &SecretBytes,
+        context: &ServiceContext,
+    ) -> Result<ServiceBlob> {
+        let call = Call::kms("kms:Encrypt");
+        let reference = KeyReference::parse(key_id)?;
+        let request = self
+            .client
+            .encrypt()
+            .key_id(reference.text())
+            .plaintext(Blob::new(plaintext.expose()))
+            .set_encryption_context(pairs(context))
+            .set_grant_tokens(self.tokens());
+        let answer = silently(request.send()).await.map_err(|error| error_of(call, key_id, &error))?;
+        let key_arn = used(call, &reference, answer.key_id.as_deref())?;
+        match answer.ciphertext_blob.map(Blob::into_inner) {
+            Some(blob) if !blob.is_empty() => Ok(ServiceBlob { blob, key_arn }),
+            _ => Err(unusable(call, key_id, "no ciphertext")),
+        }
+    }
+
     fn tokens(&self) -> Option<Vec<String>> {
         (!self.grant_tokens.is_empty()).then(|| self.grant_tokens.clone())
     }
@@ -111,6 +135,15 @@ impl KeyService for KmsKeyService {
         context: &'a ServiceContext,
     ) -> BoxFuture<'a, Result<SecretBytes>> {
         Box::pin(self.open(key_id, blob, context))
+    }
+
+    fn encrypt<'a>(
+        &'a self,
+        key_id: &'a str,
+        plaintext: &'a SecretBytes,
+        context: &'a ServiceContext,
+    ) -> BoxFuture<'a, Result<ServiceBlob>> {
+        Box::pin(self.seal(key_id, plaintext, context))
     }
 }
 

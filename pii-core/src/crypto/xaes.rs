@@ -53,6 +53,12 @@ pub(crate) struct DerivedKey(Aes256Gcm);
 pub(crate) struct Refused;
 
 impl DerivedKey {
+    /// A key that the format of another system derives in its own way.
+    #[cfg(feature = "aws-encryption-sdk")]
+    pub(crate) fn of(key: &[u8; 32]) -> Self {
+        Self(Aes256Gcm::new(key.into()))
+    }
+
     /// Encrypts in place and gives the tag.
     #[inline]
     pub(crate) fn seal(

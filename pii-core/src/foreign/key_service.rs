@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, fmt};
 
 use futures_core::future::BoxFuture;
 
-use crate::{error::Result, secret::SecretBytes};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    secret::SecretBytes,
+};
 
 /// The encryption context of a call, as the other system passes it. It may have pairs that an
 /// [`EncryptionContext`](crate::EncryptionContext) of ours refuses.
@@ -40,6 +43,34 @@ pub trait KeyService: Send + Sync + 'static {
         blob: &'a [u8],
         context: &'a ServiceContext,
     ) -> BoxFuture<'a, Result<SecretBytes>>;
+
+    /// Encrypts under this key-encryption key what exists already: a data key that another one has
+    /// wrapped too. Values that several keys can open need it. Refuses by default.
+    ///
+    /// # Errors
+    /// Key errors, and [`ErrorKind::Configuration`] if this service can't.
+    fn encrypt<'a>(
+        &'a self,
+        key_id: &'a str,
+        plaintext: &'a SecretBytes,
+        context: &'a ServiceContext,
+    ) -> BoxFuture<'a, Result<ServiceBlob>> {
+        let _ = (plaintext, context);
+        let error = Error::new(ErrorKind::Configuration)
+            .key(key_id)
+            .message("this key service does not encrypt data keys that exist already")
+            .help("implement `KeyService::encrypt` for it, or write under one key only");
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+/// What a [`KeyService`] encrypted.
+#[derive(Debug, Clone)]
+pub struct ServiceBlob {
+    /// The ciphertext.
+    pub blob: Vec<u8>,
+    /// The full name, an ARN, of the key-encryption key that it is under.
+    pub key_arn: String,
 }
 
 /// A data key that a [`KeyService`] made.

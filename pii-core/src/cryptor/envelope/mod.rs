@@ -28,6 +28,10 @@ use std::sync::{
 
 pub(crate) use builder::DEFAULT_KEYRING;
 pub use builder::EnvelopeBuilder;
+#[cfg(feature = "aws-encryption-sdk")]
+pub(crate) use cache::Cache;
+#[cfg(all(feature = "aws-encryption-sdk", not(feature = "testing")))]
+pub(crate) use clock::Clock;
 #[cfg(feature = "testing")]
 pub use clock::Clock;
 use futures_core::future::BoxFuture;

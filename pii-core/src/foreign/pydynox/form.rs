@@ -2,8 +2,11 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{PydynoxFormat, cipher::GCM_NONCE_BYTES};
-use crate::wire::{FormatError, PREFIX, TAG_BYTES, VERSION as OUR_VERSION, decode_text};
+use super::PydynoxFormat;
+use crate::{
+    foreign::cipher::GCM_NONCE_BYTES,
+    wire::{FormatError, PREFIX, TAG_BYTES, VERSION as OUR_VERSION, decode_text},
+};
 
 /// The version byte of the envelope.
 const VERSION: u8 = 0x01;

@@ -10,7 +10,6 @@
 //! with a data key of its own for each value, and nothing in the associated data. Before, it was `ENC:`
 //! and the base64 of what `kms:Encrypt` made of the value itself.
 
-mod cipher;
 mod form;
 mod legacy;
 mod open;
@@ -18,10 +17,7 @@ mod seal;
 
 use std::{fmt, sync::Arc};
 
-use super::key_service::{KeyService, ServiceContext};
-
-/// Calls to the key service under way at once, for one batch.
-const CONCURRENT_CALLS: usize = 16;
+use super::{key_service::KeyService, named_keys::NamedKeys};
 
 /// Which of the two forms stored values have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -65,12 +61,8 @@ pub enum PydynoxFormat {
 /// ```
 #[derive(Clone)]
 pub struct Pydynox {
-    service: Arc<dyn KeyService>,
-    key_id: String,
-    decrypt_only: Vec<String>,
-    context: ServiceContext,
+    keys: NamedKeys,
     format: PydynoxFormat,
-    concurrent_calls: usize,
 }
 
 impl Pydynox {
@@ -83,14 +75,8 @@ impl Pydynox {
     /// As [`Pydynox::new`], with a key service that is used elsewhere too.
     #[must_use]
     pub fn shared(service: Arc<dyn KeyService>, key_id: impl Into<String>) -> Self {
-        Self {
-            service,
-            key_id: key_id.into(),
-            decrypt_only: Vec::new(),
-            context: ServiceContext::new(),
-            format: PydynoxFormat::Envelope,
-            concurrent_calls: CONCURRENT_CALLS,
-        }
+        let help = "give `Pydynox` the `key_id` and the `context` of the attribute that wrote the value";
+        Self { keys: NamedKeys::new(service, key_id.into(), help), format: PydynoxFormat::Envelope }
     }
 
     /// Adds pairs to the encryption context: together those of the attribute's `context`. Without any,
@@ -100,7 +86,7 @@ impl Pydynox {
         mut self,
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        self.context.extend(pairs.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self.keys.add_context(pairs);
         self
     }
 
@@ -115,7 +101,7 @@ impl Pydynox {
     /// did not make the blob. New values are never under it.
     #[must_use]
     pub fn decrypt_only(mut self, key_id: impl Into<String>) -> Self {
-        self.decrypt_only.push(key_id.into());
+        self.keys.decrypt_only.push(key_id.into());
         self
     }
 
@@ -123,7 +109,7 @@ impl Pydynox {
     /// least 1.
     #[must_use]
     pub fn concurrent_calls(mut self, calls: usize) -> Self {
-        self.concurrent_calls = calls.max(1);
+        self.keys.concurrent_calls = calls.max(1);
         self
     }
 }
@@ -131,8 +117,8 @@ impl Pydynox {
 impl fmt::Debug for Pydynox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pydynox")
-            .field("key_id", &self.key_id)
-            .field("context", &self.context.keys())
+            .field("key_id", &self.keys.key_id)
+            .field("context", &self.keys.context.keys())
             .field("format", &self.format)
             .finish_non_exhaustive()
     }

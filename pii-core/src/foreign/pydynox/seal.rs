@@ -3,14 +3,11 @@
 use futures_core::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{
-    Pydynox, PydynoxFormat,
-    cipher::{self, GCM_NONCE_BYTES},
-    form,
-};
+use super::{Pydynox, PydynoxFormat, form};
 use crate::{
     crypto::fill_random,
     error::{Error, ErrorKind, Result},
+    foreign::cipher::{self, GCM_NONCE_BYTES},
     wire::MAX_PLAINTEXT_BYTES,
 };
 
@@ -37,7 +34,7 @@ impl Pydynox {
             .iter()
             .map(|plaintext| -> BoxFuture<'_, _> { Box::pin(self.encrypt_one(plaintext)) })
             .collect();
-        stream::iter(calls).buffered(self.concurrent_calls).try_collect().await
+        stream::iter(calls).buffered(self.keys.concurrent_calls).try_collect().await
     }
 
     /// Whether new values can be written at all.
@@ -53,13 +50,12 @@ impl Pydynox {
     }
 
     async fn encrypt_one(&self, plaintext: &[u8]) -> Result<String> {
-        let made = self.service.generate_data_key(&self.key_id, &self.context).await;
-        let made = made.map_err(|error| error.key(&self.key_id))?;
+        let made = self.keys.generate().await?;
         let mut nonce = [0; GCM_NONCE_BYTES];
         fill_random(&mut nonce)?;
         let mut envelope = form::head(&made.blob, &nonce, plaintext.len()).ok_or_else(|| {
             Error::new(ErrorKind::Integrity)
-                .key(&self.key_id)
+                .key(&self.keys.key_id)
                 .message("the key service gave a wrapped data key of an impossible length")
         })?;
         cipher::seal(&made.plaintext, &nonce, plaintext, &mut envelope)?;

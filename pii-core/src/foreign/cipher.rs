@@ -1,4 +1,4 @@
-//! AES-256-GCM under the data key of one value, without associated data.
+//! AES-256-GCM under a data key, without associated data.
 
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
 use zeroize::{Zeroize as _, Zeroizing};
