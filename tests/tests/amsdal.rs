@@ -20,10 +20,13 @@ use proptest::{prelude::*, sample::Index};
 const KEY: &str = "alias/client";
 const OLD: &str = "alias/before";
 
+/// Key, context and plaintext of a blob.
+type Wrapped = (String, ServiceContext, Vec<u8>);
+
 /// Clones share keys and counters.
 #[derive(Clone, Default)]
 struct Service {
-    known: Arc<Mutex<HashMap<Vec<u8>, (String, ServiceContext, Vec<u8>)>>>,
+    known: Arc<Mutex<HashMap<Vec<u8>, Wrapped>>>,
     generated: Arc<AtomicUsize>,
     decrypted: Arc<AtomicUsize>,
     fault: Arc<Mutex<Option<ErrorKind>>>,
