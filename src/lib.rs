@@ -353,8 +353,8 @@ pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder
 #[cfg(feature = "dynamo")]
 #[doc(inline)]
 pub use pii_dynamo::{
-    DynamoKeyStore, DynamoModel, DynamoTable, DynamoTransaction, Item, Page, PlaintextGuard,
-    SealedTransaction, Written, dynamo_error,
+    DecryptItems, DynamoKeyStore, DynamoModel, DynamoTable, DynamoTransaction, Item, Opened, Page,
+    PlaintextGuard, SealedTransaction, Written, dynamo_error,
 };
 // tests
 /// Help for the tests of programs that use this library.
@@ -382,9 +382,12 @@ pub mod testing {
 /// }
 /// ```
 ///
-/// With a SQL feature, `SqlTable` and the method `.decrypt_pii()` are in it too.
+/// With a SQL feature, `SqlTable` and the method `.decrypt_pii()` are in it too; with `dynamo`, `DynamoTable`
+/// and that method on requests of the AWS SDK.
 pub mod prelude {
     pub use crate::{Access, Cryptor, Encrypted, EncryptedStr, Json, Mask, PiiModel, Reason, ctx};
+    #[cfg(feature = "dynamo")]
+    pub use crate::{DecryptItems as _, DynamoTable};
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub use crate::{DecryptPii as _, SqlTable};
 }

@@ -33,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod decrypt;
 mod error;
 mod expression;
 mod guard;
@@ -40,12 +41,14 @@ mod item;
 mod key;
 mod key_store;
 mod model;
+mod open;
 mod placeholders;
 mod scope;
 mod size;
 mod table;
 mod transaction;
 
+pub use decrypt::{DecryptItems, Opened};
 pub use error::dynamo_error;
 pub use guard::PlaintextGuard;
 pub use item::Item;
@@ -56,6 +59,7 @@ pub use transaction::{DynamoTransaction, SealedTransaction};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
+    pub use crate::decrypt::{Decrypting, EachItem, ReadItems, ReadOnce, ReadPages};
     pub use crate::table::{
         Delete, DeleteMany, Get, GetMany, GetOptional, GetTogether, Put, PutMany, Query, Scan, Update,
     };

@@ -20,7 +20,7 @@ use proptest::{prelude::*, sample::Index};
 const KEY: &str = "alias/client";
 const OLD: &str = "alias/before";
 
-/// Key, context and plaintext of a blob.
+/// The key, the context and the plaintext of what was wrapped.
 type Wrapped = (String, ServiceContext, Vec<u8>);
 
 /// Clones share keys and counters.

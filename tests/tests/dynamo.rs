@@ -11,6 +11,8 @@
 mod crud;
 #[path = "dynamo/errors.rs"]
 mod errors;
+#[path = "dynamo/fluent.rs"]
+mod fluent;
 #[path = "dynamo/guard.rs"]
 mod guard;
 #[path = "dynamo/items.rs"]

@@ -49,11 +49,11 @@ impl MaskerBuilder {
     /// # Errors
     /// As [`Masker::of`].
     pub fn model_at<M: PiiModel>(self, path: &str) -> Result<Self> {
-        self.model_with::<M>(path, |field| field.column().to_owned())
+        self.model_with::<M>(path, |field| field.attribute().to_owned())
     }
 
     /// As [`model_at`](Self::model_at), with keys that you name: for JSON in which fields are called otherwise
-    /// than the model's columns.
+    /// than serde calls them.
     ///
     /// # Errors
     /// As [`Masker::of`].

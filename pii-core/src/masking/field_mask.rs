@@ -14,10 +14,13 @@ use crate::{
 
 /// How one rule of a [`Masker`](super::Masker) shows what its path leads to.
 ///
-/// Every [`Mask`] is one, and there are more. None but [`dynamic`](Self::dynamic) tells how long the
-/// value was. What a mask does not fit, a short text or one of another form, is masked in full. So
-/// are truth values, null and texts that begin with `ENC:`, which are sealed already. Numbers are
-/// masked as they are written. Of a list each element is masked, and an object is replaced as a whole.
+/// Every [`Mask`] is one, and there are more. None tells how long the value was but
+/// [`dynamic`](Self::dynamic), which is there for that, and patterns and functions of yours, which show
+/// what you let them; `Mask::Name` tells how many words there are.
+///
+/// What a mask does not fit, a short text or one of another form, is masked in full. So are truth
+/// values, null and texts that begin with `ENC:`, which are sealed already. Numbers are masked as they
+/// are written. Of a list each element is masked, and an object is replaced as a whole.
 ///
 /// ```
 /// # use pii_core as pii;

@@ -76,9 +76,8 @@ impl Masker {
     /// Masks the JSON of a model, as its derived `Debug` masks it: all its personal fields, those of level 1 and
     /// of nested structs included, each by its own mask.
     ///
-    /// Fields are found by [`FieldSpec::column`](crate::FieldSpec::column), which follows `#[serde(rename)]` if
-    /// neither `#[pii(column)]` nor sqlx name the column. Where the JSON has other keys, as with
-    /// `#[serde(rename_all)]`, the field is missing, which is an error; give the keys with
+    /// Fields are found by the names that serde gives them, [`FieldSpec::attribute`](crate::FieldSpec::attribute).
+    /// Where the JSON has other keys, the field is missing, which is an error; give the keys with
     /// [`MaskerBuilder::model_with`]. Text is masked by the field's mask, and in full where it is
     /// sealed; everything else is masked in full. A map of values is replaced whole, because its keys
     /// may be personal; a map of nested structs keeps its keys. Where null or an empty list or object stands

@@ -69,6 +69,7 @@ impl<M: DynamoModel> DynamoTable<M> {
                 version = Some((field.attribute(), current));
             }
             conditions.extend(bounds.iter().map(|bound| bound.condition(&mut placeholders)));
+            conditions.extend(self.is_entity(&mut placeholders));
             all(conditions).map(|conditions| format!("{absent} OR ({conditions})"))
         };
         if condition.is_none() {
@@ -89,6 +90,17 @@ impl<M: DynamoModel> DynamoTable<M> {
         check_sealed(sealed, &item)?;
         if let Some(entity) = &self.entity {
             item.entry(entity.to_string()).or_insert_with(|| AttributeValue::S(M::MODEL.name().to_owned()));
+            if !self.is_of_entity(&item) {
+                return Err(error::at_attribute(
+                    Error::new(ErrorKind::Configuration)
+                        .message(format!("the attribute `{entity}` must hold the stable name of the model"))
+                        .help(
+                            "the item could not be found again; set the field to that name, or leave it out",
+                        ),
+                    M::MODEL,
+                    entity,
+                ));
+            }
         }
         Ok(item)
     }
@@ -132,6 +144,7 @@ impl<M: DynamoModel> DynamoTable<M> {
             item.remove(field.attribute());
         }
         conditions.extend(bounds.iter().map(|bound| bound.condition(&mut placeholders)));
+        conditions.extend(self.is_entity(&mut placeholders));
         for (attribute, _) in &key.attributes {
             item.remove(*attribute);
         }
@@ -243,6 +256,9 @@ impl<M: DynamoModel> DynamoTable<M> {
                     .message("the item that has this key is outside the scope of the cryptor")),
                 _ => at(self.not_written()),
             };
+        }
+        if write.existence == Existence::Either && !self.is_of_entity(item) {
+            return at(Error::new(ErrorKind::Conflict).message("an item of another model has this key"));
         }
         if write.version.as_ref().is_some_and(|(name, version)| item.get(*name) != Some(version)) {
             return at(Error::new(ErrorKind::Conflict)

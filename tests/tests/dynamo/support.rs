@@ -39,6 +39,20 @@ pub(crate) fn with_keyring(keyring: impl Keyring) -> Cryptor {
 
 /// A new table with this partition key and sort key, texts both; gives its name.
 pub(crate) async fn table(client: &Client, partition: &str, sort: Option<&str>) -> String {
+    table_of(client, partition, sort, ScalarAttributeType::S).await
+}
+
+/// The same, with a sort key that is a number.
+pub(crate) async fn numbered_table(client: &Client, partition: &str, sort: &str) -> String {
+    table_of(client, partition, Some(sort), ScalarAttributeType::N).await
+}
+
+async fn table_of(
+    client: &Client,
+    partition: &str,
+    sort: Option<&str>,
+    sort_type: ScalarAttributeType,
+) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("t-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let mut request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
@@ -46,11 +60,12 @@ pub(crate) async fn table(client: &Client, partition: &str, sort: Option<&str>) 
         .into_iter()
         .filter_map(|(name, kind)| Some((name?, kind)))
     {
+        let of_type = if kind == KeyType::Range { sort_type.clone() } else { ScalarAttributeType::S };
         request = request
             .attribute_definitions(
                 AttributeDefinition::builder()
                     .attribute_name(attribute)
-                    .attribute_type(ScalarAttributeType::S)
+                    .attribute_type(of_type)
                     .build()
                     .unwrap(),
             )

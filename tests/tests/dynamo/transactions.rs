@@ -271,8 +271,16 @@ async fn entities_keep_their_names_in_a_transaction() {
         .unwrap();
     let read = customers.get_together(["c-1".to_owned(), "v-1".to_owned()]).await.unwrap();
     assert!(read[0].is_some() && read[1].is_none());
-    let error = DynamoTransaction::new(&client).delete(&customers, "v-1".to_owned()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::RowNotFound);
+    let (same_key, begin) = (customer("v-1"), || DynamoTransaction::new(&client));
+    for error in [
+        begin().delete(&customers, "v-1".to_owned()).await.unwrap_err(),
+        begin().check(&customers, "v-1".to_owned()).await.unwrap_err(),
+        begin().update(&customers, &same_key).await.unwrap_err(),
+        customers.update(&same_key).fields(["email"]).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.row_id()), (ErrorKind::RowNotFound, Some("v-1")), "{error}");
+    }
+    begin().update(&customers, &ada).await.unwrap();
     DynamoTransaction::new(&client).delete(&customers, "c-1".to_owned()).await.unwrap();
     assert_eq!(stored(&client, &name).await.len(), 1);
 }
