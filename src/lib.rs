@@ -91,7 +91,7 @@
 //! | `derive` (default) | the derives of [`PiiModel`], [`RowId`] and [`ContextValue`] |
 //! | `sqlite` | tables and queries on SQLite, by sqlx; compiles SQLite in |
 //! | `postgres` | tables and queries on Postgres, by sqlx |
-//! | `dynamo` | tables and requests of DynamoDB, by the AWS SDK |
+//! | `dynamo` | tables, requests and the key store of DynamoDB, by the AWS SDK |
 //! | `kms` | the keyring of AWS KMS, `KmsKeyring`, with a client or an `SdkConfig` of yours |
 //! | `kms-from-env` | `KmsKeyring::from_env`: region and credentials as the AWS command line finds them |
 //! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
@@ -333,6 +333,12 @@ pub use pii_kms::SecretsManagerAppKeys;
 // audit
 #[doc(inline)]
 pub use pii_core::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
+// masking
+#[cfg(feature = "regex")]
+#[doc(inline)]
+pub use pii_core::Unmatched;
+#[doc(inline)]
+pub use pii_core::{FieldMask, MaskReport, Masker, MaskerBuilder, MissingPath, RuleReport};
 // paths into JSON documents
 #[doc(inline)]
 pub use pii_core::{JsonPath, NodePath, NodeStep};
@@ -346,7 +352,10 @@ pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder
 // DynamoDB
 #[cfg(feature = "dynamo")]
 #[doc(inline)]
-pub use pii_dynamo::{DynamoKeyStore, DynamoModel, DynamoTable, Item, Page, Written, dynamo_error};
+pub use pii_dynamo::{
+    DecryptItems, DynamoKeyStore, DynamoModel, DynamoTable, DynamoTransaction, Item, Opened, Page,
+    PlaintextGuard, SealedTransaction, Written, dynamo_error,
+};
 // tests
 /// Help for the tests of programs that use this library.
 #[cfg(feature = "testing")]
@@ -373,9 +382,12 @@ pub mod testing {
 /// }
 /// ```
 ///
-/// With a SQL feature, `SqlTable` and the method `.decrypt_pii()` are in it too.
+/// With a SQL feature, `SqlTable` and the method `.decrypt_pii()` are in it too; with `dynamo`, `DynamoTable`
+/// and that method on requests of the AWS SDK.
 pub mod prelude {
     pub use crate::{Access, Cryptor, Encrypted, EncryptedStr, Json, Mask, PiiModel, Reason, ctx};
+    #[cfg(feature = "dynamo")]
+    pub use crate::{DecryptItems as _, DynamoTable};
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub use crate::{DecryptPii as _, SqlTable};
 }

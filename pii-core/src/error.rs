@@ -153,9 +153,10 @@ impl Error {
         self
     }
 
-    /// Says in front of the message what it is about.
+    /// Says in front of the message what it is about, such as one of many in a request. Must not hold
+    /// plaintext, keys or context values.
     #[must_use]
-    pub(crate) fn within(mut self, whole: &str) -> Self {
+    pub fn within(mut self, whole: &str) -> Self {
         self.details.message = Some(match self.details.message.take() {
             Some(message) => format!("{whole}: {message}"),
             None => whole.to_owned(),

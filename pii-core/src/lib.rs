@@ -20,6 +20,7 @@ mod key_admin;
 mod key_store;
 mod keyring;
 mod mask;
+mod masking;
 mod model;
 mod policies;
 mod row;
@@ -64,6 +65,9 @@ pub use keyring::{
 #[cfg(feature = "public-keyring")]
 pub use keyring::{PrivateKey, PrivateKeySource, PublicKey, PublicKeyring, SenderPolicy, WrappedPrivateKey};
 pub use mask::Mask;
+#[cfg(feature = "regex")]
+pub use masking::Unmatched;
+pub use masking::{FieldMask, MaskReport, Masker, MaskerBuilder, MissingPath, RuleReport};
 pub use model::{
     ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiField, PiiFieldInfo,
     PiiModel, PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,

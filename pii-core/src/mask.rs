@@ -30,7 +30,7 @@ pub enum Mask {
     First,
     /// The first character and the domain of an e-mail address.
     Email,
-    /// The first letter of each word, if the word has at least two.
+    /// The first letter of each word, if the word has at least two. How many words there are is seen.
     Name,
     /// The last four digits of a card number, if it has at least twelve digits.
     Card,
@@ -86,12 +86,12 @@ fn only_digits(text: &str) -> Zeroizing<String> {
 }
 
 /// The last `shown` characters of a text that has at least `at_least`.
-fn last(text: &str, shown: usize, at_least: usize) -> Option<&str> {
+pub(crate) fn last(text: &str, shown: usize, at_least: usize) -> Option<&str> {
     let length = text.chars().count();
     if length < at_least {
         return None;
     }
-    let (start, _) = text.char_indices().nth(length - shown)?;
+    let (start, _) = text.char_indices().nth(length.checked_sub(shown)?)?;
     text.get(start..)
 }
 

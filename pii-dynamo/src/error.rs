@@ -25,6 +25,14 @@ pub(crate) fn from_sdk<E>(error: SdkError<E>, model: &ModelSpec, table: &str) ->
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
+    of_request(error, table).model(model.name())
+}
+
+/// The same, for a request that is about several models.
+pub(crate) fn of_request<E>(error: SdkError<E>, table: &str) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
     let found = match &error {
         SdkError::ServiceError(service) => of_code(service.err(), table),
         SdkError::TimeoutError(_) => Error::new(ErrorKind::DatabaseUnavailable)
@@ -41,11 +49,15 @@ where
         _ => Error::new(ErrorKind::DatabaseUnavailable)
             .message(format!("an answer for the table `{table}` could not be read")),
     };
-    found.model(model.name()).source(error)
+    found.source(error)
 }
 
 fn of_code<E: ProvideErrorMetadata>(error: &E, table: &str) -> Error {
-    let code = error.code().unwrap_or("unknown");
+    from_code(error.code().unwrap_or("unknown"), table)
+}
+
+/// The error that a code of the service stands for, also one of the reasons why a transaction was cancelled.
+pub(crate) fn from_code(code: &str, table: &str) -> Error {
     match code {
         "ResourceNotFoundException" => Error::new(ErrorKind::Database)
             .message(format!("there is no table `{table}`, or no such index of it"))
@@ -53,7 +65,9 @@ fn of_code<E: ProvideErrorMetadata>(error: &E, table: &str) -> Error {
                 "create it, or name another one with `DynamoTable::named`; look at the client's region too",
             ),
         "ProvisionedThroughputExceededException"
+        | "ProvisionedThroughputExceeded"
         | "ThrottlingException"
+        | "ThrottlingError"
         | "Throttling"
         | "RequestLimitExceeded" => Error::new(ErrorKind::DatabaseThrottled)
             .message(format!("the table `{table}` takes no more requests at the moment")),
@@ -63,9 +77,15 @@ fn of_code<E: ProvideErrorMetadata>(error: &E, table: &str) -> Error {
         }
         "ConditionalCheckFailedException" => Error::new(ErrorKind::Conflict)
             .message(format!("a condition does not hold for an item of the table `{table}`")),
-        "TransactionConflictException" => Error::new(ErrorKind::Conflict)
-            .message(format!("a transaction is at work on an item of the table `{table}`")),
-        "AccessDeniedException" | "UnrecognizedClientException" => Error::new(ErrorKind::Database)
+        "TransactionConflictException" | "TransactionConflict" => Error::new(ErrorKind::Conflict)
+            .message(format!("a transaction is at work on an item of the table `{table}`"))
+            .help("send the request again after a moment"),
+        "TransactionInProgressException" => Error::new(ErrorKind::DatabaseUnavailable)
+            .message(format!("the same transaction is still at work on the table `{table}`")),
+        "ItemCollectionSizeLimitExceeded" => Error::new(ErrorKind::TooLarge).message(format!(
+            "the items of one partition key of the table `{table}` take 10 GB, which is all that a local index can hold"
+        )),
+        "AccessDeniedException" | "AccessDenied" | "UnrecognizedClientException" => Error::new(ErrorKind::Database)
             .message(format!("access to the table `{table}` is denied (`{code}`)"))
             .help("look at the policies of the role that the client's credentials stand for"),
         // its own message may quote values

@@ -72,6 +72,11 @@ impl Key {
         self.attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
+    /// Whether this is the key of an item.
+    pub(crate) fn is_of(&self, item: &Item) -> bool {
+        self.attributes.iter().all(|(name, value)| item.get(*name) == Some(value))
+    }
+
     /// The name of the partition key's attribute.
     pub(crate) fn partition_name(&self) -> &'static str {
         self.attributes.first().map_or("", |(name, _)| name)

@@ -33,27 +33,35 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod decrypt;
 mod error;
 mod expression;
+mod guard;
 mod item;
 mod key;
 mod key_store;
 mod model;
+mod open;
 mod placeholders;
 mod scope;
 mod size;
 mod table;
+mod transaction;
 
+pub use decrypt::{DecryptItems, Opened};
 pub use error::dynamo_error;
+pub use guard::PlaintextGuard;
 pub use item::Item;
 pub use key_store::DynamoKeyStore;
 pub use model::DynamoModel;
 pub use table::{DynamoTable, Page, Written};
+pub use transaction::{DynamoTransaction, SealedTransaction};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
+    pub use crate::decrypt::{Decrypting, EachItem, ReadItems, ReadOnce, ReadPages};
     pub use crate::table::{
-        Delete, DeleteMany, Get, GetMany, GetOptional, Put, PutMany, Query, Scan, Update,
+        Delete, DeleteMany, Get, GetMany, GetOptional, GetTogether, Put, PutMany, Query, Scan, Update,
     };
 }
 

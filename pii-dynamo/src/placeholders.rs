@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::size;
+
 /// The placeholders of one request, and what they stand for.
 #[derive(Default)]
 pub(crate) struct Placeholders {
@@ -25,6 +27,12 @@ impl Placeholders {
     pub(crate) fn value(&mut self, value: AttributeValue) -> String {
         self.values.push(value);
         format!(":pii{}", self.values.len() - 1)
+    }
+
+    /// The bytes of the names and values, as DynamoDB counts them.
+    pub(crate) fn bytes(&self) -> usize {
+        let names = self.names.iter().map(String::len);
+        names.chain(self.values.iter().map(size::of_value)).sum()
     }
 
     /// The names as requests take them, if there are any.

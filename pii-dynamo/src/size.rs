@@ -14,7 +14,8 @@ pub(crate) fn of_item(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + of_value(value)).sum()
 }
 
-fn of_value(value: &AttributeValue) -> usize {
+/// The bytes of a value alone.
+pub(crate) fn of_value(value: &AttributeValue) -> usize {
     const FRAME: usize = 3;
     match value {
         AttributeValue::S(text) => text.len(),

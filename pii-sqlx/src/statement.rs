@@ -11,11 +11,15 @@ use crate::dialect::Dialect;
 /// About as long as a placeholder is with its comma.
 const PLACEHOLDER_BYTES: usize = 6;
 
+/// Adds a text or NULL, and gives the text if it is to be held until the statement has run.
+type BindText<DB> =
+    fn(&mut <DB as Database>::Arguments, Option<Arc<str>>) -> Result<Option<Arc<str>>, BoxDynError>;
+
 /// SQL text with the values for its placeholders.
 pub(crate) struct Statement<DB: Database> {
     sql: String,
     arguments: DB::Arguments,
-    bind_text: fn(&mut DB::Arguments, Option<Arc<str>>) -> Result<Option<Arc<str>>, BoxDynError>,
+    bind_text: BindText<DB>,
     shared: Vec<Arc<str>>,
     quote: char,
     is_reused: bool,

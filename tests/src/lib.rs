@@ -3,6 +3,8 @@
 /// The examples of the guides compile.
 #[cfg(doctest)]
 pub mod guides {
+    #[doc = include_str!("../../docs/dynamodb.md")]
+    pub struct Dynamo;
     #[doc = include_str!("../../docs/sql.md")]
     pub struct Sql;
     #[doc = include_str!("../../docs/keys.md")]
@@ -11,6 +13,8 @@ pub mod guides {
     pub struct Documents;
     #[doc = include_str!("../../docs/testing.md")]
     pub struct Testing;
+    #[doc = include_str!("../../docs/masking.md")]
+    pub struct Masking;
     #[doc = include_str!("../../docs/when-keys-fail.md")]
     pub struct WhenKeysFail;
     #[doc = include_str!("../../docs/other-formats.md")]

@@ -9,13 +9,25 @@
 
 #[path = "dynamo/crud.rs"]
 mod crud;
+#[path = "dynamo/errors.rs"]
+mod errors;
+#[path = "dynamo/fluent.rs"]
+mod fluent;
+#[path = "dynamo/guard.rs"]
+mod guard;
 #[path = "dynamo/items.rs"]
 mod items;
 #[path = "dynamo/left.rs"]
 mod left;
+#[path = "dynamo/legacy.rs"]
+mod legacy;
 #[path = "dynamo/many.rs"]
 mod many;
 #[path = "dynamo/models.rs"]
 mod models;
 #[path = "dynamo/support.rs"]
 mod support;
+#[path = "dynamo/swaps.rs"]
+mod swaps;
+#[path = "dynamo/transactions.rs"]
+mod transactions;

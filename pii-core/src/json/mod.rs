@@ -9,14 +9,18 @@ mod reader;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod ways;
 mod wipe;
 
 use serde_json::Value;
 
+pub(crate) use node::quoted_key;
 pub use node::{NodePath, NodeStep};
 pub use path::JsonPath;
 pub(crate) use reader::{read_json, write_json};
-pub(crate) use wipe::WipedValue;
+pub(crate) use resolve::Nodes;
+pub(crate) use ways::Ways;
+pub(crate) use wipe::{WipedValue, wipe};
 
 use crate::error::{Error, ErrorKind, Result};
 

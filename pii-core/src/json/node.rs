@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::resolve::Step;
-
 /// The place of one value in a document: the keys and indices that lead to it.
 ///
 /// `Display` writes the normalized path of RFC 9535, section 2.7, which is the same for the same place
@@ -35,12 +33,8 @@ pub enum NodeStep {
 }
 
 impl NodePath {
-    pub(super) fn from_steps(steps: Vec<Step<'_, '_>>) -> Self {
-        let owned = |step| match step {
-            Step::Named(key) | Step::Found(key) => NodeStep::Key(key.to_owned()),
-            Step::Index(index) => NodeStep::Index(index),
-        };
-        Self(steps.into_iter().map(owned).collect())
+    pub(super) fn new(steps: Vec<NodeStep>) -> Self {
+        Self(steps)
     }
 
     /// The steps from the root; none for the root itself.
@@ -82,6 +76,11 @@ impl fmt::Display for NodePath {
             NodeStep::Index(index) => write!(f, "[{index}]"),
         })
     }
+}
+
+/// The key in brackets and quotes, as normalized paths have it.
+pub(crate) fn quoted_key(key: &str) -> String {
+    NodePath(vec![NodeStep::Key(key.to_owned())]).to_string().split_off(1)
 }
 
 fn write_key(key: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -74,6 +74,11 @@ impl JsonPath {
         parse::segments(text).map(|segments| Self { text: text.into(), segments })
     }
 
+    /// The whole document.
+    pub(crate) fn root() -> Self {
+        Self { text: "$".into(), segments: Vec::new() }
+    }
+
     /// The concrete places in a document that the path leads to, each once, in the order in which it
     /// reaches them; none, if it leads nowhere.
     ///
@@ -84,7 +89,7 @@ impl JsonPath {
         check_nesting(document)?;
         let mut nodes = Nodes::new(document);
         let found = nodes.resolve(self);
-        Ok(found.into_iter().map(|id| NodePath::from_steps(nodes.steps(id))).collect())
+        Ok(found.into_iter().map(|id| nodes.path(id)).collect())
     }
 
     /// The text that was parsed.

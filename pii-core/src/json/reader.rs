@@ -40,7 +40,7 @@ pub(crate) fn read_json(bytes: &[u8]) -> Result<WipedValue> {
 /// # Errors
 /// [`ErrorKind::InvalidDocument`] if its `Serialize` fails, has keys that are not text, or nests lists
 /// and objects more than 127 deep.
-pub(crate) fn write_json(value: &impl Serialize) -> Result<SecretBytes> {
+pub(crate) fn write_json(value: &(impl Serialize + ?Sized)) -> Result<SecretBytes> {
     let mut buffer = WipingBuffer::default();
     let mut serializer = serde_json::Serializer::with_formatter(&mut buffer, Nesting(0));
     match value.serialize(&mut serializer) {

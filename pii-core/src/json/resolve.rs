@@ -5,27 +5,19 @@ use std::collections::HashSet;
 use foldhash::fast::RandomState;
 use serde_json::Value;
 
-use super::path::{JsonPath, Segment, Selector};
+use super::{
+    node::{NodePath, NodeStep},
+    path::{JsonPath, Segment, Selector},
+    ways::{Step, Way, Ways},
+};
 
-/// One step from a value to one inside it.
-///
-/// Keys that the path names are borrowed from it, so that they outlive the document's borrow.
-#[derive(Clone, Copy)]
-pub(crate) enum Step<'p, 'v> {
-    Named(&'p str),
-    Found(&'v str),
-    Index(usize),
-}
-
-/// The values that paths have led to, with the way to each of them. A node's id is its position.
+/// The values that paths have led to, with the way to each of them. A node's id is its position; the
+/// root's is 0.
 pub(crate) struct Nodes<'p, 'v> {
-    list: Vec<Node<'p, 'v>>,
-}
-
-struct Node<'p, 'v> {
-    /// `None` for the root
-    way: Option<(usize, Step<'p, 'v>)>,
-    value: &'v Value,
+    ways: Vec<Way<'p>>,
+    values: Vec<&'v Value>,
+    /// of the document, which [`Step::Found`] means
+    keys: Vec<&'v str>,
 }
 
 /// Addresses of values, to meet each only once.
@@ -34,7 +26,8 @@ type Seen = HashSet<usize, RandomState>;
 impl<'p, 'v> Nodes<'p, 'v> {
     /// Only the root. The document must have passed [`check_nesting`](super::check_nesting).
     pub(crate) fn new(document: &'v Value) -> Self {
-        Self { list: vec![Node { way: None, value: document }] }
+        let root = Way { parent: 0, step: Step::Index(0) };
+        Self { ways: vec![root], values: vec![document], keys: Vec::new() }
     }
 
     /// The nodes that a path leads to, each value once.
@@ -48,48 +41,67 @@ impl<'p, 'v> Nodes<'p, 'v> {
     }
 
     pub(crate) fn value(&self, id: usize) -> Option<&'v Value> {
-        self.list.get(id).map(|node| node.value)
+        self.values.get(id).copied()
     }
 
     pub(crate) fn address(&self, id: usize) -> usize {
         self.value(id).map_or(0, address)
     }
 
+    /// The node that holds this one; `None` for the root.
     pub(crate) fn parent(&self, id: usize) -> Option<usize> {
-        self.list.get(id)?.way.map(|(parent, _)| parent)
+        if id == 0 { None } else { self.ways.get(id).map(|way| way.parent) }
     }
 
-    /// The steps from the root.
-    pub(crate) fn steps(&self, mut id: usize) -> Vec<Step<'p, 'v>> {
+    /// The place of a node.
+    pub(crate) fn path(&self, mut id: usize) -> NodePath {
         let mut steps = Vec::new();
-        while let Some((parent, step)) = self.list.get(id).and_then(|node| node.way) {
-            steps.push(step);
+        while let Some((parent, way)) = self.parent(id).zip(self.ways.get(id)) {
+            steps.push(match way.step {
+                Step::Named(key) => NodeStep::Key(key.to_owned()),
+                Step::Found(at) => NodeStep::Key(self.keys.get(at).copied().unwrap_or_default().to_owned()),
+                Step::Index(index) => NodeStep::Index(index),
+            });
             id = parent;
         }
         steps.reverse();
-        steps
+        NodePath::new(steps)
+    }
+
+    /// The ways to some of the nodes, without the document.
+    pub(crate) fn into_ways(self, nodes: impl Iterator<Item = usize>) -> Ways<'p> {
+        Ways::new(self.ways, &self.keys, nodes)
     }
 
     /// Adds all elements or members of a node.
     pub(crate) fn children(&mut self, id: usize, out: &mut Vec<usize>) {
         match self.value(id) {
             Some(Value::Array(list)) => {
+                self.ways.reserve(list.len());
+                self.values.reserve(list.len());
+                out.reserve(list.len());
                 for (index, value) in list.iter().enumerate() {
                     out.push(self.add(id, Step::Index(index), value));
                 }
             }
             Some(Value::Object(map)) => {
                 for (key, value) in map {
-                    out.push(self.add(id, Step::Found(key), value));
+                    out.push(self.add_found(id, key, value));
                 }
             }
             _ => {}
         }
     }
 
-    fn add(&mut self, parent: usize, step: Step<'p, 'v>, value: &'v Value) -> usize {
-        self.list.push(Node { way: Some((parent, step)), value });
-        self.list.len() - 1
+    fn add(&mut self, parent: usize, step: Step<'p>, value: &'v Value) -> usize {
+        self.ways.push(Way { parent, step });
+        self.values.push(value);
+        self.values.len() - 1
+    }
+
+    fn add_found(&mut self, parent: usize, key: &'v str, value: &'v Value) -> usize {
+        self.keys.push(key);
+        self.add(parent, Step::Found(self.keys.len() - 1), value)
     }
 
     fn follow(&mut self, segment: &'p Segment, from: Vec<usize>) -> Vec<usize> {
@@ -130,7 +142,7 @@ impl<'p, 'v> Nodes<'p, 'v> {
             }
             Value::Object(map) => {
                 for (key, value) in map.iter().filter(|(_, value)| holds(value)) {
-                    let child = self.add(id, Step::Found(key), value);
+                    let child = self.add_found(id, key, value);
                     self.descend(child, seen, out);
                 }
             }

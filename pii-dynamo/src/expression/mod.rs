@@ -4,7 +4,7 @@ mod check;
 mod tokens;
 mod uses;
 
-pub(crate) use check::{check_condition, check_update, is_sealed, sealed_fields_of};
+pub(crate) use check::{check_condition, check_update, is_sealed, not_sealed, sealed_fields_of};
 
 use std::collections::HashMap;
 

@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::{
     operation::{
         create_table::CreateTableOutput,
         describe_table::{DescribeTableError, DescribeTableOutput},
-        get_item::{GetItemError, GetItemOutput},
+        get_item::GetItemOutput,
+        query::QueryOutput,
         transact_write_items::{TransactWriteItemsError, TransactWriteItemsOutput},
         update_continuous_backups::{UpdateContinuousBackupsError, UpdateContinuousBackupsOutput},
     },
@@ -176,6 +177,25 @@ async fn all_attempts_of_a_write_have_one_token() {
     let mut tokens = tokens.lock().unwrap().clone();
     tokens.dedup();
     assert_eq!(tokens.len(), 2);
+}
+
+/// DynamoDB Local reads consistently whatever it is asked for.
+#[tokio::test]
+async fn every_read_is_consistent() {
+    let get = mock!(Client::get_item)
+        .match_requests(|request| request.consistent_read() == Some(true))
+        .then_output(|| {
+            let item = item::record(&sample()).unwrap();
+            GetItemOutput::builder().set_item(Some(item)).build()
+        });
+    let query = mock!(Client::query)
+        .match_requests(|request| request.consistent_read() == Some(true) && request.index_name().is_none())
+        .then_output(|| QueryOutput::builder().items(item::election(&sample())).build());
+    let store = store(&[&get, &query]);
+    assert_eq!(store.load(sample().key_id).await.unwrap(), Some(sample()));
+    assert_eq!(store.active(&sample().slot).await.unwrap(), Some(sample()));
+    assert!(store.list(None, 10).await.unwrap().is_empty(), "elections are no records");
+    assert_eq!((get.num_calls(), query.num_calls()), (2, 17));
 }
 
 #[tokio::test]

@@ -94,10 +94,10 @@ impl<M: DynamoModel + DeserializeOwned + Send> GetMany<'_, M> {
                         left.retain(|at| {
                             wanted
                                 .get(*at)
-                                .is_some_and(|key| unprocessed.iter().any(|other| is_key(key, other)))
+                                .is_some_and(|key| unprocessed.iter().any(|other| key.is_of(other)))
                         });
                         for item in items {
-                            let at = wanted.iter().position(|key| is_key(key, &item));
+                            let at = wanted.iter().position(|key| key.is_of(&item));
                             if let Some(slot) = at.and_then(|at| found.get_mut(at)) {
                                 *slot = Some(item);
                             }
@@ -168,8 +168,4 @@ impl<M: DynamoModel> DynamoTable<M> {
             .message(format!("the table `{name}` left keys again and again"))
             .help("ask for those that are left later; look at the table's capacity")
     }
-}
-
-fn is_key(key: &Key, item: &Item) -> bool {
-    key.attributes.iter().all(|(name, value)| item.get(*name) == Some(value))
 }

@@ -1,34 +1,23 @@
 //! From items of the table to models.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use pii_core::{FieldSelection, Opening, Result};
 use serde::de::DeserializeOwned;
 
 use super::DynamoTable;
-use crate::{
-    item::{Item, from_item},
-    model::DynamoModel,
-};
+use crate::{item::Item, model::DynamoModel, open};
 
 impl<M: DynamoModel> DynamoTable<M> {
     /// Whether an item is one of this model, where several share the table.
     pub(super) fn is_of_entity(&self, item: &Item) -> bool {
-        let Some(entity) = self.entity.as_deref() else { return true };
-        matches!(item.get(entity), Some(AttributeValue::S(name)) if name == M::MODEL.name())
+        open::is_of_entity(item, M::MODEL, self.entity.as_deref())
     }
 
     /// The model of an item of this entity.
-    pub(super) fn decode(&self, mut item: Item) -> Result<M>
+    pub(super) fn decode(&self, item: Item) -> Result<M>
     where
         M: DeserializeOwned,
     {
-        if let Some(entity) = self.entity.as_deref()
-            && !M::MODEL.fields().iter().any(|field| field.attribute() == entity)
-        {
-            // ours, which a model with `deny_unknown_fields` does not know
-            item.remove(entity);
-        }
-        from_item(item)
+        open::decode(item, self.entity.as_deref())
     }
 }
 

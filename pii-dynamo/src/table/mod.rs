@@ -3,6 +3,7 @@
 mod delete;
 mod get;
 mod get_many;
+mod get_together;
 mod load;
 mod put;
 mod query;
@@ -21,12 +22,13 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use delete::Delete;
 pub use get::{Get, GetOptional};
 pub use get_many::GetMany;
+pub use get_together::GetTogether;
 pub use put::Put;
 pub use query::Query;
 pub use read::Page;
 pub use scan::Scan;
 pub use update::Update;
-use write::Write;
+pub(crate) use write::{Wants, Write};
 pub use write_many::{DeleteMany, PutMany, Written};
 
 use crate::{model::DynamoModel, size};
@@ -109,6 +111,15 @@ impl<M: DynamoModel> DynamoTable<M> {
         M: DeserializeOwned,
     {
         Get::new(self, id.into())
+    }
+
+    /// The items of these keys, as they are at one moment: a transaction that reads. In the order of the
+    /// keys, with `None` for an item that does not exist. At most 100.
+    pub fn get_together(&self, ids: impl IntoIterator<Item = M::Id>) -> GetTogether<'_, M>
+    where
+        M: DeserializeOwned,
+    {
+        GetTogether::new(self, ids.into_iter().collect())
     }
 
     /// Writes every attribute of the item that has the model's key; those that are `None` are removed. Values
@@ -200,7 +211,7 @@ impl<M: DynamoModel> DynamoTable<M> {
         Ok(size::of_item(&self.item(&sized)?))
     }
 
-    fn name(&self) -> Result<&str> {
+    pub(crate) fn name(&self) -> Result<&str> {
         self.name.as_deref().map_err(Clone::clone)
     }
 }

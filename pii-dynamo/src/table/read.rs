@@ -1,13 +1,13 @@
 //! Pages of items, alike for queries and scans.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity};
+use aws_sdk_dynamodb::types::ConsumedCapacity;
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use pii_core::{FieldSelection, Result};
 use serde::de::DeserializeOwned;
 
 use super::DynamoTable;
-use crate::{item::Item, model::DynamoModel};
+use crate::{item::Item, model::DynamoModel, open};
 
 /// A page of items: at most 1 MB of what is stored.
 #[derive(Debug)]
@@ -97,26 +97,7 @@ impl<M: DynamoModel + DeserializeOwned + Send> DynamoTable<M> {
         items: Vec<Item>,
         fields: &FieldSelection,
     ) -> Result<Vec<Result<M>>> {
-        let (mut models, mut results) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
-        for item in items {
-            let row = row_of::<M>(&item);
-            match self.decode(item) {
-                Ok(model) => {
-                    models.push(model);
-                    results.push(Ok(()));
-                }
-                Err(error) => results.push(Err(error.row(row))),
-            }
-        }
-        let opening = self.admit_each(&mut models, fields).await?;
-        let mut models = models.into_iter().zip(opening);
-        Ok(results
-            .into_iter()
-            .filter_map(|result| match result {
-                Ok(()) => models.next().map(|(model, opening)| opening.map(|()| model)),
-                Err(error) => Some(Err(error)),
-            })
-            .collect())
+        open::items(&self.cryptor, items, self.entity.as_deref(), fields).await
     }
 }
 
@@ -127,20 +108,9 @@ pub(super) fn items_of<'a, M: Send + 'a>(
     Box::pin(pages.map_ok(|page| stream::iter(page.items.into_iter().map(Ok))).try_flatten())
 }
 
-/// Items whose first error is that of the stream.
+/// Items up to the first error.
 pub(super) fn good_items_of<'a, M: Send + 'a>(
     pages: BoxStream<'a, Result<Page<M>>>,
 ) -> BoxStream<'a, Result<M>> {
-    Box::pin(items_of(pages).map(|item| item.and_then(|item| item)))
-}
-
-/// The key of an item, as errors show it.
-pub(super) fn row_of<M: DynamoModel>(item: &Item) -> String {
-    let parts = M::MODEL.fields().iter().filter(|field| field.role().is_id()).map(|field| {
-        match item.get(field.attribute()) {
-            Some(AttributeValue::S(value) | AttributeValue::N(value)) => value.as_str(),
-            _ => "?",
-        }
-    });
-    parts.collect::<Vec<_>>().join("/")
+    open::until_error(Box::pin(items_of(pages).map(|item| item.and_then(|item| item))))
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A request that writes one item, ready to be sent.
-pub(super) struct Write {
+pub(crate) struct Write {
     pub(crate) key: Key,
     /// the whole item, for a put
     pub(crate) item: Option<Item>,
@@ -27,14 +27,14 @@ pub(super) struct Write {
 }
 
 /// What the condition of a request wants of the item that is there, to tell why it does not hold.
-pub(super) struct Wants {
+pub(crate) struct Wants {
     pub(crate) existence: Existence,
     /// the name of the version's attribute, and the version
     pub(crate) version: Option<(&'static str, AttributeValue)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Existence {
+pub(crate) enum Existence {
     Absent,
     Present,
     Either,
@@ -46,7 +46,7 @@ impl<M: DynamoModel> DynamoTable<M> {
     }
 
     /// A whole item, in place of one that is there or not.
-    pub(super) async fn write_put(&self, model: &M, if_absent: bool) -> Result<Write>
+    pub(crate) async fn write_put(&self, model: &M, if_absent: bool) -> Result<Write>
     where
         M: Serialize,
     {
@@ -69,6 +69,7 @@ impl<M: DynamoModel> DynamoTable<M> {
                 version = Some((field.attribute(), current));
             }
             conditions.extend(bounds.iter().map(|bound| bound.condition(&mut placeholders)));
+            conditions.extend(self.is_entity(&mut placeholders));
             all(conditions).map(|conditions| format!("{absent} OR ({conditions})"))
         };
         if condition.is_none() {
@@ -89,12 +90,23 @@ impl<M: DynamoModel> DynamoTable<M> {
         check_sealed(sealed, &item)?;
         if let Some(entity) = &self.entity {
             item.entry(entity.to_string()).or_insert_with(|| AttributeValue::S(M::MODEL.name().to_owned()));
+            if !self.is_of_entity(&item) {
+                return Err(error::at_attribute(
+                    Error::new(ErrorKind::Configuration)
+                        .message(format!("the attribute `{entity}` must hold the stable name of the model"))
+                        .help(
+                            "the item could not be found again; set the field to that name, or leave it out",
+                        ),
+                    M::MODEL,
+                    entity,
+                ));
+            }
         }
         Ok(item)
     }
 
     /// Chosen fields of an item that is there; all of them, if none are chosen.
-    pub(super) async fn write_update(&self, model: &M, names: Option<&[String]>) -> Result<Write>
+    pub(crate) async fn write_update(&self, model: &M, names: Option<&[String]>) -> Result<Write>
     where
         M: Serialize,
     {
@@ -132,6 +144,7 @@ impl<M: DynamoModel> DynamoTable<M> {
             item.remove(field.attribute());
         }
         conditions.extend(bounds.iter().map(|bound| bound.condition(&mut placeholders)));
+        conditions.extend(self.is_entity(&mut placeholders));
         for (attribute, _) in &key.attributes {
             item.remove(*attribute);
         }
@@ -163,9 +176,12 @@ impl<M: DynamoModel> DynamoTable<M> {
         Ok(Write { key, item: None, update: Some(update), condition, placeholders, wants })
     }
 
-    /// The end of an item that is there.
-    pub(super) fn write_delete(&self, id: &M::Id) -> Result<Write> {
-        let key = Key::of::<M>(id)?;
+    /// The end of an item that is there, or a check that it is.
+    pub(crate) fn write_delete(&self, id: &M::Id) -> Result<Write> {
+        self.write_present(Key::of::<M>(id)?)
+    }
+
+    fn write_present(&self, key: Key) -> Result<Write> {
         let mut placeholders = Placeholders::default();
         let mut conditions = vec![format!("attribute_exists({})", placeholders.name(key.partition_name()))];
         let bounds = scope::bounds::<M>(&self.cryptor)?;
@@ -173,6 +189,29 @@ impl<M: DynamoModel> DynamoTable<M> {
         conditions.extend(self.is_entity(&mut placeholders));
         let wants = Wants { existence: Existence::Present, version: None };
         Ok(Write { key, item: None, update: None, condition: all(conditions), placeholders, wants })
+    }
+
+    /// That the item which has the model's key is there and has the model's version.
+    pub(crate) async fn write_check_version(&self, model: &M) -> Result<Write>
+    where
+        M: Serialize,
+    {
+        let Some(field) = version_of::<M>() else {
+            return Err(Error::new(ErrorKind::Configuration)
+                .model(M::MODEL.name())
+                .message("the model has no version to check")
+                .help("write `#[pii(version)]` on a field, or check that the item is there"));
+        };
+        let key = Key::of_model(model)?;
+        // no sealed field: the version alone is read from it
+        let nothing = FieldSelection::Only(Vec::new());
+        let sealed = self.cryptor.sealed_fields(model, &nothing).await.map_err(Self::failed)?;
+        let version = version_in(&to_item(&sealed)?, field)?;
+        let Write { condition, mut placeholders, .. } = self.write_present(key.clone())?;
+        let has_version = equals(&mut placeholders, field.attribute(), version.clone());
+        let condition = all(condition.into_iter().chain([has_version]).collect());
+        let wants = Wants { existence: Existence::Present, version: Some((field.attribute(), version)) };
+        Ok(Write { key, item: None, update: None, condition, placeholders, wants })
     }
 
     /// That an item is of the entity which this table is about.
@@ -183,7 +222,7 @@ impl<M: DynamoModel> DynamoTable<M> {
 
     /// Why the condition of a request does not hold, told from the item that is there. It is asked for if
     /// the answer does not have it.
-    pub(super) async fn why_not(&self, write: &Wants, key: &Key, found: Option<Item>) -> Error {
+    pub(crate) async fn why_not(&self, write: &Wants, key: &Key, found: Option<Item>) -> Error {
         let found = match found {
             Some(item) => Some(item),
             None => self.stored(key).await.unwrap_or_default(),
@@ -217,6 +256,9 @@ impl<M: DynamoModel> DynamoTable<M> {
                     .message("the item that has this key is outside the scope of the cryptor")),
                 _ => at(self.not_written()),
             };
+        }
+        if write.existence == Existence::Either && !self.is_of_entity(item) {
+            return at(Error::new(ErrorKind::Conflict).message("an item of another model has this key"));
         }
         if write.version.as_ref().is_some_and(|(name, version)| item.get(*name) != Some(version)) {
             return at(Error::new(ErrorKind::Conflict)

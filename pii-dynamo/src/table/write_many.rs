@@ -148,7 +148,7 @@ impl<'a, M: DynamoModel> DeleteMany<'a, M> {
         Self { table, ids, options: Options::default() }
     }
 
-    /// Deletes whatever has the keys, also where a scope or an entity would want a condition, which these
+    /// Deletes whatever has the keys, also where a scope or a version would want a condition, which these
     /// requests can't have.
     pub fn unconditionally(mut self) -> Self {
         self.options.unconditionally = true;

@@ -33,14 +33,24 @@ impl Dialect for Postgres {
         connection: &'c mut PgConnection,
         statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<u64>> {
-        Box::pin(async move { Ok(statement.query.execute(connection).await?.rows_affected()) })
+        Box::pin(async move {
+            let Finished { query, shared } = statement;
+            let done = query.execute(connection).await;
+            drop(shared);
+            Ok(done?.rows_affected())
+        })
     }
 
     fn fetch<'c>(
         connection: &'c mut PgConnection,
         statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<Vec<postgres::PgRow>>> {
-        Box::pin(statement.query.fetch_all(connection))
+        Box::pin(async move {
+            let Finished { query, shared } = statement;
+            let rows = query.fetch_all(connection).await;
+            drop(shared);
+            rows
+        })
     }
 
     fn first_column<'r, T>(row: &'r postgres::PgRow) -> sqlx::Result<T>

@@ -186,6 +186,12 @@ async fn entities_share_a_table() {
     assert_eq!(visits.get("v-1".to_owned()).decrypt_pii().await.unwrap().reason.expose().unwrap(), "cough");
     assert_eq!(visits.get("c-1".to_owned()).await.unwrap_err().kind(), ErrorKind::RowNotFound);
     assert_eq!(visits.delete("c-1".to_owned()).await.unwrap_err().kind(), ErrorKind::RowNotFound);
+    // nor is an item of another model replaced
+    let over = Visit { id: "c-1".into(), reason: EncryptedStr::new("cough") };
+    let error = visits.put(&over).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("another model"), "{error}");
+    visits.put(&visit).await.unwrap();
     visits.delete("v-1".to_owned()).await.unwrap();
 }
 

@@ -49,12 +49,20 @@ struct Leaving {
     at_most: usize,
     throttled: Range<usize>,
     requests: Arc<AtomicUsize>,
-    /// table, writes and keys that were taken away, and whether the request reads
-    left: Arc<Mutex<(String, Vec<WriteRequest>, Vec<Item>, bool)>>,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// What was taken away from a request.
+#[derive(Debug, Clone, Default)]
+struct Taken {
+    table: String,
+    writes: Vec<WriteRequest>,
+    keys: Vec<Item>,
+    reads: bool,
 }
 
 fn leaving(at_most: usize, throttled: Range<usize>) -> (Client, Arc<AtomicUsize>) {
-    let leaving = Leaving { at_most, throttled, requests: Arc::default(), left: Arc::default() };
+    let leaving = Leaving { at_most, throttled, requests: Arc::default(), taken: Arc::default() };
     let requests = Arc::clone(&leaving.requests);
     let config = client().config().to_builder().retry_config(RetryConfig::disabled()).interceptor(leaving);
     (Client::from_conf(config.build()), requests)
@@ -71,19 +79,20 @@ impl Intercept for Leaving {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let mut left = self.left.lock().unwrap();
+        let mut taken = self.taken.lock().unwrap();
         if let Some(input) = context.input_mut().downcast_mut::<BatchWriteItemInput>() {
             for (table, writes) in input.request_items.iter_mut().flatten() {
                 assert!(writes.len() <= 25);
                 let kept = self.at_most.min(writes.len());
-                *left = (table.clone(), writes.split_off(kept), Vec::new(), false);
+                *taken = Taken { table: table.clone(), writes: writes.split_off(kept), ..Taken::default() };
             }
         }
         if let Some(input) = context.input_mut().downcast_mut::<BatchGetItemInput>() {
             for (table, wanted) in input.request_items.iter_mut().flatten() {
                 assert!(wanted.keys.len() <= 100);
                 let kept = self.at_most.min(wanted.keys.len());
-                *left = (table.clone(), Vec::new(), wanted.keys.split_off(kept), true);
+                let keys = wanted.keys.split_off(kept);
+                *taken = Taken { table: table.clone(), keys, reads: true, ..Taken::default() };
             }
         }
         Ok(())
@@ -96,7 +105,7 @@ impl Intercept for Leaving {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let (table, writes, keys, reads) = self.left.lock().unwrap().clone();
+        let Taken { table, writes, keys, reads } = self.taken.lock().unwrap().clone();
         let Some(result) = context.output_or_error_mut() else { return Ok(()) };
         if self.throttled.contains(&number) {
             let throttled = ProvisionedThroughputExceededException::builder()

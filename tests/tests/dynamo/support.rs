@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Region},
     types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
 };
-use pii::{Cryptor, Item, Keyring, TestKeyring};
+use pii::{Cryptor, Error, Item, Keyring, TestKeyring};
 
 const VARIABLE: &str = "PII_TEST_DYNAMODB_ENDPOINT";
 
@@ -39,6 +39,20 @@ pub(crate) fn with_keyring(keyring: impl Keyring) -> Cryptor {
 
 /// A new table with this partition key and sort key, texts both; gives its name.
 pub(crate) async fn table(client: &Client, partition: &str, sort: Option<&str>) -> String {
+    table_of(client, partition, sort, ScalarAttributeType::S).await
+}
+
+/// The same, with a sort key that is a number.
+pub(crate) async fn numbered_table(client: &Client, partition: &str, sort: &str) -> String {
+    table_of(client, partition, Some(sort), ScalarAttributeType::N).await
+}
+
+async fn table_of(
+    client: &Client,
+    partition: &str,
+    sort: Option<&str>,
+    sort_type: ScalarAttributeType,
+) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("t-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let mut request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
@@ -46,11 +60,12 @@ pub(crate) async fn table(client: &Client, partition: &str, sort: Option<&str>) 
         .into_iter()
         .filter_map(|(name, kind)| Some((name?, kind)))
     {
+        let of_type = if kind == KeyType::Range { sort_type.clone() } else { ScalarAttributeType::S };
         request = request
             .attribute_definitions(
                 AttributeDefinition::builder()
                     .attribute_name(attribute)
-                    .attribute_type(ScalarAttributeType::S)
+                    .attribute_type(of_type)
                     .build()
                     .unwrap(),
             )
@@ -70,4 +85,34 @@ pub(crate) async fn stored(client: &Client, table: &str) -> Vec<Item> {
         items.push(item.unwrap());
     }
     items
+}
+
+/// Compiles if the future can be spawned.
+pub(crate) fn is_send<F: Future + Send>(future: F) -> F {
+    future
+}
+
+/// Writes an item past this library.
+pub(crate) async fn write_raw(client: &Client, table: &str, item: Item) {
+    client.put_item().table_name(table).set_item(Some(item)).send().await.unwrap();
+}
+
+/// Collects errors, to search what they print for plaintext.
+#[derive(Default)]
+pub(crate) struct Errors(Vec<String>);
+
+impl Errors {
+    pub(crate) fn add(&mut self, error: &Error) {
+        let mut printed = format!("{error}\n{error:?}\n{error:#?}\n");
+        let mut source = std::error::Error::source(error);
+        while let Some(below) = source {
+            printed.push_str(&format!("{below}\n"));
+            source = below.source();
+        }
+        self.0.push(printed);
+    }
+
+    pub(crate) fn printed(&self) -> &[String] {
+        &self.0
+    }
 }

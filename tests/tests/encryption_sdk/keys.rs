@@ -1,8 +1,8 @@
 //! Which keys are asked, and for what.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use pii::{EncryptionSdk, EncryptionSdkBuilder, ErrorKind, ServiceContext};
+use pii::{CacheLimits, EncryptionSdk, EncryptionSdkBuilder, ErrorKind, ServiceContext};
 
 use super::{
     reference,
@@ -76,6 +76,11 @@ async fn under_several_keys_any_one_opens() {
         assert_eq!(opened.expose(), b"text");
     }
     assert_eq!((service.calls(), elsewhere.calls()), ([1, 1, 2], [0, 1, 2]));
+    // in the order of the reader, not that of the message
+    let near = EncryptionSdk::shared_builder(at_elsewhere()).key(THIRD);
+    let near = near.key_of(Arc::new(service.clone()), KEY).build().unwrap();
+    near.decrypt(&message, &context).await.unwrap();
+    assert_eq!((service.calls(), elsewhere.calls()), ([1, 1, 2], [0, 1, 3]));
 }
 
 #[tokio::test]
@@ -176,6 +181,12 @@ async fn data_keys_of_others_are_passed_over() {
     }
 }
 
+/// Without a memory for refusals.
+fn forgetful(service: &Service) -> EncryptionSdk {
+    let limits = CacheLimits { negative_age: Duration::ZERO, ..EncryptionSdk::CACHE_LIMITS };
+    builder(service).key(KEY).cache_limits(limits).build().unwrap()
+}
+
 #[tokio::test]
 async fn a_blob_that_does_not_open_is_asked_for_once_and_the_next_one_after_it() {
     let service = Service::default();
@@ -188,7 +199,7 @@ async fn a_blob_that_does_not_open_is_asked_for_once_and_the_next_one_after_it()
     let data_keys = vec![broken.clone(), broken.clone(), short.clone(), own];
     let draft = Draft { data_keys, ..good.clone() };
     let message = draft.message(&draft.last(1, b"text"));
-    assert_eq!(service.messages().decrypt(&message, &context).await.unwrap().expose(), b"text");
+    assert_eq!(forgetful(&service).decrypt(&message, &context).await.unwrap().expose(), b"text");
     assert_eq!(service.calls(), [0, 0, 3]);
     for (data_keys, kind) in
         [(vec![broken; 20], ErrorKind::ContextMismatch), (vec![short], ErrorKind::Integrity)]
@@ -196,7 +207,7 @@ async fn a_blob_that_does_not_open_is_asked_for_once_and_the_next_one_after_it()
         let draft = Draft { data_keys, ..good.clone() };
         let message = draft.message(&draft.last(1, b"text"));
         let before = service.calls()[2];
-        let error = service.messages().decrypt(&message, &context).await.unwrap_err();
+        let error = forgetful(&service).decrypt(&message, &context).await.unwrap_err();
         assert_eq!((error.kind(), service.calls()[2] - before), (kind, 1));
     }
 }

@@ -1,13 +1,15 @@
 //! AWS KMS for the formats of other systems.
 
+use std::sync::Arc;
+
 use aws_sdk_kms::primitives::Blob;
 use pii::{
-    Amsdal, EncryptionSdk, ErrorKind, KeyService as _, KmsKeyService, Powertools, Pydynox, PydynoxFormat,
-    SecretBytes, ServiceContext,
+    Amsdal, EncryptionSdk, ErrorKind, KeyService as _, KmsKeyService, Pydynox, PydynoxFormat, SecretBytes,
+    ServiceContext,
     testing::kms::{Fault, KeyState, Operation},
 };
 
-use super::support::{Kms, TENANT, assert_error};
+use super::support::{Kms, OTHER_REGION, TENANT, assert_error};
 
 fn context(tenant: &str) -> ServiceContext {
     [("tenant".to_owned(), tenant.to_owned())].into()
@@ -56,7 +58,6 @@ async fn failures_are_called_as_those_of_the_keyring() {
         [
             service.generate_data_key(&kms.key, &context).await.unwrap_err(),
             service.decrypt(Some(&kms.key), &made.blob, &context).await.unwrap_err(),
-            service.encrypt(&kms.key, &made.plaintext, &context).await.unwrap_err(),
         ]
     };
     for (fault, kind) in
@@ -83,8 +84,6 @@ async fn failures_are_called_as_those_of_the_keyring() {
         let error = service.generate_data_key(name, &context).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
         let error = service.decrypt(Some(name), &made.blob, &context).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
-        let error = service.encrypt(name, &made.plaintext, &context).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
     }
     assert_eq!(kms.fake.total_calls(), before);
@@ -122,64 +121,61 @@ async fn pydynox_works_over_it() {
 }
 
 #[tokio::test]
-async fn what_exists_already_is_encrypted_under_another_key() {
+async fn what_exists_already_is_encrypted_under_key_and_context() {
     let kms = Kms::start().await;
-    let other = kms.fake.create_key().unwrap();
-    let (service, context) = (service(&kms), context(TENANT));
-    let data_key = SecretBytes::copy_from(&[7; 32]);
-    for name in [&other, "alias/pii"] {
-        let arn = if name == &other { &other } else { &kms.key };
-        let encrypted = service.encrypt(name, &data_key, &context).await.unwrap();
-        assert_eq!(&encrypted.key_arn, arn);
-        assert_eq!(kms.fake.call_log().last().unwrap().context, context, "no pairs of ours");
-        let opened = service.decrypt(Some(arn), &encrypted.blob, &context).await.unwrap();
-        assert!(opened.constant_time_eq(&data_key));
-        let error = service.decrypt(Some(arn), &encrypted.blob, &ServiceContext::new()).await.unwrap_err();
-        assert_error(&error, ErrorKind::ContextMismatch, arn);
+    let service = service(&kms);
+    let secret = SecretBytes::copy_from(&[7; 32]);
+    for context in [context(TENANT), ServiceContext::new()] {
+        let made = service.encrypt("alias/pii", &secret, &context).await.unwrap();
+        assert_eq!(made.key_arn, kms.key);
+        let opened = service.decrypt(Some(&kms.key), &made.blob, &context).await.unwrap();
+        assert!(opened.constant_time_eq(&secret));
+        let elsewhere = [("tenant".to_owned(), "canary-tenant-2".to_owned())].into();
+        let error = service.decrypt(Some(&kms.key), &made.blob, &elsewhere).await.unwrap_err();
+        assert_error(&error, ErrorKind::ContextMismatch, &kms.key);
     }
+    kms.fake.deny(Operation::Encrypt, |_| true);
+    let error = service.encrypt(&kms.key, &secret, &context(TENANT)).await.unwrap_err();
+    assert_error(&error, ErrorKind::KeyDenied, &kms.key);
+    let error = service.encrypt("not a key", &secret, &context(TENANT)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
 }
 
-/// One key service for each region, as Powertools with several keys.
 #[tokio::test]
-async fn messages_of_two_regions_open_in_either_and_where_one_is_down() {
-    let (here, there) = (Kms::start().await, Kms::start_in("us-west-2").await);
-    let messages = || {
-        EncryptionSdk::builder(service(&here))
-            .key(&here.key)
-            .key_of(std::sync::Arc::new(service(&there)), &there.key)
-            .build()
-            .unwrap()
-    };
-    let context = context(TENANT);
-    let data_masker = Powertools::new(messages());
-    let text = data_masker.encrypt(&["a", "b"], &context).await.unwrap();
-    assert_eq!((here.fake.calls(Operation::GenerateDataKey), there.fake.calls(Operation::Encrypt)), (1, 1));
-    for _ in 0..100 {
-        data_masker.encrypt("more", &context).await.unwrap();
-        assert_eq!(data_masker.decrypt(&text, &context).await.unwrap(), serde_json::json!(["a", "b"]));
+async fn messages_of_the_encryption_sdk_have_data_keys_in_two_regions() {
+    let (here, there) = (Kms::start().await, Kms::start_in(OTHER_REGION).await);
+    let builder = || EncryptionSdk::builder(service(&here)).key(&here.key);
+    let both = || builder().key_of(Arc::new(service(&there)), &there.key).build().unwrap();
+    let message = both().encrypt(b"123-45-6789", &context(TENANT)).await.unwrap();
+    let made = (here.fake.calls(Operation::GenerateDataKey), there.fake.calls(Operation::Encrypt));
+    assert_eq!((made, here.fake.total_calls(), there.fake.total_calls()), ((1, 1), 1, 1));
+    let log = there.fake.call_log();
+    assert_eq!(log[0].context, context(TENANT), "no pairs of ours");
+    let alone = EncryptionSdk::builder(service(&there)).decrypt_only(&there.key).build().unwrap();
+    for reader in [both(), builder().build().unwrap(), alone] {
+        for _ in 0..10 {
+            let opened = reader.decrypt(&message, &context(TENANT)).await.unwrap();
+            assert_eq!(opened.expose(), b"123-45-6789");
+        }
     }
-    assert_eq!((here.fake.total_calls(), there.fake.total_calls()), (2, 1));
-
-    here.fake.inject(Fault::KeyUnavailable.until_cleared());
-    let elsewhere = Powertools::new(messages());
-    assert_eq!(elsewhere.decrypt(&text, &context).await.unwrap(), serde_json::json!(["a", "b"]));
-    assert_eq!(there.fake.calls(Operation::Decrypt), 1);
-    there.fake.inject(Fault::KeyUnavailable.until_cleared());
-    let error = Powertools::new(messages()).decrypt(&text, &context).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error:?}");
+    assert_eq!((here.fake.total_calls(), there.fake.total_calls()), (3, 2));
+    here.fake.set_key_state(&here.key, KeyState::Disabled).unwrap();
+    assert_eq!(both().decrypt(&message, &context(TENANT)).await.unwrap().expose(), b"123-45-6789");
+    let error = builder().build().unwrap().decrypt(&message, &context(TENANT)).await.unwrap_err();
+    assert_error(&error, ErrorKind::KeyDisabled, &here.key);
 }
 
 #[tokio::test]
 async fn amsdal_works_over_it() {
     let kms = Kms::start().await;
     let fields = Amsdal::new(service(&kms), "alias/pii");
-    let stored = fields.encrypt_all(&[b"ada@example.com", b""]).await.unwrap();
-    let texts: Vec<&str> = stored.iter().map(String::as_str).collect();
+    let texts = fields.encrypt_all(&[b"123-45-6789", b""]).await.unwrap();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let opened = fields.decrypt_each(&texts).await;
-    assert_eq!(opened[0].as_ref().unwrap().expose(), b"ada@example.com");
+    assert_eq!(opened[0].as_ref().unwrap().expose(), b"123-45-6789");
     assert_eq!(opened[1].as_ref().unwrap().expose(), b"");
     assert_eq!((kms.fake.calls(Operation::GenerateDataKey), kms.fake.calls(Operation::Decrypt)), (1, 1));
-    let other = kms.fake.create_key().unwrap();
-    let error = Amsdal::new(service(&kms), &other).decrypt(texts[0]).await.unwrap_err();
-    assert_error(&error, ErrorKind::KeyMissing, &other);
+    assert!(kms.fake.call_log().iter().all(|call| call.context.is_empty()));
+    let error = fields.context([("tenant", TENANT)]).decrypt(texts[0]).await.unwrap_err();
+    assert_error(&error, ErrorKind::ContextMismatch, "alias/pii");
 }

@@ -1,17 +1,18 @@
 //! Lives of keys and values: made and unwrapped, sealed, opened, shown, refused, moved, dropped.
 
-use std::{hint::black_box, path::Path, sync::Arc};
+use std::{collections::BTreeMap, hint::black_box, path::Path, sync::Arc};
 
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use pii::{
-    AppKeyFile, Cryptor, Documents, EncryptedStr, FileKeyStore, HierarchicalKeyring, KeyAdmin, KeyStore,
-    Keyring, KmsKeyring, LocalKeyring, PiiModel, PrivateKey, PublicKeyring, Pydynox, PydynoxFormat,
-    RewrapOptions, SenderPolicy, ctx, testing::kms::FakeKms,
+    Amsdal, AppKeyFile, Cryptor, Documents, EncryptedStr, EncryptionSdk, FieldMask, FileKeyStore,
+    HierarchicalKeyring, KeyAdmin, KeyStore, Keyring, KmsKeyring, LocalKeyring, Masker, PiiModel, Powertools,
+    PrivateKey, PublicKeyring, Pydynox, PydynoxFormat, RewrapOptions, SenderPolicy, ServiceContext, ctx,
+    testing::kms::FakeKms,
 };
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::secrets::{KnownDataKey, KnownServiceKey, Watched, plaintext};
+use super::secrets::{KnownDataKey, KnownServiceKey, Watched, app_secret, plaintext};
 
 #[derive(PiiModel)]
 #[pii(name = "customer", context(tenant = self.tenant))]
@@ -57,6 +58,39 @@ async fn write_and_read(writer: Cryptor, reader: Cryptor) {
     let mut opened = loaded(&rows);
     reader.open(&mut opened).await.unwrap();
     assert!(opened.iter().all(|row| row.note.expose().unwrap() == plaintext().as_str()));
+}
+
+/// JSON text and values: masked, copied, refused.
+pub(super) fn masking() {
+    // texts with escapes pass through a buffer of serde_json's
+    let secret = app_secret();
+    let secret = std::str::from_utf8(&*secret).unwrap();
+    let text = |rest: &str| {
+        let mut text = Zeroizing::new(String::with_capacity(200));
+        for part in ["{\"notes\":[\"", secret, "\"]", rest, "}"] {
+            text.push_str(part);
+        }
+        text
+    };
+    let masker = Masker::builder().rule("$..notes", FieldMask::last(4)).unwrap().build();
+    let masked = masker.mask_json(text("").as_str()).unwrap();
+    assert!(masked.starts_with("{\"notes\":[\"*****"));
+    masker.mask_json(text(",\"notes\":1").as_str()).unwrap_err();
+    masker.mask_json(text(",").as_str()).unwrap_err();
+    Masker::builder().path("other").unwrap().build().mask_json(text("").as_str()).unwrap_err();
+    masker.mask_serialize(&BTreeMap::from([("notes", secret)])).unwrap();
+
+    let note = plaintext();
+    let empty = Masker::builder().rule("note", FieldMask::fixed("")).unwrap().build();
+    let mut document = serde_json::json!({ "note": note.as_str() });
+    empty.mask(&mut document).unwrap();
+    drop(black_box(document));
+
+    let whole = Masker::everything();
+    let mut document = serde_json::json!({ "notes": note.as_str(), "more": [{ note.as_str(): 1 }] });
+    let copy = whole.masked(&document).unwrap();
+    assert_eq!(copy, "*****");
+    whole.mask(&mut document).unwrap();
 }
 
 /// Key file; with and without key store.
@@ -247,4 +281,41 @@ pub(crate) async fn public_keyring(folder: &Path) {
     let anyone = SenderPolicy::AnyoneWithThePublicKey;
     let reader = PublicKeyring::reader([wrapped.unwrapped_by(inner)], anyone).unwrap();
     write_and_read(cryptor(writer, &store), cryptor(reader, &store)).await;
+}
+
+/// Written, opened, refused; more than one frame.
+pub(crate) async fn encryption_sdk() {
+    let key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let of = || EncryptionSdk::builder(KnownServiceKey).key(key).build().unwrap();
+    let context = ServiceContext::new();
+    let long = Zeroizing::new(plaintext().repeat(300));
+    let (writer, reader) = (of(), of());
+    for plain in [plaintext().as_bytes(), long.as_bytes()] {
+        let message = writer.encrypt(plain, &context).await.unwrap();
+        let opened = reader.decrypt(&message, &context).await.unwrap();
+        assert!(opened.expose() == plain);
+        black_box(format!("{opened:?} {reader:?}"));
+        let mut altered = message.clone();
+        *altered.last_mut().unwrap() ^= 1;
+        assert!(reader.decrypt(&altered, &context).await.is_err());
+    }
+    reader.evict();
+    // without characters that JSON escapes: serde_json puts text with escapes together elsewhere
+    let data_masker = Powertools::new(of());
+    let text = data_masker.encrypt(&plaintext()[..20], &context).await.unwrap();
+    let opened = data_masker.decrypt(&text, &context).await.unwrap();
+    let Value::String(opened) = opened else { panic!("no text") };
+    assert_eq!(*Zeroizing::new(opened), plaintext()[..20]);
+}
+
+/// Written, opened, and refused.
+pub(crate) async fn amsdal() {
+    let fields = Amsdal::new(KnownServiceKey, "alias/pii");
+    let plain = plaintext();
+    let texts = fields.encrypt_all(&[plain.as_bytes(); 20]).await.unwrap();
+    for text in &texts {
+        assert!(fields.decrypt(text).await.unwrap().expose() == plain.as_bytes());
+    }
+    let altered = texts[0].replacen(&texts[0][texts[0].len() - 10..], "AAAAA=#10#", 1);
+    assert!(fields.decrypt_each(&[&altered, &texts[1]]).await[0].is_err());
 }

@@ -36,6 +36,7 @@ fn no_freed_block_and_no_leftover_holds_a_key_or_a_plaintext() {
         assert_eq!(freed_by(run), NONE, "{life}: freed without being wiped");
         assert_eq!(left_in_memory(), NONE, "{life}: left in memory");
     };
+    check("masking", &lives::masking);
     check("key file", &|| runtime.block_on(lives::key_file(folder)));
     check("documents", &|| runtime.block_on(lives::documents(folder)));
     check("rotation and rewrap", &|| runtime.block_on(lives::rotation_and_rewrap(folder)));
@@ -44,6 +45,8 @@ fn no_freed_block_and_no_leftover_holds_a_key_or_a_plaintext() {
     check("level 3", &|| runtime.block_on(lives::level_3(folder)));
     check("public keyring", &|| runtime.block_on(lives::public_keyring(folder)));
     check("values of pydynox", &|| runtime.block_on(lives::pydynox(folder)));
+    check("messages of the Encryption SDK", &|| runtime.block_on(lives::encryption_sdk()));
+    check("values of AMSDAL", &|| runtime.block_on(lives::amsdal()));
     // the leftovers would be those of the server too, whose threads may not have ended
     let freed = freed_by(|| runtime.block_on(lives::aws_kms(folder)));
     assert_eq!(freed, NONE, "AWS KMS: freed without being wiped");

@@ -37,7 +37,7 @@ pub(crate) fn plaintext() -> Zeroizing<String> {
 }
 
 /// Without characters that JSON escapes.
-fn app_secret() -> Zeroizing<[u8; 48]> {
+pub(crate) fn app_secret() -> Zeroizing<[u8; 48]> {
     secret(APP_SECRET, b'0', 10)
 }
 

@@ -49,7 +49,8 @@ impl EncryptionSdkBuilder {
     }
 
     /// A KMS key under which data keys are wrapped, and unwrapped. The first one makes the data keys of
-    /// new messages, the others wrap them too ([`KeyService::encrypt`]): any one of them opens.
+    /// new messages, the others wrap them too ([`KeyService::encrypt`]): any one of them opens. Keys are
+    /// asked in the order in which they are named.
     pub fn key(self, arn: impl Into<String>) -> Self {
         let service = Arc::clone(&self.service);
         self.key_of(service, arn)

@@ -88,7 +88,8 @@ impl DataKeys {
         }
     }
 
-    /// The data key of a message: of those that a pinned key wrapped, the first that opens.
+    /// The data key of a message: of those that pinned keys wrapped, the first that opens. Keys are asked
+    /// in the order in which they are pinned, so that the near one comes first.
     pub(super) async fn for_reading(
         &self,
         wrapped: &[EncryptedDataKey<'_>],
@@ -96,11 +97,13 @@ impl DataKeys {
         bytes: usize,
     ) -> Result<Arc<DataKey>> {
         let mut refusal = None::<Error>;
-        let mut asked = Vec::new();
-        for wrapped in wrapped {
-            let key = wrapped.key_arn().and_then(|arn| self.pinned.iter().find(|key| key.arn == arn));
-            let Some(key) = key.filter(|_| !asked.contains(wrapped)) else { continue };
-            asked.push(*wrapped);
+        let mut asked: Vec<EncryptedDataKey<'_>> = Vec::new();
+        let pairs = self.pinned.iter().flat_map(|key| wrapped.iter().map(move |wrapped| (key, *wrapped)));
+        for (key, wrapped) in pairs {
+            if wrapped.key_arn() != Some(&key.arn) || asked.contains(&wrapped) {
+                continue;
+            }
+            asked.push(wrapped);
             let name = name(&[key.arn.as_bytes(), wrapped.blob], context);
             let fetch = || unwrap(key.clone(), wrapped.blob.to_vec(), context.clone()).boxed();
             match self.reading.get(name, name, 1, count(bytes), fetch).await {

@@ -52,7 +52,7 @@ impl MessageKey {
         without_traces(|| {
             let mut key = Zeroizing::new([0; 32]);
             let mut commitment = [0; COMMITMENT_BYTES];
-            expand(data_key, message_id, &[&suite.id(), b"DERIVEKEY"], &mut *key)?;
+            expand(data_key, message_id, &[&suite.id(), b"DERIVEKEY"], &mut key)?;
             expand(data_key, message_id, &[b"COMMITKEY"], &mut commitment)?;
             Ok(Self { cipher: Box::new(DerivedKey::of(&key)), commitment })
         })
