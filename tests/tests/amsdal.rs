@@ -1,382 +1,360 @@
-//! Values of AMSDAL: those that others make and those that are written, and those that must be refused.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a failing unwrap is a failing test"
-)]
+//! Values of AMSDAL: read, written, and refused.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing unwrap is a failing test")]
 
 use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use aes_gcm::{Aes256Gcm, KeyInit, aead::Aead};
+use aes_gcm::{Aes256Gcm, KeyInit as _, aead::Aead as _};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::FutureExt as _;
-use pii::{Amsdal, Error, ErrorKind, KeyService as _, ServiceContext};
-use proptest::prelude::*;
+use pii::{
+    Amsdal, BoxFuture, Error, ErrorKind, KeyService, Result, SecretBytes, ServiceContext, ServiceDataKey,
+};
+use proptest::{prelude::*, sample::Index};
 
-#[path = "encryption_sdk/service.rs"]
-#[allow(dead_code, reason = "messages need more of it")]
-mod service;
+const KEY: &str = "alias/client";
+const OLD: &str = "alias/before";
 
-use service::{KEY, OTHER, Service, THIRD, context};
+/// The key, the context and the plaintext of what was wrapped.
+type Wrapped = (String, ServiceContext, Vec<u8>);
 
-const KINDS: [ErrorKind; 6] = [
-    ErrorKind::NotEncrypted,
-    ErrorKind::FakeEncryption,
-    ErrorKind::Malformed,
-    ErrorKind::KeyMissing,
-    ErrorKind::ContextMismatch,
-    ErrorKind::Integrity,
-];
-const DATA_KEY: [u8; 32] = [7; 32];
-const BLOB: [u8; 40] = [3; 40];
-const NONCE: [u8; 12] = [9; 12];
-
-/// A value as its documentation describes it, by the bare crates.
-fn made_elsewhere(plaintext: &[u8]) -> [Vec<u8>; 4] {
-    let sealed = Aes256Gcm::new(&DATA_KEY.into()).encrypt(&NONCE.into(), plaintext).unwrap();
-    let (ciphertext, tag) = sealed.split_at(plaintext.len());
-    [BLOB.to_vec(), NONCE.to_vec(), ciphertext.to_vec(), tag.to_vec()]
+/// Clones share keys and counters.
+#[derive(Clone, Default)]
+struct Service {
+    known: Arc<Mutex<HashMap<Vec<u8>, Wrapped>>>,
+    generated: Arc<AtomicUsize>,
+    decrypted: Arc<AtomicUsize>,
+    fault: Arc<Mutex<Option<ErrorKind>>>,
 }
 
-fn text(parts: &[Vec<u8>]) -> String {
-    let parts: Vec<String> = parts.iter().map(|part| STANDARD.encode(part)).collect();
+impl Service {
+    fn fields(&self) -> Amsdal {
+        Amsdal::new(self.clone(), KEY)
+    }
+
+    fn put(&self, key: &str, blob: &[u8], plaintext: &[u8]) {
+        let wrapped = (key.to_owned(), ServiceContext::new(), plaintext.to_vec());
+        self.known.lock().unwrap().insert(blob.to_vec(), wrapped);
+    }
+
+    fn calls(&self) -> (usize, usize) {
+        (self.generated.load(Ordering::SeqCst), self.decrypted.load(Ordering::SeqCst))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.fault.lock().unwrap().map_or(Ok(()), |kind| Err(Error::new(kind)))
+    }
+}
+
+impl KeyService for Service {
+    fn generate_data_key<'a>(
+        &'a self,
+        key_id: &'a str,
+        context: &'a ServiceContext,
+    ) -> BoxFuture<'a, Result<ServiceDataKey>> {
+        Box::pin(async move {
+            self.generated.fetch_add(1, Ordering::SeqCst);
+            self.check()?;
+            let (mut plaintext, mut blob) = ([0; 32], vec![0; 50]);
+            getrandom::fill(&mut plaintext).unwrap();
+            getrandom::fill(&mut blob).unwrap();
+            let wrapped = (key_id.to_owned(), context.clone(), plaintext.to_vec());
+            self.known.lock().unwrap().insert(blob.clone(), wrapped);
+            Ok(ServiceDataKey {
+                plaintext: SecretBytes::copy_from(&plaintext),
+                blob,
+                key_arn: key_id.to_owned(),
+            })
+        })
+    }
+
+    fn decrypt<'a>(
+        &'a self,
+        key_id: Option<&'a str>,
+        blob: &'a [u8],
+        context: &'a ServiceContext,
+    ) -> BoxFuture<'a, Result<SecretBytes>> {
+        Box::pin(async move {
+            self.decrypted.fetch_add(1, Ordering::SeqCst);
+            self.check()?;
+            let known = self.known.lock().unwrap().get(blob).cloned();
+            let (key, its_context, plaintext) = known.ok_or_else(|| Error::new(ErrorKind::Integrity))?;
+            if key_id != Some(&key) {
+                return Err(Error::new(ErrorKind::KeyMissing));
+            }
+            if its_context != *context {
+                return Err(Error::new(ErrorKind::ContextMismatch));
+            }
+            Ok(SecretBytes::copy_from(&plaintext))
+        })
+    }
+}
+
+/// A text as the service of AMSDAL makes it, with no code of the library.
+fn text(service: &Service, key: &str, plaintext: &[u8]) -> String {
+    let (data_key, iv, blob) = ([9; 32], [3; 12], key.as_bytes());
+    service.put(key, blob, &data_key);
+    let sealed = Aes256Gcm::new(&data_key.into()).encrypt(&iv.into(), plaintext).unwrap();
+    let (ciphertext, tag) = sealed.split_at(sealed.len() - 16);
+    let parts = [blob, &iv, ciphertext, tag].map(|part| STANDARD.encode(part));
     format!("#01#{}#10#", parts.join(":"))
 }
 
-fn parts(text: &str) -> Vec<Vec<u8>> {
-    let inner = text.strip_prefix("#01#").unwrap().strip_suffix("#10#").unwrap();
-    inner.split(':').map(|part| STANDARD.decode(part).unwrap()).collect()
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().unwrap()
 }
 
-/// Knows the data key of [`made_elsewhere`].
-fn service() -> Service {
+#[test]
+fn what_its_service_wrote_opens() {
     let service = Service::default();
-    service.put(KEY, &BLOB, ServiceContext::new(), &DATA_KEY);
-    service
+    for plaintext in ["alice@example.com", "", "Žofie 東京 #10#:#01#"] {
+        let stored = text(&service, KEY, plaintext.as_bytes());
+        let opened = now(service.fields().decrypt(&stored)).unwrap();
+        assert_eq!(opened.expose(), plaintext.as_bytes());
+    }
+    assert_eq!(service.calls(), (0, 3));
+    // older keys are named
+    let stored = text(&service, OLD, b"text");
+    assert_eq!(now(service.fields().decrypt(&stored)).unwrap_err().kind(), ErrorKind::KeyMissing);
+    let opened = now(service.fields().decrypt_only(OLD).decrypt(&stored)).unwrap();
+    assert_eq!(opened.expose(), b"text");
 }
 
-async fn kind(fields: &Amsdal, text: &str) -> ErrorKind {
-    let began = Instant::now();
-    let error: Error = match fields.decrypt(text).await {
-        Ok(_) => panic!("{text} opens"),
-        Err(error) => error,
-    };
-    assert!(KINDS.contains(&error.kind()), "{text}: {error}");
-    assert!(error.is_integrity() || error.kind() == ErrorKind::KeyMissing, "{text}: {error}");
-    assert!(began.elapsed() < Duration::from_secs(2));
-    error.kind()
+#[test]
+fn what_is_written_opens_and_is_of_its_form() {
+    let service = Service::default();
+    let fields = service.fields();
+    let long = "x".repeat(1 << 20);
+    let plaintexts: [&[u8]; 4] = [b"alice@example.com", b"", b"alice@example.com", long.as_bytes()];
+    let texts = now(fields.encrypt_all(&plaintexts)).unwrap();
+    assert_eq!(service.calls(), (1, 0), "one request, one data key");
+    let mut ivs = HashSet::new();
+    for (stored, plaintext) in texts.iter().zip(plaintexts) {
+        let inner = stored.strip_prefix("#01#").unwrap().strip_suffix("#10#").unwrap();
+        let parts: Vec<Vec<u8>> = inner.split(':').map(|part| STANDARD.decode(part).unwrap()).collect();
+        let [blob, iv, ciphertext, tag] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+        assert_eq!((iv.len(), tag.len(), ciphertext.len()), (12, 16, plaintext.len()));
+        ivs.insert(iv.clone());
+        let data_key: [u8; 32] = service.known.lock().unwrap()[blob].2.as_slice().try_into().unwrap();
+        let iv: [u8; 12] = iv.as_slice().try_into().unwrap();
+        let sealed = [ciphertext.as_slice(), tag].concat();
+        assert!(Aes256Gcm::new(&data_key.into()).decrypt(&iv.into(), &*sealed).unwrap() == plaintext);
+    }
+    assert_eq!(ivs.len(), 4, "a nonce for each value");
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for (opened, plaintext) in now(fields.decrypt_each(&texts)).into_iter().zip(plaintexts) {
+        assert!(opened.unwrap().expose() == plaintext);
+    }
+    assert_eq!(service.calls(), (1, 1));
+    let one = now(fields.encrypt(b"text")).unwrap();
+    assert_eq!(now(fields.decrypt(&one)).unwrap().expose(), b"text");
+    assert!(now(fields.encrypt_all(&[])).unwrap().is_empty());
+    assert_eq!(service.calls(), (2, 2));
 }
 
-#[tokio::test]
-async fn a_value_that_was_made_elsewhere_opens() {
-    for plaintext in ["", "123-45-6789", "Zoë 東京 👩", "with:colons", "#01#nested#10#", &"x".repeat(100_000)]
+#[test]
+fn what_can_not_be_written_is_refused_before_a_key_is_asked_for() {
+    let service = Service::default();
+    let fields = service.fields();
+    let long = vec![b'x'; (1 << 20) + 1];
+    let error = now(fields.encrypt_all(&[b"text", &long])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let error = now(fields.encrypt_all(&[b"text", &[0xff]])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+    assert_eq!(service.calls(), (0, 0));
+    *service.fault.lock().unwrap() = Some(ErrorKind::KeyDenied);
+    let error = now(fields.encrypt(b"text")).unwrap_err();
+    assert_eq!((error.kind(), error.key_id()), (ErrorKind::KeyDenied, Some(KEY)));
+}
+
+#[test]
+fn its_fake_service_is_never_taken_for_encryption() {
+    let service = Service::default();
+    let fields = service.fields();
+    for fake in ["#01#canary@example.com#10#", "#01##10#", "#01##01#canary#10##10#", "#01#Y2FuYXJ5#10#"] {
+        let error = now(fields.decrypt(fake)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FakeEncryption, "{fake}");
+        assert!(error.is_integrity() && !format!("{error:?}").contains("canary"), "{error:?}");
+    }
+    // its text may have colons of its own
+    for fake in ["#01#12:30#10#", "#01#a:b:c:d#10#", "#01#canary:one:two:three:four#10#", "#01#:::#10#"] {
+        assert_eq!(now(fields.decrypt(fake)).unwrap_err().kind(), ErrorKind::Malformed, "{fake}");
+    }
+    for plain in
+        ["", "canary@example.com", "#01#", "#10#", "#01#10#", "#01#text", " #01#text#10#", "#01#text#10# "]
     {
-        let (service, stored) = (service(), text(&made_elsewhere(plaintext.as_bytes())));
-        let opened = Amsdal::new(service.clone(), KEY).decrypt(&stored).await.unwrap();
-        assert!(opened.expose() == plaintext.as_bytes());
-        assert_eq!(service.calls(), [0, 0, 1]);
+        assert_eq!(now(fields.decrypt(plain)).unwrap_err().kind(), ErrorKind::NotEncrypted, "{plain}");
     }
+    assert_eq!(service.calls(), (0, 0));
 }
 
-#[tokio::test]
-async fn a_value_that_is_written_opens_elsewhere() {
+#[test]
+fn parts_are_read_strictly() {
     let service = Service::default();
-    let fields = Amsdal::new(service.clone(), KEY);
-    for plaintext in ["", "123-45-6789", "Zoë 東京 👩", &"x".repeat(100_000)] {
-        let stored = fields.encrypt(plaintext.as_bytes()).await.unwrap();
-        let parts = parts(&stored);
-        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [100, 12, plaintext.len(), 16]);
-        let data_key = service.decrypt(Some(KEY), &parts[0], &ServiceContext::new()).await.unwrap();
-        let nonce: [u8; 12] = parts[1].as_slice().try_into().unwrap();
-        let sealed = [parts[2].as_slice(), &parts[3]].concat();
-        let opened = Aes256Gcm::new_from_slice(data_key.expose()).unwrap().decrypt(&nonce.into(), &*sealed);
-        assert!(opened.unwrap() == plaintext.as_bytes());
-        assert!(fields.decrypt(&stored).await.unwrap().expose() == plaintext.as_bytes());
-    }
-}
-
-#[tokio::test]
-async fn values_of_one_request_share_a_data_key_and_no_iv() {
-    let service = Service::default();
-    let fields = Amsdal::new(service.clone(), KEY);
-    let plaintexts = vec![&b"the same"[..]; 200];
-    let stored = fields.encrypt_all(&plaintexts).await.unwrap();
-    assert_eq!(service.calls(), [1, 0, 0]);
-    let ivs: HashSet<Vec<u8>> = stored.iter().map(|text| parts(text).remove(1)).collect();
-    let blobs: HashSet<Vec<u8>> = stored.iter().map(|text| parts(text).remove(0)).collect();
-    assert_eq!((ivs.len(), blobs.len()), (200, 1));
-
-    let mut texts: Vec<&str> = stored.iter().map(String::as_str).collect();
-    texts.insert(100, "#01#fake#10#");
-    let opened = fields.decrypt_each(&texts).await;
-    for (at, opened) in opened.iter().enumerate() {
-        match opened {
-            Ok(opened) => assert_eq!(opened.expose(), b"the same"),
-            Err(error) => assert_eq!((at, error.kind()), (100, ErrorKind::FakeEncryption)),
+    let fields = service.fields();
+    let good = text(&service, KEY, b"text");
+    let inner = good.strip_prefix("#01#").unwrap().strip_suffix("#10#").unwrap();
+    let parts: Vec<String> = inner.split(':').map(str::to_owned).collect();
+    let with = |index: usize, part: &str| {
+        let mut parts = parts.clone();
+        parts[index] = part.to_owned();
+        format!("#01#{}#10#", parts.join(":"))
+    };
+    for (index, part) in parts.iter().enumerate() {
+        let unpadded = part.trim_end_matches('=').to_owned();
+        for wrong in [
+            String::new(),
+            format!("{part}="),
+            format!(" {part}"),
+            format!("{part}\n"),
+            format!("{part}AAAA"),
+            unpadded.clone() + "*",
+        ] {
+            let error = now(fields.decrypt(&with(index, &wrong))).unwrap_err();
+            let is_of_the_format = index == 0 || index == 2;
+            match error.kind() {
+                ErrorKind::Malformed => {}
+                ErrorKind::Integrity | ErrorKind::ContextMismatch => {
+                    assert!(is_of_the_format, "{index} {wrong}")
+                }
+                other => panic!("{other:?}: {index} {wrong}"),
+            }
+        }
+        if unpadded != *part {
+            assert_eq!(
+                now(fields.decrypt(&with(index, &unpadded))).unwrap_err().kind(),
+                ErrorKind::Malformed
+            );
         }
     }
-    assert!(opened[100].is_err());
-    assert_eq!(service.calls(), [1, 0, 1], "one call for all of them");
-
-    fields.encrypt(b"the same").await.unwrap();
-    assert_eq!(service.calls()[0], 2, "another request, another data key");
-    assert!(fields.encrypt_all(&[]).await.unwrap().is_empty());
-    assert!(fields.decrypt_each(&[]).await.is_empty());
-    assert_eq!(service.calls(), [2, 0, 1]);
-}
-
-#[tokio::test]
-async fn values_of_the_fake_service_are_never_taken_for_encrypted() {
-    let service = service();
-    let fields = Amsdal::new(service.clone(), KEY);
-    for plaintext in ["canary@example.com", "", "#", "#01#", "canary-Zoë", "YWJj", "canary\n"] {
-        let error = fields.decrypt(&format!("#01#{plaintext}#10#")).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::FakeEncryption, "{plaintext}");
-        assert!(error.is_integrity());
-        assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
-    }
-    // plaintext with colons has not the form of a value either
-    for plaintext in ["canary:10:30", "https://example.com/canary", ":", ":::", "a:b:c:d", "canary:b:c:d:e"] {
-        let error = fields.decrypt(&format!("#01#{plaintext}#10#")).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Malformed, "{plaintext}");
-        assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
-    }
-    assert_eq!(service.calls(), [0; 3]);
-    fields.decrypt(&text(&made_elsewhere(b"canary@example.com"))).await.unwrap();
-}
-
-#[tokio::test]
-async fn text_without_the_marks_is_not_encrypted() {
-    let service = service();
-    let fields = Amsdal::new(service.clone(), KEY);
-    let stored = text(&made_elsewhere(b"plaintext"));
     for wrong in [
-        "",
-        "ada@example.com",
-        "#01#10#",
-        "#01#",
-        "#10#",
-        "ENC:AgAA",
-        &stored[1..],
-        &stored[..stored.len() - 1],
-        &format!(" {stored}"),
-        &format!("{stored}\n"),
-        &stored.replace("#01#", "#02#"),
-        &stored.replace("#10#", "#11#"),
+        with(1, &STANDARD.encode([3; 11])),
+        with(1, &STANDARD.encode([3; 13])),
+        with(3, &STANDARD.encode([3; 15])),
+        with(3, &STANDARD.encode([3; 17])),
+        with(0, &STANDARD.encode([3; 6145])),
+        with(2, &STANDARD.encode(vec![3; (1 << 20) + 1])),
+        with(2, &"A".repeat(100_000_000)),
+        with(0, ""),
+        format!("#01#{inner}:AAAA#10#"),
+        format!("#01#:{inner}#10#"),
+        format!("#01#{}#10#", parts[..3].join(":")),
     ] {
-        assert_eq!(kind(&fields, wrong).await, ErrorKind::NotEncrypted, "{wrong}");
+        assert_eq!(now(fields.decrypt(&wrong)).unwrap_err().kind(), ErrorKind::Malformed);
     }
-    assert_eq!(service.calls(), [0; 3]);
-    fields.decrypt(&stored).await.unwrap();
+    service.put(KEY, b"short", &[9; 31]);
+    let error = now(fields.decrypt(&with(0, &STANDARD.encode(b"short")))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity);
+    assert_eq!(now(fields.decrypt(&good)).unwrap().expose(), b"text");
 }
 
-#[tokio::test]
-async fn parts_of_other_lengths_or_spellings_are_refused_without_a_call() {
-    let service = service();
-    let fields = Amsdal::new(service.clone(), KEY);
-    let good = made_elsewhere(b"plaintext");
-    let with = |index: usize, part: Vec<u8>| {
-        let mut parts = good.clone();
-        parts[index] = part;
-        text(&parts)
+#[test]
+fn cut_or_altered_anywhere_it_is_refused() {
+    let service = Service::default();
+    let fields = service.fields();
+    let good = text(&service, KEY, b"alice@example.com");
+    for length in 0..good.len() {
+        let error = now(fields.decrypt(&good[..length])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotEncrypted, "{length} characters");
+        let with_end = format!("{}#10#", &good[..length]);
+        if with_end != good {
+            assert!(now(fields.decrypt(&with_end)).unwrap_err().is_integrity(), "{length} characters");
+        }
+    }
+    for at in 0..good.len() {
+        for bit in 0..7 {
+            let mut altered = good.clone().into_bytes();
+            altered[at] ^= 1 << bit;
+            let altered = String::from_utf8(altered).unwrap();
+            let error = now(fields.decrypt(&altered)).unwrap_err();
+            assert!(error.is_integrity(), "bit {bit} of character {at}: {error}");
+        }
+    }
+    // plaintext that is no text was not made by it
+    let bytes = text(&service, KEY, &[0xff]);
+    assert_eq!(now(fields.decrypt(&bytes)).unwrap_err().kind(), ErrorKind::Malformed);
+    assert_eq!(now(fields.decrypt(&good)).unwrap().expose(), b"alice@example.com");
+}
+
+/// Values of one request share a data key, so its name says nothing of where the other parts belong.
+#[test]
+fn parts_of_two_values_make_none() {
+    let service = Service::default();
+    let fields = service.fields();
+    let of_one_request = now(fields.encrypt_all(&[b"number one", b"number two"])).unwrap();
+    let of_another = now(fields.encrypt(b"number six")).unwrap();
+    let parts = |text: &str| -> Vec<String> {
+        let inner = text.strip_prefix("#01#").unwrap().strip_suffix("#10#").unwrap();
+        inner.split(':').map(str::to_owned).collect()
     };
-    let mut wrong = vec![
-        with(0, Vec::new()),
-        with(0, vec![0; 6145]),
-        with(1, vec![0; 11]),
-        with(1, vec![0; 13]),
-        with(1, vec![0; 16]),
-        with(2, vec![0; (1 << 20) + 1]),
-        with(3, vec![0; 12]),
-        with(3, vec![0; 15]),
-        with(3, vec![0; 17]),
-        with(3, Vec::new()),
-        text(&good[..3]),
-        text(&[&good[..], &[Vec::new()]].concat()),
-        text(&[&good[..], &good[..1]].concat()),
-        format!("#01#{}#10#", ":".repeat(5_000_000)),
-        format!("#01#:{}#10#", "A".repeat(5_000_000)),
-    ];
-    let stored = text(&good);
-    // base64 that is not canonical: no padding, more of it, other characters, bits that say nothing
-    let padded = STANDARD.encode(&good[0]);
-    assert!(padded.ends_with('='));
-    let unused = padded.replace("w==", "x==");
-    assert_ne!(unused, padded);
-    for other in [padded.trim_end_matches('='), &format!("{padded}="), &format!(" {padded}"), &unused, "-_=="]
-    {
-        wrong.push(stored.replace(&padded, other));
-    }
-    for wrong in &wrong {
-        assert_ne!(wrong, &stored);
-        assert_eq!(fields.decrypt(wrong).await.unwrap_err().kind(), ErrorKind::Malformed, "{wrong:.80}");
-    }
-    assert_eq!(service.calls(), [0; 3]);
-    assert_eq!(fields.decrypt(&stored).await.unwrap().expose(), b"plaintext");
-}
-
-#[tokio::test]
-async fn cut_anywhere_it_is_refused() {
-    let fields = Amsdal::new(service(), KEY);
-    let stored = text(&made_elsewhere(b"plaintext"));
-    for length in 0..stored.len() {
-        kind(&fields, &stored[..length]).await;
-        // cut within the marks
-        if (4..stored.len() - 4).contains(&length) {
-            kind(&fields, &format!("{}#10#", &stored[..length])).await;
-        }
-    }
-    // each part cut
-    let good = made_elsewhere(b"plaintext");
-    for index in 0..4 {
-        for length in 0..good[index].len() {
-            let mut parts = good.clone();
-            parts[index].truncate(length);
-            kind(&fields, &text(&parts)).await;
-        }
-    }
-    fields.decrypt(&stored).await.unwrap();
-}
-
-#[tokio::test]
-async fn every_bit_counts() {
-    let fields = Amsdal::new(service(), KEY);
-    let good = made_elsewhere(b"plaintext");
-    for index in 0..4 {
-        for bit in 0..good[index].len() * 8 {
-            let mut parts = good.clone();
-            parts[index][bit / 8] ^= 1 << (bit % 8);
-            let expected = if index == 0 { ErrorKind::ContextMismatch } else { ErrorKind::Integrity };
-            assert_eq!(kind(&fields, &text(&parts)).await, expected, "part {index}, bit {bit}");
-        }
-    }
-    // and of the text, where it still is text
-    let stored = text(&good);
-    for bit in (0..stored.len() * 8).filter(|bit| bit % 8 != 7) {
-        let mut altered = stored.clone().into_bytes();
-        altered[bit / 8] ^= 1 << (bit % 8);
-        kind(&fields, &String::from_utf8(altered).unwrap()).await;
-    }
-    fields.decrypt(&stored).await.unwrap();
-}
-
-#[tokio::test]
-async fn parts_of_two_values_make_none() {
-    let fields = Amsdal::new(Service::default(), KEY);
-    let of_one_request = fields.encrypt_all(&[b"number one", b"number two"]).await.unwrap();
-    let of_another = fields.encrypt(b"number six").await.unwrap();
     let one = parts(&of_one_request[0]);
     for other in [&of_one_request[1], &of_another] {
         let other = parts(other);
-        for mask in 1..15_usize {
-            let mixed: Vec<_> =
-                (0..4).map(|at| if mask >> at & 1 == 1 { &other } else { &one }[at].clone()).collect();
+        for choice in 1..15_usize {
+            let mixed: Vec<&str> =
+                (0..4).map(|at| if choice >> at & 1 == 1 { &*other[at] } else { &*one[at] }).collect();
             if mixed == one || mixed == other {
-                continue;
+                continue; // they differ in the wrapped data key alone, which is the same
             }
-            assert_eq!(kind(&fields, &text(&mixed)).await, ErrorKind::Integrity, "{mask:04b}");
+            let mixed = format!("#01#{}#10#", mixed.join(":"));
+            assert_eq!(now(fields.decrypt(&mixed)).unwrap_err().kind(), ErrorKind::Integrity, "{choice:04b}");
         }
     }
     for stored in of_one_request.iter().chain([&of_another]) {
-        fields.decrypt(stored).await.unwrap();
+        now(fields.decrypt(stored)).unwrap();
     }
 }
 
-#[tokio::test]
-async fn only_the_named_keys_open_and_in_their_context() {
+#[test]
+fn one_bad_value_hides_no_good_one_and_an_outage_is_asked_once() {
     let service = Service::default();
-    let pairs = context(&[("client", "canary-acme")]);
-    let acme = Amsdal::new(service.clone(), KEY).context(pairs.clone());
-    let stored = acme.encrypt(b"plaintext").await.unwrap();
-    assert_eq!(acme.decrypt(&stored).await.unwrap().expose(), b"plaintext");
-    let moved = Amsdal::new(service.clone(), OTHER).decrypt_only(THIRD).decrypt_only(KEY).context(pairs);
-    assert_eq!(moved.decrypt(&stored).await.unwrap().expose(), b"plaintext");
-    let anew = moved.encrypt(b"plaintext").await.unwrap();
-    let error = acme.decrypt(&anew).await.unwrap_err();
-    assert_eq!((error.kind(), error.key_id()), (ErrorKind::KeyMissing, Some(KEY)));
-    for wrong in [
-        Amsdal::new(service.clone(), KEY),
-        Amsdal::new(service.clone(), KEY).context([("client", "canary-other")]),
-    ] {
-        let error = wrong.decrypt(&stored).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ContextMismatch);
-        assert!(!format!("{error:?} {wrong:?} {acme:?}").contains("canary"), "{error:?}");
-    }
+    let fields = service.fields();
+    let good: Vec<String> = (0..10).map(|_| now(fields.encrypt(b"text")).unwrap()).collect();
+    let unknown = text(&Service::default(), KEY, b"text");
+    let mut page: Vec<&str> = good.iter().chain(&good).map(String::as_str).collect();
+    page.extend(["plain", "#01#fake#10#", &unknown]);
+    let opened = now(fields.decrypt_each(&page));
+    assert!(opened[..20].iter().all(|result| result.as_ref().unwrap().expose() == b"text"));
+    let kinds: Vec<ErrorKind> =
+        opened[20..].iter().map(|result| result.as_ref().unwrap_err().kind()).collect();
+    assert_eq!(kinds, [ErrorKind::NotEncrypted, ErrorKind::FakeEncryption, ErrorKind::ContextMismatch]);
+    assert_eq!(service.calls(), (10, 11));
+    *service.fault.lock().unwrap() = Some(ErrorKind::KeyUnavailable);
+    let refused = now(fields.decrypt_each(&page));
+    assert!(refused[..20].iter().all(|result| result.as_ref().unwrap_err().is_retryable()));
+    assert_eq!(service.calls(), (10, 12));
 }
 
-#[tokio::test]
-async fn failures_of_the_key_service_are_told_and_end_a_batch() {
+#[test]
+fn the_context_of_data_keys_can_be_another_one() {
     let service = Service::default();
-    let fields = Amsdal::new(service.clone(), KEY);
-    let mut stored = Vec::new();
-    for _ in 0..100 {
-        stored.push(fields.encrypt(b"plaintext").await.unwrap());
-    }
-    let texts: Vec<&str> = stored.iter().map(String::as_str).collect();
-    let [generated, _, decrypted] = service.calls();
-    for fault in [ErrorKind::KeyUnavailable, ErrorKind::KeyDenied, ErrorKind::KeyThrottled] {
-        service.fail(KEY, Some(fault));
-        assert_eq!(fields.encrypt_all(&[b"plaintext", b"more"]).await.unwrap_err().kind(), fault);
-        for opened in fields.decrypt_each(&texts).await {
-            let error = opened.unwrap_err();
-            assert_eq!((error.kind(), error.key_id()), (fault, Some(KEY)));
-        }
-    }
-    let after = service.calls();
-    assert_eq!(after[0], generated + 3);
-    assert!(after[2] <= decrypted + 3 * 16, "not one for each of a hundred values: {after:?}");
-    service.fail(KEY, None);
-    assert!(fields.decrypt_each(&texts).await.iter().all(Result::is_ok));
-}
-
-#[tokio::test]
-async fn a_data_key_that_is_none_is_refused() {
-    for length in [0, 16, 31, 33, 64] {
-        let service = Service::default();
-        service.put(KEY, &BLOB, ServiceContext::new(), &vec![7; length]);
-        let fields = Amsdal::new(service, KEY);
-        assert_eq!(kind(&fields, &text(&made_elsewhere(b"plaintext"))).await, ErrorKind::Integrity);
-    }
-}
-
-#[tokio::test]
-async fn what_is_no_text_or_too_long_is_refused_both_ways() {
-    let service = service();
-    let fields = Amsdal::new(service.clone(), KEY);
-    let longest = vec![b'x'; 1 << 20];
-    let longer = vec![b'x'; (1 << 20) + 1];
-    for (wrong, expected) in [(&[0xff][..], ErrorKind::Malformed), (&longer, ErrorKind::TooLarge)] {
-        assert_eq!(fields.encrypt_all(&[b"good", wrong]).await.unwrap_err().kind(), expected);
-    }
-    assert_eq!(service.calls(), [0; 3], "nothing is written of such a batch");
-    assert_eq!(kind(&fields, &text(&made_elsewhere(&[0xff]))).await, ErrorKind::Malformed);
-    let stored = fields.encrypt(&longest).await.unwrap();
-    assert!(fields.decrypt(&stored).await.unwrap().expose() == longest);
+    let fields = service.fields().context([("client", "canary")]);
+    let stored = now(fields.encrypt(b"text")).unwrap();
+    assert_eq!(now(fields.decrypt(&stored)).unwrap().expose(), b"text");
+    let error = now(service.fields().decrypt(&stored)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ContextMismatch);
+    assert!(!format!("{fields:?} {error:?}").contains("canary"));
 }
 
 proptest! {
     #[test]
-    fn random_text_opens_nowhere(inner in "[A-Za-z0-9+/=:]{0,200}|\\PC{0,100}", is_marked: bool) {
-        let service = service();
-        let text = if is_marked { format!("#01#{inner}#10#") } else { inner };
-        let error = Amsdal::new(service.clone(), KEY).decrypt(&text).now_or_never().unwrap().unwrap_err();
-        prop_assert!(KINDS.contains(&error.kind()), "{}", error);
-        prop_assert_eq!(service.calls(), [0; 3]);
+    fn any_text_is_an_error(text in "(#01#)?[A-Za-z0-9+/=:]{0,120}(#10#)?|#01#\\PC{0,40}#10#") {
+        let error = now(Service::default().fields().decrypt(&text)).unwrap_err();
+        prop_assert!(error.is_integrity(), "{}", error);
     }
 
     #[test]
-    fn what_is_written_opens(plaintext in "\\PC{0,300}") {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let fields = Amsdal::new(Service::default(), KEY);
-        let opened = runtime.block_on(async {
-            let stored = fields.encrypt(plaintext.as_bytes()).await.unwrap();
-            fields.decrypt(&stored).await.unwrap()
-        });
-        prop_assert!(opened.expose() == plaintext.as_bytes());
+    fn any_change_is_an_error(at: Index, character in "[A-Za-z0-9+/=:#]", removed in 0..3_usize) {
+        let service = Service::default();
+        let good = text(&service, KEY, b"alice@example.com");
+        let at = at.index(good.len() - removed);
+        let altered = format!("{}{character}{}", &good[..at], &good[at + removed..]);
+        prop_assume!(altered != good);
+        prop_assert!(now(service.fields().decrypt(&altered)).unwrap_err().is_integrity());
     }
 }
