@@ -281,6 +281,35 @@ fn cut_or_altered_anywhere_it_is_refused() {
     assert_eq!(now(fields.decrypt(&good)).unwrap().expose(), b"alice@example.com");
 }
 
+/// Values of one request share a data key, so its name says nothing of where the other parts belong.
+#[test]
+fn parts_of_two_values_make_none() {
+    let service = Service::default();
+    let fields = service.fields();
+    let of_one_request = now(fields.encrypt_all(&[b"number one", b"number two"])).unwrap();
+    let of_another = now(fields.encrypt(b"number six")).unwrap();
+    let parts = |text: &str| -> Vec<String> {
+        let inner = text.strip_prefix("#01#").unwrap().strip_suffix("#10#").unwrap();
+        inner.split(':').map(str::to_owned).collect()
+    };
+    let one = parts(&of_one_request[0]);
+    for other in [&of_one_request[1], &of_another] {
+        let other = parts(other);
+        for choice in 1..15_usize {
+            let mixed: Vec<&str> =
+                (0..4).map(|at| if choice >> at & 1 == 1 { &*other[at] } else { &*one[at] }).collect();
+            if mixed == one || mixed == other {
+                continue; // they differ in the wrapped data key alone, which is the same
+            }
+            let mixed = format!("#01#{}#10#", mixed.join(":"));
+            assert_eq!(now(fields.decrypt(&mixed)).unwrap_err().kind(), ErrorKind::Integrity, "{choice:04b}");
+        }
+    }
+    for stored in of_one_request.iter().chain([&of_another]) {
+        now(fields.decrypt(stored)).unwrap();
+    }
+}
+
 #[test]
 fn one_bad_value_hides_no_good_one_and_an_outage_is_asked_once() {
     let service = Service::default();
