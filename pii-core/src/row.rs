@@ -26,7 +26,7 @@ pub trait RowId {
 
 /// Where a [`RowId`] writes its parts. Two are equal if the same id was written to both; shown, it is
 /// the id as a person reads it.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct RowWriter {
     bytes: Vec<u8>,
     parts: u8,

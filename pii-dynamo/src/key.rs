@@ -37,7 +37,7 @@ fn is_key(value: &AttributeValue) -> bool {
 #[derive(Clone)]
 pub(crate) struct Key {
     pub(crate) attributes: Vec<(&'static str, AttributeValue)>,
-    pub(crate) row: RowText,
+    pub(crate) row: RowWriter,
 }
 
 impl Key {
@@ -57,7 +57,7 @@ impl Key {
         write_key(&mut key);
         write_id(&mut row);
         match key.failed {
-            None => Ok(Self { attributes: key.attributes, row: RowText(row.to_string()) }),
+            None => Ok(Self { attributes: key.attributes, row }),
             Some(name) => Err(error::at_attribute(
                 Error::new(ErrorKind::Configuration)
                     .message("a key must be a text, a number or bytes, and not empty"),
@@ -82,7 +82,3 @@ impl Key {
         self.attributes.first().map_or("", |(name, _)| name)
     }
 }
-
-/// An id as errors show it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct RowText(pub(crate) String);

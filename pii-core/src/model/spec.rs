@@ -554,6 +554,13 @@ impl ModelSpec {
         self.view
     }
 
+    /// The plain fields that the encryption context is made of.
+    pub fn context_fields(&self) -> impl Iterator<Item = &'static FieldSpec> {
+        let context = self.context;
+        let is_part = move |field: &FieldSpec| context.iter().any(|part| part.column == Some(field.column));
+        self.fields.iter().filter(move |field| field.in_context || is_part(field))
+    }
+
     /// The field of this stable name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static FieldSpec> {

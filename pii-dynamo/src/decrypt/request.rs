@@ -74,12 +74,8 @@ impl Projection<'_> {
 /// The fields that values are bound to.
 fn needed(model: &'static ModelSpec) -> impl Iterator<Item = &'static FieldSpec> {
     let is_bound = model.binding() == RowBinding::Row;
-    let is_context = |field: &FieldSpec| {
-        let column = Some(field.column());
-        field.is_in_context()
-            || model.context().iter().any(|part| part.column.is_some() && part.column == column)
-    };
-    model.fields().iter().filter(move |field| (is_bound && field.role().is_id()) || is_context(field))
+    let ids = model.fields().iter().filter(move |field| is_bound && field.role().is_id());
+    ids.chain(model.context_fields())
 }
 
 /// What is kept of a request until its answer is there.

@@ -12,7 +12,7 @@ use super::{
 /// What is at the end of a path.
 enum Target {
     /// a sealed value, or several
-    Values,
+    Values(&'static FieldSpec),
     /// a nested struct with sealed fields in it
     Nested(&'static [FieldSpec]),
 }
@@ -27,12 +27,12 @@ pub(crate) fn check_condition(
     let Some(expression) = expression else { return Ok(()) };
     let Some(tokens) = tokens(expression, meanings) else { return Err(unreadable()) };
     for used in in_condition(&tokens) {
-        if target(fields, &used.path).is_none() {
-            continue;
-        }
-        let is_fine = match &used.how {
-            How::Tested => true,
-            How::EqualTo(value) => value_of(meanings, value).is_some_and(is_ciphertext),
+        let Some(target) = target(fields, &used.path) else { continue };
+        let is_fine = match (&used.how, target) {
+            (How::Tested, _) => true,
+            (How::EqualTo(value), Target::Values(field)) => {
+                value_of(meanings, value).is_some_and(|value| is_text(field, value))
+            }
             _ => false,
         };
         if !is_fine {
@@ -61,7 +61,7 @@ pub(crate) fn check_update(
             How::Removed => true,
             How::Set { values, attributes } => {
                 let fits = |value: &String| match (value_of(meanings, value), &target) {
-                    (Some(value), Target::Values) => are_ciphertexts(value),
+                    (Some(value), Target::Values(field)) => are_texts(field, value),
                     (Some(value), Target::Nested(fields)) => are_nested(value, fields),
                     (None, _) => false,
                 };
@@ -88,8 +88,8 @@ pub(crate) fn is_sealed(field: &FieldSpec, value: &AttributeValue) -> bool {
     match field.holds().nested() {
         Some(fields) => are_nested(value, fields),
         None => match field.holds() {
-            Holds::Value(_) => is_ciphertext(value) || value.is_null(),
-            _ => are_ciphertexts(value),
+            Holds::Value(_) => is_text(field, value) || value.is_null(),
+            _ => are_texts(field, value),
         },
     }
 }
@@ -112,7 +112,7 @@ fn target(fields: &[&'static FieldSpec], path: &[String]) -> Option<Target> {
     let (first, rest) = path.split_first()?;
     let field = fields.iter().find(|field| field.attribute() == first)?;
     match field.holds().nested() {
-        None => Some(Target::Values),
+        None => Some(Target::Values(field)),
         Some(nested) if rest.is_empty() => Some(Target::Nested(nested)),
         Some(nested) => {
             let below = sealed_fields_of(nested);
@@ -126,16 +126,19 @@ fn value_of<'a>(meanings: Meanings<'a>, placeholder: &str) -> Option<&'a Attribu
     meanings.values?.get(placeholder)
 }
 
-fn is_ciphertext(value: &AttributeValue) -> bool {
-    matches!(value, AttributeValue::S(text) if Ciphertext::parse(text).is_ok())
+/// Whether it is a sealed text. That of another system, in a field that says so, has its own form, which only
+/// the cryptor knows; it begins alike.
+fn is_text(field: &FieldSpec, value: &AttributeValue) -> bool {
+    let AttributeValue::S(text) = value else { return false };
+    Ciphertext::parse(text).is_ok() || (field.legacy().is_some() && text.starts_with("ENC:"))
 }
 
-fn are_ciphertexts(value: &AttributeValue) -> bool {
+fn are_texts(field: &FieldSpec, value: &AttributeValue) -> bool {
     match value {
-        AttributeValue::L(values) => values.iter().all(are_ciphertexts),
-        AttributeValue::M(values) => values.values().all(are_ciphertexts),
+        AttributeValue::L(values) => values.iter().all(|value| are_texts(field, value)),
+        AttributeValue::M(values) => values.values().all(|value| are_texts(field, value)),
         AttributeValue::Null(_) => true,
-        value => is_ciphertext(value),
+        value => is_text(field, value),
     }
 }
 

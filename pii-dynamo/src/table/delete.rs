@@ -2,14 +2,12 @@
 
 use std::future::IntoFuture;
 
-use aws_sdk_dynamodb::{
-    error::SdkError, operation::delete_item::DeleteItemError, types::ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use futures_core::future::BoxFuture;
 use pii_core::Result;
 
 use super::{DynamoTable, Write};
-use crate::{error::from_sdk, model::DynamoModel};
+use crate::model::DynamoModel;
 
 /// A DeleteItem; made by [`DynamoTable::delete`].
 #[must_use = "nothing is deleted before this is awaited"]
@@ -36,17 +34,7 @@ impl<'a, M: DynamoModel> Delete<'a, M> {
             .set_expression_attribute_names(placeholders.names())
             .set_expression_attribute_values(placeholders.values())
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(failed)) if failed.err().is_conditional_check_failed_exception() => {
-                let found = match failed.into_err() {
-                    DeleteItemError::ConditionalCheckFailedException(failed) => failed.item,
-                    _ => None,
-                };
-                Err(table.why_not(&wants, &key, found).await)
-            }
-            Err(error) => Err(from_sdk(error, M::MODEL, name).row(key.row.0)),
-        }
+        table.outcome(request.send().await, key, &wants).await
     }
 }
 

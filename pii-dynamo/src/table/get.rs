@@ -58,13 +58,13 @@ impl<M: DynamoModel + DeserializeOwned + Send> Get<'_, M> {
         let request = request.set_key(Some(key.clone().into_item()));
         let found = request.send().await.map_err(|error| from_sdk(error, M::MODEL, name))?;
         let Some(item) = found.item.filter(|item| table.is_of_entity(item)) else {
-            return Ok(Err(Error::new(ErrorKind::RowNotFound).model(M::MODEL.name()).row(&key.row.0)));
+            return Ok(Err(Error::new(ErrorKind::RowNotFound).model(M::MODEL.name()).row(&key.row)));
         };
-        let mut model = table.decode(item).map_err(|error| error.row(&key.row.0))?;
+        let mut model = table.decode(item).map_err(|error| error.row(&key.row))?;
         if Key::of_model(&model)?.row != key.row {
             return Err(Error::new(ErrorKind::Integrity)
                 .model(M::MODEL.name())
-                .row(key.row.0)
+                .row(key.row)
                 .message("DynamoDB gave an item with another key"));
         }
         table.admit(std::slice::from_mut(&mut model), &fields).await?;

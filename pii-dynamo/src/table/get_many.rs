@@ -120,7 +120,7 @@ impl<M: DynamoModel + DeserializeOwned + Send> GetMany<'_, M> {
             let at = position.get(&key.row).copied().unwrap_or_default();
             let item = found.get(at).cloned().flatten().filter(|item| table.is_of_entity(item));
             results.push(match (unread.get(&at), item) {
-                (Some(error), _) => Err(Error::clone(error).row(&key.row.0)),
+                (Some(error), _) => Err(Error::clone(error).row(&key.row)),
                 (None, Some(item)) => {
                     items.push(item);
                     Ok(true)

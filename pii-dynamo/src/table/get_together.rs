@@ -61,7 +61,7 @@ impl<M: DynamoModel + DeserializeOwned + Send> GetTogether<'_, M> {
         let keys = ids.iter().map(Key::of::<M>).collect::<Result<Vec<_>>>()?;
         for (index, key) in keys.iter().enumerate() {
             if keys.iter().take(index).any(|other| other.attributes == key.attributes) {
-                return Err(transaction::twice(name).model(M::MODEL.name()).row(&key.row.0));
+                return Err(transaction::twice(name).model(M::MODEL.name()).row(&key.row));
             }
         }
         table.check(&fields).await?;
@@ -76,7 +76,7 @@ impl<M: DynamoModel + DeserializeOwned + Send> GetTogether<'_, M> {
             if item.as_ref().is_some_and(|item| !key.is_of(item)) {
                 return Err(Error::new(ErrorKind::Integrity)
                     .model(M::MODEL.name())
-                    .row(&key.row.0)
+                    .row(&key.row)
                     .message("DynamoDB gave an item with another key"));
             }
             are_there.push(item.is_some());
@@ -125,7 +125,7 @@ impl<M: DynamoModel> DynamoTable<M> {
         let mut reasons = reasons.iter().zip(keys);
         let failed = reasons.find_map(|(reason, key)| Some((transaction::code(reason)?, key)));
         match failed {
-            Some((code, key)) => from_code(code, name).model(M::MODEL.name()).row(&key.row.0).source(error),
+            Some((code, key)) => from_code(code, name).model(M::MODEL.name()).row(&key.row).source(error),
             None => from_sdk(error, M::MODEL, name),
         }
     }

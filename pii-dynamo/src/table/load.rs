@@ -1,6 +1,6 @@
 //! From items of the table to models.
 
-use pii_core::{FieldSelection, Opening, Result};
+use pii_core::{FieldSelection, Result};
 use serde::de::DeserializeOwned;
 
 use super::DynamoTable;
@@ -24,16 +24,11 @@ impl<M: DynamoModel> DynamoTable<M> {
 impl<M: DynamoModel + Send> DynamoTable<M> {
     /// Refuses what would be refused for every item, before any is asked for.
     pub(super) async fn check(&self, fields: &FieldSelection) -> Result<()> {
-        self.cryptor.open_each::<M>(&mut [], fields).await.map(drop).map_err(Self::failed)
+        open::check::<M>(&self.cryptor, fields).await
     }
 
     /// Opens chosen fields; all values get their place, and stored plaintext meets its policy.
     pub(super) async fn admit(&self, models: &mut [M], fields: &FieldSelection) -> Result<()> {
-        self.admit_each(models, fields).await?.into_iter().collect()
-    }
-
-    /// The same, with a result for each model.
-    pub(super) async fn admit_each(&self, models: &mut [M], fields: &FieldSelection) -> Result<Opening> {
-        self.cryptor.open_each(models, fields).await.map_err(Self::failed)
+        self.cryptor.open_each(models, fields).await.map_err(Self::failed)?.into_iter().collect()
     }
 }

@@ -2,10 +2,7 @@
 
 use std::future::IntoFuture;
 
-use aws_sdk_dynamodb::{
-    operation::query::builders::QueryFluentBuilder,
-    types::{AttributeValue, ReturnConsumedCapacity},
-};
+use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::AttributeValue};
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt as _;
 use pii_core::{Error, ErrorKind, FieldRole, FieldSelection, Result};
@@ -13,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     DynamoTable,
-    read::{Page, RawPage, Reading, good_items_of, items_of},
+    read::{Options, Page, RawPage, Reading, good_items_of, items_of, read_options, read_results},
 };
 use crate::{
     error::{at_attribute, from_sdk},
@@ -28,18 +25,11 @@ pub struct Query<'a, M> {
     table: &'a DynamoTable<M>,
     partition: Option<&'static str>,
     sort: Option<String>,
-    index: Option<String>,
     value: Result<AttributeValue>,
     by_partition: Option<String>,
     sort_condition: Option<(Comparison, Vec<AttributeValue>)>,
-    filters: Vec<(String, AttributeValue)>,
-    fields: FieldSelection,
-    start: Option<Item>,
-    limit: Option<usize>,
-    is_consistent: bool,
     is_descending: bool,
-    counts_capacity: bool,
-    failed: Option<Error>,
+    options: Options,
 }
 
 #[derive(Clone, Copy)]
@@ -62,24 +52,17 @@ impl<'a, M: DynamoModel> Query<'a, M> {
             table,
             partition: role(FieldRole::PartitionKey).or_else(|| role(FieldRole::Id)),
             sort: role(FieldRole::SortKey).map(str::to_owned),
-            index: None,
             value: attribute(partition),
             by_partition: None,
             sort_condition: None,
-            filters: Vec::new(),
-            fields: FieldSelection::Nothing,
-            start: None,
-            limit: None,
-            is_consistent: false,
             is_descending: false,
-            counts_capacity: false,
-            failed: None,
+            options: Options::default(),
         }
     }
 
     /// Reads an index of the table instead, by this attribute of it.
     pub fn index(mut self, name: &str, partition: &str) -> Self {
-        self.index = Some(name.to_owned());
+        self.options.index = Some(name.to_owned());
         self.by_partition = Some(partition.to_owned());
         self.sort = None;
         self
@@ -126,62 +109,18 @@ impl<'a, M: DynamoModel> Query<'a, M> {
         self.sorted(Comparison::Before, [attribute(&value)])
     }
 
-    /// Of the items read, only those whose attribute is this. A sealed attribute is never equal to
-    /// anything: that is refused.
-    pub fn only(mut self, name: &str, value: impl Serialize) -> Self {
-        match attribute(&value) {
-            Ok(value) => self.filters.push((name.to_owned(), value)),
-            Err(error) => self.failed = self.failed.or(Some(error)),
-        }
-        self
-    }
-
-    /// Opens every field whose mode allows it, one batch for each page.
-    pub fn decrypt_pii(mut self) -> Self {
-        self.fields = FieldSelection::All;
-        self
-    }
-
-    /// Opens these fields only, by their stable names; the others stay sealed.
-    pub fn decrypt_fields<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.fields = FieldSelection::only(names);
-        self
-    }
-
-    /// Reads what was written last, instead of what a replica may still have. Not for global indexes.
-    pub fn consistent(mut self) -> Self {
-        self.is_consistent = true;
-        self
-    }
-
     /// From the end of the sort key.
     pub fn descending(mut self) -> Self {
         self.is_descending = true;
         self
     }
 
-    /// At most so many items.
-    pub fn limit(mut self, items: usize) -> Self {
-        self.limit = Some(items);
-        self
-    }
-
-    /// Goes on after this key, the `last_key` of a page.
-    pub fn start_after(mut self, key: Item) -> Self {
-        self.start = Some(key);
-        self
-    }
-
-    /// Has pages tell the capacity that they took.
-    pub fn counting_capacity(mut self) -> Self {
-        self.counts_capacity = true;
-        self
-    }
+    read_options!();
 
     fn sorted<const N: usize>(mut self, how: Comparison, values: [Result<AttributeValue>; N]) -> Self {
         match values.into_iter().collect() {
             Ok(values) => self.sort_condition = Some((how, values)),
-            Err(error) => self.failed = self.failed.or(Some(error)),
+            Err(error) => self.options.failed = self.options.failed.or(Some(error)),
         }
         self
     }
@@ -189,7 +128,8 @@ impl<'a, M: DynamoModel> Query<'a, M> {
     /// The request without its page, and what is read.
     fn request(self) -> Result<(&'a DynamoTable<M>, QueryFluentBuilder, Reading)> {
         let table = self.table;
-        if let Some(error) = self.failed {
+        let mut options = self.options;
+        if let Some(error) = options.failed.take() {
             return Err(error.model(M::MODEL.name()));
         }
         let name = table.name()?;
@@ -221,20 +161,20 @@ impl<'a, M: DynamoModel> Query<'a, M> {
                 Comparison::Before => format!("{sort} < {first}"),
             });
         }
-        let filter = table.filter(self.filters, &mut placeholders)?;
+        let filter = table.filter(std::mem::take(&mut options.filters), &mut placeholders)?;
         let request = table
             .client
             .query()
             .table_name(name)
-            .set_index_name(self.index)
+            .set_index_name(options.index.take())
             .set_key_condition_expression(all(condition))
             .set_filter_expression(filter)
             .set_expression_attribute_names(placeholders.names())
             .set_expression_attribute_values(placeholders.values())
             .scan_index_forward(!self.is_descending)
-            .consistent_read(self.is_consistent)
-            .set_return_consumed_capacity(self.counts_capacity.then_some(ReturnConsumedCapacity::Total));
-        Ok((table, request, Reading { fields: self.fields, start: self.start, limit: self.limit }))
+            .consistent_read(options.is_consistent)
+            .set_return_consumed_capacity(options.capacity());
+        Ok((table, request, options.reading))
     }
 }
 
@@ -263,38 +203,9 @@ impl<'a, M: DynamoModel + DeserializeOwned + Send> Query<'a, M> {
         };
         Ok(table.pages(Box::new(ask), reading))
     }
-
-    /// The items one after the other; the first error is the last.
-    ///
-    /// # Errors
-    /// What is refused before anything is asked for.
-    pub fn stream(self) -> Result<BoxStream<'a, Result<M>>>
-    where
-        M: 'a,
-    {
-        Ok(good_items_of(self.pages()?))
-    }
-
-    /// The items, each with its own result: one that is damaged does not hide the others.
-    ///
-    /// # Errors
-    /// What concerns all of them.
-    pub async fn each(self) -> Result<Vec<Result<M>>>
-    where
-        M: 'a,
-    {
-        items_of(self.pages()?).try_collect().await
-    }
 }
 
-impl<'a, M: DynamoModel + DeserializeOwned + Send + 'a> IntoFuture for Query<'a, M> {
-    type Output = Result<Vec<M>>;
-    type IntoFuture = BoxFuture<'a, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.stream()?.try_collect().await })
-    }
-}
+read_results!(Query);
 
 impl<M: DynamoModel> DynamoTable<M> {
     /// `#name = :value`, for an attribute that can be compared.

@@ -1,9 +1,9 @@
 //! Pages of items, alike for queries and scans.
 
-use aws_sdk_dynamodb::types::ConsumedCapacity;
+use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use pii_core::{FieldSelection, Result};
+use pii_core::{Error, FieldSelection, Result};
 use serde::de::DeserializeOwned;
 
 use super::DynamoTable;
@@ -36,12 +36,123 @@ pub(super) type Ask<'a> =
     Box<dyn Fn(Option<Item>, Option<i32>) -> BoxFuture<'a, Result<RawPage>> + Send + 'a>;
 
 /// What is read, and what is done with it.
+#[derive(Clone, Default)]
 pub(super) struct Reading {
     pub(super) fields: FieldSelection,
     pub(super) start: Option<Item>,
     /// how many items at most
     pub(super) limit: Option<usize>,
 }
+
+/// What one can say about every query and scan.
+pub(super) struct Options {
+    pub(super) index: Option<String>,
+    pub(super) filters: Vec<(String, AttributeValue)>,
+    pub(super) reading: Reading,
+    pub(super) is_consistent: bool,
+    pub(super) counts_capacity: bool,
+    /// a value that can't be compared
+    pub(super) failed: Option<Error>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let reading = Reading { fields: FieldSelection::Nothing, ..Reading::default() };
+        let (index, filters, is_consistent, counts_capacity, failed) = Default::default();
+        Self { index, filters, reading, is_consistent, counts_capacity, failed }
+    }
+}
+
+impl Options {
+    /// What asks for capacity.
+    pub(super) fn capacity(&self) -> Option<ReturnConsumedCapacity> {
+        self.counts_capacity.then_some(ReturnConsumedCapacity::Total)
+    }
+}
+
+/// The methods of queries and scans that set their [`Options`].
+macro_rules! read_options {
+    () => {
+        /// Of the items read, only those whose attribute is this. A sealed attribute is never equal to
+        /// anything: that is refused.
+        pub fn only(mut self, name: &str, value: impl Serialize) -> Self {
+            match attribute(&value) {
+                Ok(value) => self.options.filters.push((name.to_owned(), value)),
+                Err(error) => self.options.failed = self.options.failed.or(Some(error)),
+            }
+            self
+        }
+
+        /// Opens every field whose mode allows it, one batch for each page.
+        pub fn decrypt_pii(mut self) -> Self {
+            self.options.reading.fields = FieldSelection::All;
+            self
+        }
+
+        /// Opens these fields only, by their stable names; the others stay sealed.
+        pub fn decrypt_fields<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+            self.options.reading.fields = FieldSelection::only(names);
+            self
+        }
+
+        /// Reads what was written last, instead of what a replica may still have. Not for global indexes.
+        pub fn consistent(mut self) -> Self {
+            self.options.is_consistent = true;
+            self
+        }
+
+        /// At most so many items.
+        pub fn limit(mut self, items: usize) -> Self {
+            self.options.reading.limit = Some(items);
+            self
+        }
+
+        /// Goes on after this key, the `last_key` of a page.
+        pub fn start_after(mut self, key: Item) -> Self {
+            self.options.reading.start = Some(key);
+            self
+        }
+
+        /// Has pages tell the capacity that they took.
+        pub fn counting_capacity(mut self) -> Self {
+            self.options.counts_capacity = true;
+            self
+        }
+    };
+}
+
+/// The results of queries and scans, made of their `pages`.
+macro_rules! read_results {
+    ($request:ident) => {
+        impl<'a, M: DynamoModel + DeserializeOwned + Send + 'a> $request<'a, M> {
+            /// The items one after the other; the first error is the last.
+            ///
+            /// # Errors
+            /// What is refused before anything is asked for.
+            pub fn stream(self) -> Result<BoxStream<'a, Result<M>>> {
+                Ok(good_items_of(self.pages()?))
+            }
+
+            /// The items, each with its own result: one that is damaged does not hide the others.
+            ///
+            /// # Errors
+            /// What concerns all of them.
+            pub async fn each(self) -> Result<Vec<Result<M>>> {
+                items_of(self.pages()?).try_collect().await
+            }
+        }
+
+        impl<'a, M: DynamoModel + DeserializeOwned + Send + 'a> IntoFuture for $request<'a, M> {
+            type Output = Result<Vec<M>>;
+            type IntoFuture = BoxFuture<'a, Self::Output>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                Box::pin(async move { self.stream()?.try_collect().await })
+            }
+        }
+    };
+}
+pub(super) use {read_options, read_results};
 
 impl<M: DynamoModel + DeserializeOwned + Send> DynamoTable<M> {
     /// All pages, one after the other; each is asked for when it is wanted.

@@ -2,15 +2,13 @@
 
 use std::future::IntoFuture;
 
-use aws_sdk_dynamodb::{
-    error::SdkError, operation::update_item::UpdateItemError, types::ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use futures_core::future::BoxFuture;
 use pii_core::Result;
 use serde::Serialize;
 
 use super::{DynamoTable, Write};
-use crate::{error::from_sdk, model::DynamoModel};
+use crate::model::DynamoModel;
 
 /// An UpdateItem; made by [`DynamoTable::update`].
 #[must_use = "nothing is updated before this is awaited"]
@@ -61,17 +59,7 @@ impl<M: DynamoModel + Serialize + Sync> Update<'_, M> {
             .set_expression_attribute_names(placeholders.names())
             .set_expression_attribute_values(placeholders.values())
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(failed)) if failed.err().is_conditional_check_failed_exception() => {
-                let found = match failed.into_err() {
-                    UpdateItemError::ConditionalCheckFailedException(failed) => failed.item,
-                    _ => None,
-                };
-                Err(table.why_not(&wants, &key, found).await)
-            }
-            Err(error) => Err(from_sdk(error, M::MODEL, name).row(key.row.0)),
-        }
+        table.outcome(request.send().await, key, &wants).await
     }
 }
 

@@ -86,6 +86,12 @@ impl<M: DynamoModel> DynamoTable<M> {
     where
         M: Serialize,
     {
+        if M::MODEL.is_view() {
+            return Err(Error::new(ErrorKind::Configuration)
+                .model(M::MODEL.name())
+                .message("a view has a part of the item only: put whole, it would delete the rest")
+                .help("put the model itself, or `update` the view"));
+        }
         let mut item = to_item(sealed)?;
         check_sealed(sealed, &item)?;
         if let Some(entity) = &self.entity {
@@ -124,15 +130,21 @@ impl<M: DynamoModel> DynamoTable<M> {
         let sealed = sealed.map_err(Self::failed)?;
         let mut item = to_item(&sealed)?;
         check_sealed(&sealed, &item)?;
+        let mut placeholders = Placeholders::default();
+        let mut conditions = vec![format!("attribute_exists({})", placeholders.name(key.partition_name()))];
         if names.is_some() {
+            // what is sealed here must open beside what is stored there
+            for field in M::MODEL.context_fields().filter(|field| field.role() == FieldRole::Data) {
+                if let Some(value) = item.get(field.attribute()) {
+                    conditions.push(equals(&mut placeholders, field.attribute(), value.clone()));
+                }
+            }
             item.retain(|name, _| {
                 let is_written = |field: &FieldSpec| field.attribute() == name;
                 chosen.iter().any(|field| is_written(field)) || version_of::<M>().is_some_and(is_written)
             });
         }
         size::check(&item, M::MODEL, name)?;
-        let mut placeholders = Placeholders::default();
-        let mut conditions = vec![format!("attribute_exists({})", placeholders.name(key.partition_name()))];
         let mut version = None;
         let (mut set, mut removed) = (Vec::new(), Vec::new());
         if let Some(field) = version_of::<M>() {
@@ -232,7 +244,7 @@ impl<M: DynamoModel> DynamoTable<M> {
 
     /// The same, where it can't be asked for.
     pub(super) fn reason(&self, write: &Wants, key: &Key, found: Option<&Item>) -> Error {
-        let at = |error: Error| error.model(M::MODEL.name()).row(&key.row.0);
+        let at = |error: Error| error.model(M::MODEL.name()).row(&key.row);
         let Some(item) = found else {
             return match write.existence {
                 Existence::Present => at(self.not_written()),
@@ -328,7 +340,16 @@ fn chosen<M: PiiModel>(names: Option<&[String]>) -> Result<Vec<&'static FieldSpe
             .message("there is no field of this name to update")
             .help("use the field's stable name; the key can't change, and the version changes by itself")),
     };
-    names.iter().map(find).collect()
+    let chosen = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+    match chosen.iter().find(|field| M::MODEL.context_fields().any(|other| other.name() == field.name())) {
+        None => Ok(chosen),
+        Some(field) => Err(Error::new(ErrorKind::Configuration)
+            .field(M::MODEL.name(), field.name())
+            .message(
+                "the field is part of the encryption context, under which all values of the item are sealed",
+            )
+            .help("load the item with `.decrypt_pii()`, `reseal()` its values and update it whole")),
+    }
 }
 
 /// Refuses an item that lacks a sealed value of the model: serde may rename or leave out fields in ways that

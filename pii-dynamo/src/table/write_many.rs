@@ -99,7 +99,7 @@ impl<M: DynamoModel + Serialize + Sync> PutMany<'_, M> {
         if let Some(twice) = keys.iter().find(|key| !seen.insert(&key.row)) {
             return Err(Error::new(ErrorKind::Configuration)
                 .model(M::MODEL.name())
-                .row(&twice.row.0)
+                .row(&twice.row)
                 .message("two of the items have the same key"));
         }
         let mut writer = Writer::new(table, options.attempts)?;
@@ -231,7 +231,7 @@ impl<M: DynamoModel> DynamoTable<M> {
         let mut requests = Vec::with_capacity(sealed.len());
         for ((sealed, key), position) in sealed.iter().zip(keys).zip(start..) {
             let item = self.item(sealed)?;
-            size::check(&item, M::MODEL, name).map_err(|error| error.row(&key.row.0))?;
+            size::check(&item, M::MODEL, name).map_err(|error| error.row(&key.row))?;
             let request = PutRequest::builder().set_item(Some(item)).build();
             let request = request.map_err(|_| Error::new(ErrorKind::Configuration))?;
             requests.push(Request {

@@ -200,7 +200,7 @@ fn refuse_twice(actions: &[Action<'_>]) -> Result<()> {
     for action in actions {
         let (name, key) = (action.table.name()?, action.key.as_ref().map_err(Clone::clone)?);
         if seen.iter().any(|(other, known)| *other == name && known.attributes == key.attributes) {
-            return Err(twice(name).model(action.table.model().name()).row(&key.row.0));
+            return Err(twice(name).model(action.table.model().name()).row(&key.row));
         }
         seen.push((name, key));
     }

@@ -97,7 +97,7 @@ impl<'a> SealedTransaction<'a> {
                 let why = about.table.why_not(&about.wants, &about.key, reason.item.clone()).await;
                 why.within(&format!("the transaction was cancelled because of an item of the table `{name}`"))
             }
-            code => from_code(code, name).model(about.table.model().name()).row(&about.key.row.0),
+            code => from_code(code, name).model(about.table.model().name()).row(&about.key.row),
         };
         failed.source(error)
     }

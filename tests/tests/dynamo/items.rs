@@ -162,6 +162,52 @@ async fn a_scoped_cryptor_touches_no_item_of_another_tenant() {
     customers.delete("c-1".to_owned()).await.unwrap();
 }
 
+/// A part of a customer.
+#[derive(PiiModel, Serialize, Deserialize)]
+#[pii(view_of = Customer, context(tenant = self.tenant))]
+struct Contact {
+    #[pii(partition_key)]
+    id: String,
+    tenant: String,
+    email: EncryptedStr,
+}
+
+#[tokio::test]
+async fn a_view_changes_its_part_and_never_deletes_the_rest() {
+    let (client, cryptor) = (client(), cryptor());
+    let name = table(&client, "id", None).await;
+    DynamoTable::<Customer>::named(&client, &cryptor, &name).put(&ada()).await.unwrap();
+    let contacts = DynamoTable::<Contact>::named(&client, &cryptor, &name);
+    let mut contact = contacts.get("c-1".to_owned()).decrypt_pii().await.unwrap();
+    contact.email.set("ada@example.org");
+    assert_eq!(contacts.put(&contact).await.unwrap_err().kind(), ErrorKind::Configuration);
+    assert_eq!(contacts.put_many([&contact]).await.unwrap_err().kind(), ErrorKind::Configuration);
+    contacts.update(&contact).await.unwrap();
+    let item = stored(&client, &name).await.remove(0);
+    assert!(item["ssn"].as_s().unwrap().starts_with("ENC:") && item["city"].as_s().unwrap() == "London");
+    let opened = contacts.get("c-1".to_owned()).decrypt_pii().await.unwrap();
+    assert_eq!(opened.email.expose().unwrap(), "ada@example.org");
+}
+
+#[tokio::test]
+async fn some_fields_are_not_sealed_for_another_tenant_than_the_stored_ones() {
+    let (client, cryptor) = (client(), cryptor());
+    let name = table(&client, "id", None).await;
+    let customers = DynamoTable::<Customer>::named(&client, &cryptor, &name);
+    customers.put(&ada()).await.unwrap();
+    let before = stored(&client, &name).await;
+    let moved = Customer { tenant: "initech".into(), email: EncryptedStr::new("ada@example.org"), ..ada() };
+    let error = customers.update(&moved).fields(["email"]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let error = customers.update(&moved).fields(["email", "tenant"]).await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Configuration, Some("tenant")));
+    assert_eq!(stored(&client, &name).await, before);
+    // whole, all values go along
+    customers.update(&moved).await.unwrap();
+    let opened = customers.get("c-1".to_owned()).decrypt_pii().await.unwrap();
+    assert_eq!((opened.tenant.as_str(), opened.email.expose().unwrap()), ("initech", "ada@example.org"));
+}
+
 #[derive(PiiModel, Serialize, Deserialize)]
 #[pii(name = "visit")]
 #[serde(deny_unknown_fields)]

@@ -198,6 +198,27 @@ async fn requests_for_many_are_refused_where_conditions_are_needed() {
 }
 
 #[tokio::test]
+async fn keys_that_read_alike_are_told_apart() {
+    let (client, cryptor) = (client(), cryptor());
+    let name = table(&client, "tenant", Some("day")).await;
+    let table = DynamoTable::<Visit>::named(&client, &cryptor, &name);
+    // shown, both are a/b/c
+    let visit = |tenant: &str, day: &str, text: &str| Visit {
+        tenant: tenant.into(),
+        day: day.into(),
+        notes: EncryptedStr::new(text),
+        ..visit(1, 1)
+    };
+    table.put_many([&visit("a/b", "c", "one"), &visit("a", "b/c", "other")]).await.unwrap().all().unwrap();
+    let ids = [("a/b".to_owned(), "c".to_owned()), ("a".to_owned(), "b/c".to_owned())];
+    let got = table.get_many(ids.clone()).decrypt_pii().await.unwrap();
+    let notes: Vec<_> = got.iter().map(|visit| visit.as_ref().unwrap().notes.expose().unwrap()).collect();
+    assert_eq!(notes, ["one", "other"]);
+    assert_eq!(table.delete_many(ids).await.unwrap().all().unwrap(), 2);
+    assert!(stored(&client, &name).await.is_empty());
+}
+
+#[tokio::test]
 async fn an_index_is_queried_by_its_own_attribute() {
     let (client, cryptor) = (client(), cryptor());
     let name = format!("indexed-{}", std::process::id());

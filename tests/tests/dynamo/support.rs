@@ -3,6 +3,7 @@
 use std::{
     env,
     sync::atomic::{AtomicU32, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use aws_credential_types::Credentials;
@@ -54,7 +55,9 @@ async fn table_of(
     sort_type: ScalarAttributeType,
 ) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let name = format!("t-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    // a server that stays up sees the numbers of processes again
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    let name = format!("t-{now}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let mut request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
     for (attribute, kind) in [(Some(partition), KeyType::Hash), (sort, KeyType::Range)]
         .into_iter()

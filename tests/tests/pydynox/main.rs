@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod database;
+mod dynamo;
+#[path = "../dynamo/support.rs"]
+#[allow(dead_code, reason = "the suite on DynamoDB uses the rest")]
+mod dynamo_support;
 mod fields;
 mod policies;
 mod support;
