@@ -121,6 +121,7 @@ fn missing_paths_are_an_error_unless_allowed() {
 fn a_warning_names_the_path_and_no_value() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
         .with_writer({
             let log = log.clone();
             move || log.clone()
