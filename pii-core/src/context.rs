@@ -120,6 +120,11 @@ impl EncryptionContext {
         &self.encoded
     }
 
+    /// The context without this pair.
+    pub(crate) fn without(&self, name: &str) -> Result<Self> {
+        Self::new(self.pairs().filter(|pair| pair.0 != name))
+    }
+
     /// The names of those pairs of `scope` that this context lacks or has with another value.
     pub(crate) fn names_that_differ(&self, scope: &Self) -> Vec<String> {
         scope

@@ -63,6 +63,10 @@ pub enum ErrorKind {
     RowNotFound,
     /// The row was changed by someone else since it was loaded.
     Conflict,
+    /// Another row has the value already, in a column that is unique.
+    Duplicate,
+    /// A search for nothing: what is searched for is empty, or nothing is left of it after normalising.
+    InvalidSearch,
     /// The audit sink could not take the event, and the cryptor is configured to stop then.
     Audit,
     /// The database, its driver or the connection reported an error.
@@ -99,6 +103,8 @@ impl ErrorKind {
             Self::InvalidDocument => "invalid document",
             Self::RowNotFound => "row not found",
             Self::Conflict => "row was changed by someone else",
+            Self::Duplicate => "value exists already",
+            Self::InvalidSearch => "invalid search",
             Self::Audit => "audit event could not be recorded",
             Self::Database => "database error",
             Self::DatabaseThrottled => "database throttled",

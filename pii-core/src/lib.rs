@@ -15,6 +15,7 @@ mod durable_file;
 mod error;
 #[cfg(feature = "key-service")]
 mod foreign;
+pub mod index;
 mod json;
 mod key_admin;
 mod key_store;
@@ -37,7 +38,8 @@ pub use context::{ContextText, ContextValue, ContextWriter, EncryptionContext, I
 pub use crypto::DataKey;
 pub use cryptor::{
     CacheLimits, Cryptor, CryptorBackend, CryptorStats, CryptorStatus, DataKeyRotation, EnvelopeBuilder,
-    FieldSelection, KeptKey, OpenItem, Opening, SealItem, SealedTexts, StoredText, ValuePlace,
+    FieldSelection, IndexEntry, IndexItem, IndexTerm, IndexText, KeptKey, OpenItem, Opening, SealItem,
+    SealedTexts, StoredText, ValuePlace,
 };
 /// The future of the traits that you may implement: of the crate `futures-core`.
 pub use futures_core::future::BoxFuture;

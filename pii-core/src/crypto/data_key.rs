@@ -14,6 +14,7 @@ use crate::{error::Result, wire::KeyId};
 pub(crate) enum KeyLabel {
     KeyId,
     Seal,
+    Index,
     LocalWrap,
     AppKeyId,
     InnerKey,
@@ -30,6 +31,7 @@ impl KeyLabel {
         match self {
             Self::KeyId => "pii/v2/key-id",
             Self::Seal => "pii/v2/seal",
+            Self::Index => "pii/v2/index",
             Self::LocalWrap => "pii/v2/local-wrap",
             Self::AppKeyId => "pii/v2/app-key-id",
             Self::InnerKey => "pii/v2/inner-key",

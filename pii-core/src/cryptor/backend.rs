@@ -7,7 +7,8 @@ use futures_core::future::BoxFuture;
 use super::{envelope::CryptorStatus, place::ValuePlace};
 use crate::{
     context::EncryptionContext,
-    error::Result,
+    crypto::CODE_BYTES,
+    error::{Error, ErrorKind, Result},
     secret::SecretBytes,
     wire::{Ciphertext, FIXED_BYTES},
 };
@@ -52,6 +53,17 @@ pub trait CryptorBackend: Send + Sync + 'static {
     /// Key and configuration errors.
     fn prepare_app_keys(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// The codes of blind indexes, 32 bytes for each item, in order. By default there are none.
+    ///
+    /// # Errors
+    /// Key and configuration errors.
+    fn index<'a>(&'a self, batch: &'a [IndexItem<'a>]) -> BoxFuture<'a, Result<Vec<[u8; CODE_BYTES]>>> {
+        let _ = batch;
+        Box::pin(std::future::ready(Err(
+            Error::new(ErrorKind::Configuration).message("this cryptor computes no blind indexes")
+        )))
     }
 
     /// Forgets the keys of this context, or all. Does nothing by default.
@@ -138,4 +150,19 @@ pub struct OpenItem<'a> {
     pub place: ValuePlace<'a>,
     /// Its text.
     pub text: &'a Ciphertext,
+}
+
+/// A value to compute the code of a blind index of: HMAC-SHA-256, see FORMAT.md.
+#[derive(Clone, Copy)]
+pub struct IndexItem<'a> {
+    /// The encryption context whose index key it is.
+    pub context: &'a Arc<EncryptionContext>,
+    /// The keyring that wraps that key; `None` is the default one.
+    pub keyring: Option<&'static str>,
+    /// The version of the index, which is the epoch of its key.
+    pub version: u32,
+    /// What the index is: model, fields and normalisers. The key is expanded for it.
+    pub info: &'a [u8],
+    /// The normalised value.
+    pub input: &'a [u8],
 }

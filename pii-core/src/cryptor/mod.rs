@@ -3,6 +3,7 @@
 mod backend;
 mod counters;
 pub(crate) mod envelope;
+mod indexing;
 mod legacy;
 mod nodes;
 mod open;
@@ -14,11 +15,12 @@ mod size;
 
 use std::{fmt, sync::Arc};
 
-pub use backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
+pub use backend::{CryptorBackend, CryptorStats, IndexItem, OpenItem, SealItem};
 use counters::Counters;
 #[cfg(feature = "testing")]
 pub use envelope::Clock;
 pub use envelope::{CacheLimits, CryptorStatus, DataKeyRotation, EnvelopeBuilder, KeptKey};
+pub use indexing::{IndexEntry, IndexTerm, IndexText};
 use legacy::Legacies;
 #[cfg(feature = "pydynox")]
 pub(crate) use legacy::LegacyCodec;

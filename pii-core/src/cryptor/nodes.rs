@@ -5,6 +5,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     Cryptor, FieldSelection,
     backend::OpenItem,
+    indexing::Written,
     open::cannot_decrypt,
     place::RowPlaces,
     seal::{StoredText, Visited, too_few},
@@ -88,7 +89,11 @@ impl Cryptor {
     pub(crate) async fn seal_nodes(&self, batch: NodeBatch) -> Result<Vec<Ciphertext>> {
         let NodeBatch { model, field, places, nodes, documents, .. } = batch;
         let visited = Visited { places, walk: walk(field, &nodes), rows: Ok(rows(&documents)) };
-        let texts = self.seal_visited(model, visited, &FieldSelection::All).await?.into_iter().flatten();
+        let texts = self
+            .seal_visited(model, visited, &FieldSelection::All, Written::Row)
+            .await?
+            .into_iter()
+            .flatten();
         texts
             .map(|text| match text {
                 StoredText::Sealed(text) => Ok(text),

@@ -168,6 +168,11 @@ impl RowPlaces {
         }
     }
 
+    /// The context of a row.
+    pub(super) fn context_of(&self, row: usize) -> Option<&Arc<EncryptionContext>> {
+        self.contexts.get(self.rows.get(row)?.context)
+    }
+
     /// The place of a slot of this row.
     #[inline]
     pub(crate) fn place<'a>(

@@ -61,7 +61,9 @@ impl Cryptor {
             .collect();
         keyrings.sort_unstable();
         keyrings.dedup();
-        self.backend.prepare(places.contexts(), &keyrings).await.map_err(|error| error.model(M::MODEL.name()))
+        let located = |error: Error| error.model(M::MODEL.name());
+        self.backend.prepare(places.contexts(), &keyrings).await.map_err(located)?;
+        self.prepare_indexes(M::MODEL, places.contexts()).await
     }
 
     async fn verify_samples<M: PiiModel>(

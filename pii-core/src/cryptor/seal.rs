@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::{
     Cryptor, FieldSelection,
     backend::{OpenItem, SealItem},
+    indexing::{IndexBatch, IndexEntry, Written},
     legacy::{LegacyCodec, LegacyOpen, LegacySeal},
     place::{RowPlaces, ValuePlace},
     rules::Rules,
@@ -68,7 +69,10 @@ impl fmt::Debug for StoredText {
 
 /// The texts of one row's values, in the order in which the model visits them.
 #[derive(Debug)]
-pub struct SealedTexts(smallvec::IntoIter<[StoredText; INLINE_TEXTS]>);
+pub struct SealedTexts {
+    texts: smallvec::IntoIter<[StoredText; INLINE_TEXTS]>,
+    indexes: Vec<IndexEntry>,
+}
 
 /// Rows with up to this many values need no block of their own.
 const INLINE_TEXTS: usize = 4;
@@ -76,7 +80,13 @@ const INLINE_TEXTS: usize = 4;
 /// For adapters, which take the texts of one field after the other in the order of the model.
 impl SealedTexts {
     pub(super) fn of(texts: SmallVec<[StoredText; INLINE_TEXTS]>) -> Self {
-        Self(texts.into_iter())
+        Self { texts: texts.into_iter(), indexes: Vec::new() }
+    }
+
+    /// What is stored for the blind indexes that are written with the row, in the order of the model.
+    #[must_use]
+    pub fn indexes(&self) -> &[IndexEntry] {
+        &self.indexes
     }
 
     /// The text of a field that holds one value or none.
@@ -112,11 +122,11 @@ impl Iterator for SealedTexts {
     type Item = StoredText;
 
     fn next(&mut self) -> Option<StoredText> {
-        self.0.next()
+        self.texts.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
+        self.texts.size_hint()
     }
 }
 
@@ -174,17 +184,35 @@ impl Cryptor {
         M: PiiModel + 'a,
         I: IntoIterator<Item = &'a M>,
     {
-        self.seal_chosen(models, &FieldSelection::All).await
+        self.seal_chosen(models, &FieldSelection::All, Written::Row).await
+    }
+
+    /// As [`Cryptor::seal_texts`], for rows that are there and get new values: the blind index of a value
+    /// that is written back unopened [stays as it is](IndexText::Unchanged).
+    ///
+    /// # Errors
+    /// As [`Cryptor::seal_texts`].
+    pub async fn seal_changes<'a, M, I>(&self, models: I) -> Result<Vec<SealedTexts>>
+    where
+        M: PiiModel + 'a,
+        I: IntoIterator<Item = &'a M>,
+    {
+        self.seal_chosen(models, &FieldSelection::All, Written::Changes).await
     }
 
     /// The texts of the values in chosen fields alone.
-    async fn seal_chosen<'a, M, I>(&self, models: I, fields: &FieldSelection) -> Result<Vec<SealedTexts>>
+    async fn seal_chosen<'a, M, I>(
+        &self,
+        models: I,
+        fields: &FieldSelection,
+        written: Written,
+    ) -> Result<Vec<SealedTexts>>
     where
         M: PiiModel + 'a,
         I: IntoIterator<Item = &'a M>,
     {
         let scope = self.usable_scope()?;
-        self.seal_visited(M::MODEL, Visited::of(models, scope), fields).await
+        self.seal_visited(M::MODEL, Visited::of(models, scope), fields, written).await
     }
 
     /// As [`Cryptor::seal_texts`].
@@ -193,6 +221,7 @@ impl Cryptor {
         model: &'static ModelSpec,
         visited: Visited<'_>,
         fields: &FieldSelection,
+        written: Written,
     ) -> Result<Vec<SealedTexts>> {
         let Visited { places, walk, rows } = visited;
         let rows = match rows {
@@ -255,6 +284,17 @@ impl Cryptor {
         }
         self.verify(&to_verify, &mut events).await?;
         self.verify_legacy(&legacy_to_verify, &mut events).await?;
+        let indexes = match model.indexes() {
+            [] => Vec::new(),
+            _ => {
+                let batch = IndexBatch { model, places: &places, walk: &walk, rows: &rows };
+                let indexes = self.index_rows(&batch, written, fields, &mut events).await;
+                if indexes.is_err() {
+                    self.record(std::mem::take(&mut events)).await?;
+                }
+                indexes?
+            }
+        };
         let sealed_legacy = self.seal_legacy_audited(&legacy_to_seal, &mut events).await?;
         let sealed = if to_seal.is_empty() {
             self.record(events).await?;
@@ -282,7 +322,10 @@ impl Cryptor {
                     Plan::Plaintext(text) => StoredText::Plaintext(text.clone()),
                 });
             }
-            texts.push(SealedTexts(row.into_iter()));
+            texts.push(SealedTexts::of(row));
+        }
+        for (texts, indexes) in texts.iter_mut().zip(indexes) {
+            texts.indexes = indexes;
         }
         Ok(texts)
     }
@@ -341,7 +384,7 @@ impl Cryptor {
         fields: &FieldSelection,
     ) -> Result<Sealed<'a, M>> {
         fields.named(M::MODEL)?;
-        let texts = self.seal_chosen([model], fields).await?.pop().ok_or_else(too_few)?;
+        let texts = self.seal_chosen([model], fields, Written::Changes).await?.pop().ok_or_else(too_few)?;
         Ok(Sealed::of_fields(model, fields, texts))
     }
 
@@ -354,7 +397,9 @@ impl Cryptor {
     /// As [`Cryptor::seal_texts`]; the models are unchanged then.
     pub async fn seal<M: PiiModel>(&self, models: &mut [M]) -> Result<()> {
         let rows = self.seal_texts(models.iter()).await?;
-        if rows.iter().any(|row| row.0.as_slice().iter().any(|text| matches!(text, StoredText::Plaintext(_))))
+        if rows
+            .iter()
+            .any(|row| row.texts.as_slice().iter().any(|text| matches!(text, StoredText::Plaintext(_))))
         {
             return Err(Error::new(ErrorKind::State)
                 .model(M::MODEL.name())

@@ -1,6 +1,6 @@
 //! The facts of models and fields, all of them known at compile time.
 
-use crate::mask::Mask;
+use crate::{context::EncryptionContext, error::Result, index::IndexSpec, mask::Mask};
 
 /// Who may do what with a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -475,6 +475,7 @@ pub struct ModelSpec {
     fields: &'static [FieldSpec],
     binding: RowBinding,
     context: &'static [ContextPart],
+    indexes: &'static [IndexSpec],
     view: bool,
 }
 
@@ -483,7 +484,7 @@ pub struct ModelSpec {
 impl ModelSpec {
     #[must_use]
     pub const fn new(name: &'static str, fields: &'static [FieldSpec], binding: RowBinding) -> Self {
-        Self { name, was: &[], table: None, fields, binding, context: &[], view: false }
+        Self { name, was: &[], table: None, fields, binding, context: &[], indexes: &[], view: false }
     }
 
     #[must_use]
@@ -501,6 +502,12 @@ impl ModelSpec {
     #[must_use]
     pub const fn with_context(mut self, context: &'static [ContextPart]) -> Self {
         self.context = context;
+        self
+    }
+
+    #[must_use]
+    pub const fn with_indexes(mut self, indexes: &'static [IndexSpec]) -> Self {
+        self.indexes = indexes;
         self
     }
 
@@ -548,10 +555,21 @@ impl ModelSpec {
         self.context
     }
 
+    /// The blind indexes.
+    #[must_use]
+    pub const fn indexes(&self) -> &'static [IndexSpec] {
+        self.indexes
+    }
+
     /// Whether this is a view of another model, which may lack some of its fields.
     #[must_use]
     pub const fn is_view(&self) -> bool {
         self.view
+    }
+
+    /// Those pairs of the encryption context that are the same for all rows.
+    pub(crate) fn literal_context(&self) -> Result<EncryptionContext> {
+        EncryptionContext::new(self.context.iter().filter_map(|part| Some((part.name, part.literal?))))
     }
 
     /// The plain fields that the encryption context is made of.

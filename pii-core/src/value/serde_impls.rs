@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::{cell::Cell, encrypted::Encrypted};
 use crate::{
-    cryptor::{FieldSelection, SealedTexts, StoredText},
+    cryptor::{FieldSelection, IndexEntry, SealedTexts, StoredText},
     model::{FieldSpec, PathStep, PiiField, PiiModel, Slot, Walk},
 };
 
@@ -56,13 +56,15 @@ impl<'de, T> Deserialize<'de> for Encrypted<T> {
 pub struct Sealed<'a, M> {
     model: &'a M,
     scope: SealedScope,
+    indexes: Vec<IndexEntry>,
 }
 
 impl<'a, M: PiiModel> Sealed<'a, M> {
     pub(crate) fn new(model: &'a M, texts: SealedTexts) -> Self {
         let mut walk = Walk::default();
         model.visit(&mut walk);
-        Self { model, scope: SealedScope::new(walk.slots().iter(), texts, false) }
+        let indexes = texts.indexes().to_vec();
+        Self { model, scope: SealedScope::new(walk.slots().iter(), texts, false), indexes }
     }
 
     /// With the texts of chosen fields alone; the others are left out.
@@ -70,7 +72,14 @@ impl<'a, M: PiiModel> Sealed<'a, M> {
         let mut walk = Walk::default();
         model.visit(&mut walk);
         let chosen = walk.slots().iter().filter(|slot| fields.wants(&walk, slot));
-        Self { model, scope: SealedScope::new(chosen, texts, true) }
+        let indexes = texts.indexes().to_vec();
+        Self { model, scope: SealedScope::new(chosen, texts, true), indexes }
+    }
+
+    /// What is stored for the blind indexes, beside the model's own fields.
+    #[must_use]
+    pub fn indexes(&self) -> &[IndexEntry] {
+        &self.indexes
     }
 
     /// The model.

@@ -192,7 +192,7 @@ impl KeySource {
             .help("its context was erased, and takes no new values: use another context"))
     }
 
-    async fn propose(&self, slot: &KeySlot, epoch: u32) -> Result<(DataKey, KeyRecord)> {
+    pub(super) async fn propose(&self, slot: &KeySlot, epoch: u32) -> Result<(DataKey, KeyRecord)> {
         let (data_key, copies) = self.generate(slot, binding_of(slot, epoch)).await?;
         let proposal = KeyRecord {
             key_id: data_key.id(),
@@ -212,7 +212,7 @@ fn binding_of(slot: &KeySlot, epoch: u32) -> KeyBinding {
 
 /// Only what can be read back may seal a value. It may have been retired, rewrapped or destroyed
 /// since, but it must be there.
-async fn read_back(store: &dyn KeyStore, expected: &KeyRecord) -> Result<KeyRecord> {
+pub(super) async fn read_back(store: &dyn KeyStore, expected: &KeyRecord) -> Result<KeyRecord> {
     let stored = store.load(expected.key_id).await?;
     stored.filter(|stored| expected.check_replacement(stored).is_ok()).ok_or_else(|| {
         Error::new(ErrorKind::KeyUnavailable)

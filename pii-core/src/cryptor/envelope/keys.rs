@@ -13,18 +13,19 @@ use futures_util::FutureExt as _;
 pub(crate) use super::source::{ActiveKey, KeyRequest};
 use super::{
     builder::DEFAULT_KEYRING,
-    cache::{Cache, Spawn},
+    cache::{Cache, CacheCounters, Spawn},
     calls::Calls,
     clock::Clock,
     entries::Remaining,
     held::HeldRecords,
+    indexing::HeldIndexRecords,
     limits::{CacheLimits, DataKeyRotation},
     source::{KeySource, SourceCounters},
     status::{CryptorStatus, KeptKey},
 };
 use crate::{
     context::EncryptionContext,
-    crypto::SealingKey,
+    crypto::{IndexKey, SealingKey},
     cryptor::CryptorStats,
     error::{Error, ErrorKind, Result},
     key_store::{KeySlot, KeyStore},
@@ -57,6 +58,8 @@ pub(crate) struct KeyService {
     write_only: bool,
     active: Arc<Cache<KeySlot, ActiveKey>>,
     opening: Arc<Cache<(KeyId, KeySlot), Arc<SealingKey>, KeyRequest>>,
+    /// by slot and epoch
+    index: Arc<Cache<(KeySlot, u32), Arc<IndexKey>>>,
 }
 
 impl KeyService {
@@ -67,6 +70,7 @@ impl KeyService {
             store: settings.store,
             rotation: settings.rotation,
             held: HeldRecords::new(limits.capacity.saturating_mul(2)),
+            held_index: HeldIndexRecords::new(limits.capacity.saturating_mul(2)),
             calls: Arc::new(Calls::new(settings.concurrent_calls)),
             counters: Arc::<SourceCounters>::default(),
         };
@@ -77,7 +81,8 @@ impl KeyService {
             inline_keys_per_batch: settings.inline_keys_per_batch,
             write_only: settings.write_only,
             active: Arc::new(Cache::new(limits.clone(), clock.clone(), spawn.clone())),
-            opening: Arc::new(Cache::new(limits, clock, spawn)),
+            opening: Arc::new(Cache::new(limits.clone(), clock.clone(), spawn.clone())),
+            index: Arc::new(Cache::new(limits, clock, spawn)),
         }
     }
 
@@ -153,6 +158,30 @@ impl KeyService {
         })
     }
 
+    /// The key of a version of the blind indexes under this keyring and context.
+    pub(crate) async fn index(
+        &self,
+        keyring: Option<&str>,
+        context: &Arc<EncryptionContext>,
+        epoch: u32,
+        messages: u64,
+        bytes: u64,
+    ) -> Result<Arc<IndexKey>> {
+        let slot = self.slot(keyring, context, Purpose::Index)?;
+        if slot.purpose != Purpose::Index {
+            return Err(Error::new(ErrorKind::Configuration)
+                .message(format!(
+                    "blind indexes need keys that can be unwrapped, and `{}` only wraps",
+                    slot.keyring
+                ))
+                .help("give the indexed field another keyring, or no blind index"));
+        }
+        let (source, wanted) = (Arc::clone(&self.source), slot.clone());
+        let fetch = move || async move { source.index(&wanted, epoch).await }.boxed();
+        let key = (slot, epoch);
+        self.index.get(key.clone(), key, messages, bytes, fetch).await
+    }
+
     /// Whether opening needs no key call.
     pub(crate) fn is_kept(&self, request: &KeyRequest) -> bool {
         self.opening.peek(&(request.key_id, request.slot.clone())).is_some()
@@ -167,32 +196,33 @@ impl KeyService {
         let is_evicted = |slot: &KeySlot| context.is_none_or(|context| *slot.context == *context);
         self.active.evict(is_evicted);
         self.opening.evict(|(_, slot)| is_evicted(slot));
+        self.index.evict(|(slot, _)| is_evicted(slot));
     }
 
     pub(crate) fn status(&self) -> CryptorStatus {
         let mut keys = Vec::new();
         self.active.each(|slot, active, remaining| keys.push(kept(active.key.id(), slot, true, &remaining)));
         self.opening.each(|(key_id, slot), _, remaining| keys.push(kept(*key_id, slot, false, &remaining)));
+        self.index.each(|(slot, _), key, remaining| keys.push(kept(key.id(), slot, false, &remaining)));
         CryptorStatus { capacity: self.capacity, keys }
     }
 
     pub(crate) fn stats(&self) -> CryptorStats {
-        let both = |of: fn(&Self) -> [&AtomicU64; 2]| {
-            of(self).into_iter().map(|counter| counter.load(Ordering::Relaxed)).sum()
+        let all = |of: fn(&CacheCounters) -> &AtomicU64| {
+            let caches = [&self.active.counters, &self.opening.counters, &self.index.counters];
+            caches.into_iter().map(|counters| of(counters).load(Ordering::Relaxed)).sum()
         };
         let source = &self.source.counters;
         CryptorStats {
             keys_generated: source.generated.load(Ordering::Relaxed),
             keys_unwrapped: source.unwrapped.load(Ordering::Relaxed),
             records_restored: source.restored.load(Ordering::Relaxed),
-            cache_hits: both(|keys| [&keys.active.counters.hits, &keys.opening.counters.hits]),
-            cache_misses: both(|keys| [&keys.active.counters.misses, &keys.opening.counters.misses]),
-            cache_refreshes: both(|keys| [&keys.active.counters.refreshes, &keys.opening.counters.refreshes]),
-            cache_evictions: both(|keys| [&keys.active.counters.evictions, &keys.opening.counters.evictions]),
-            grace_uses: both(|keys| [&keys.active.counters.grace_uses, &keys.opening.counters.grace_uses]),
-            negative_hits: both(|keys| {
-                [&keys.active.counters.negative_hits, &keys.opening.counters.negative_hits]
-            }),
+            cache_hits: all(|counters| &counters.hits),
+            cache_misses: all(|counters| &counters.misses),
+            cache_refreshes: all(|counters| &counters.refreshes),
+            cache_evictions: all(|counters| &counters.evictions),
+            grace_uses: all(|counters| &counters.grace_uses),
+            negative_hits: all(|counters| &counters.negative_hits),
             ..CryptorStats::default()
         }
     }

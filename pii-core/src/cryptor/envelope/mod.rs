@@ -12,6 +12,7 @@ mod electing;
 mod entries;
 mod heads;
 mod held;
+mod indexing;
 mod inner;
 mod keys;
 mod layer;
@@ -40,10 +41,11 @@ pub(crate) use keys::KeyService;
 pub use limits::{CacheLimits, DataKeyRotation};
 pub use status::{CryptorStatus, KeptKey};
 
-use super::backend::{CryptorBackend, CryptorStats, OpenItem, SealItem};
+use super::backend::{CryptorBackend, CryptorStats, IndexItem, OpenItem, SealItem};
 use crate::{
     app_keys::LoadedAppKeys,
     context::EncryptionContext,
+    crypto::CODE_BYTES,
     error::Result,
     secret::SecretBytes,
     wire::{Ciphertext, FIXED_BYTES},
@@ -114,6 +116,10 @@ impl CryptorBackend for EnvelopeCryptor {
             let asked: Vec<_> = asked.collect();
             stream::iter(asked).buffered(self.keys.concurrency()).try_for_each(|_| async { Ok(()) }).await
         })
+    }
+
+    fn index<'a>(&'a self, batch: &'a [IndexItem<'a>]) -> BoxFuture<'a, Result<Vec<[u8; CODE_BYTES]>>> {
+        Box::pin(indexing::codes(&self.keys, batch))
     }
 
     fn head_bytes(&self) -> usize {

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use super::{calls::Calls, held::HeldRecords, limits::DataKeyRotation};
+use super::{calls::Calls, held::HeldRecords, indexing::HeldIndexRecords, limits::DataKeyRotation};
 use crate::{
     context::EncryptionContext,
     crypto::{DataKey, SealingKey},
@@ -43,6 +43,7 @@ pub(super) struct KeySource {
     pub(super) store: Option<Arc<dyn KeyStore>>,
     pub(super) rotation: DataKeyRotation,
     pub(super) held: HeldRecords,
+    pub(super) held_index: HeldIndexRecords,
     /// to keyrings, of the whole cryptor
     pub(super) calls: Arc<Calls>,
     pub(super) counters: Arc<SourceCounters>,
@@ -146,6 +147,18 @@ impl KeySource {
         if !purpose.seals_values() {
             return Err(Error::new(ErrorKind::Integrity).key(key_id));
         }
+        self.unwrap_any(copies, purpose, epoch, key_id, slot).await
+    }
+
+    /// As `unwrap`, whatever the key is for.
+    pub(super) async fn unwrap_any(
+        &self,
+        copies: Vec<WrappedKey>,
+        purpose: Purpose,
+        epoch: u32,
+        key_id: KeyId,
+        slot: &KeySlot,
+    ) -> Result<DataKey> {
         let binding = KeyBinding { context: Arc::clone(&slot.context), purpose, epoch };
         let is_wanted = move |data_key: &DataKey| data_key.id() == key_id;
         let keyring = Arc::clone(self.keyring(&slot.keyring)?);

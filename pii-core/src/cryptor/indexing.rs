@@ -1,0 +1,475 @@
+//! The texts of blind indexes, beside the sealed texts of rows and for searches.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{
+    Cryptor, FieldSelection,
+    backend::{IndexItem, OpenItem},
+    place::{RowPlaces, check_scope},
+    seal::{Visited, too_few},
+};
+use crate::{
+    audit::AuditEvent,
+    context::{EncryptionContext, SUBJECT},
+    error::{Error, ErrorKind, Result},
+    index::{
+        IndexPart, IndexScope, IndexSearch, IndexSpec, IndexVersion, input_of, normalize, text_of, write_info,
+    },
+    model::{ModelSpec, PiiModel, Slot, TypeCode, Walk},
+    secret::SecretBytes,
+    value::Cell,
+};
+
+/// What is stored for one version of a blind index of a row.
+#[derive(Debug, Clone)]
+pub struct IndexEntry {
+    /// The version, with its column and attribute.
+    pub version: &'static IndexVersion,
+    /// What is stored.
+    pub text: IndexText,
+}
+
+/// The text of a blind index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexText {
+    /// This text.
+    Text(Arc<str>),
+    /// Nothing, or NULL: the row has no value there, or nothing is left of it after normalising.
+    Null,
+    /// What is stored already: the value is written back as it was loaded, and was not opened.
+    Unchanged,
+}
+
+/// What a search looks for in one version of a blind index.
+#[derive(Debug, Clone)]
+pub struct IndexTerm {
+    /// The version, with its column and attribute.
+    pub version: &'static IndexVersion,
+    /// A row is found that has one of these texts: one, or more if the model or a field was renamed.
+    pub texts: Vec<Arc<str>>,
+}
+
+/// Whether the whole row is written, or what changed of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Row,
+    Changes,
+}
+
+impl Cryptor {
+    /// The entries of all blind indexes of these models, in the order of the model's versions: to fill the
+    /// columns of a new version, or of rows from before the index. Values that are sealed are opened for it.
+    ///
+    /// # Errors
+    /// As [`Cryptor::seal_texts`] and [`Cryptor::open`]; [`ErrorKind::Mode`] where a sealed value can't be
+    /// opened; [`ErrorKind::Configuration`] if the cryptor has no key store.
+    pub async fn index_entries<'a, M, I>(&self, models: I) -> Result<Vec<Vec<IndexEntry>>>
+    where
+        M: PiiModel + 'a,
+        I: IntoIterator<Item = &'a M>,
+    {
+        let Visited { places, walk, rows } = Visited::of(models, self.usable_scope()?);
+        let batch = IndexBatch { model: M::MODEL, places: &places, walk: &walk, rows: &rows? };
+        let mut events = Vec::new();
+        let entries = self.index_rows(&batch, Written::Row, &FieldSelection::All, &mut events).await;
+        self.record(events).await?;
+        entries
+    }
+
+    /// What a search looks for, in each live version of its index.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSearch`] for an empty value; [`ErrorKind::InvalidContext`];
+    /// [`ErrorKind::ContextMismatch`] for a context outside the scope; all key errors.
+    pub async fn index_terms<M: PiiModel>(&self, search: &IndexSearch<M>) -> Result<Vec<IndexTerm>> {
+        let index = search.index()?;
+        let terms = search.terms()?;
+        let context = Arc::new(search.index_context()?);
+        if let (IndexScope::Context, Some(scope)) = (index.scope(), self.usable_scope()?) {
+            check_scope(&context, &scope.without(SUBJECT)?).map_err(|error| error.model(M::MODEL.name()))?;
+        }
+        let keyring = keyring_of(M::MODEL, index);
+        let mut input = Vec::new();
+        input_of(terms.iter().map(|term| term.expose()), &mut input);
+        let input = SecretBytes::from_vec(input);
+        let infos = every_info(M::MODEL, index);
+        let versions = index.versions().iter();
+        let items: Vec<IndexItem<'_>> = versions
+            .flat_map(|version| {
+                infos.iter().map(|info| IndexItem {
+                    context: &context,
+                    keyring,
+                    version: version.number,
+                    info,
+                    input: input.expose(),
+                })
+            })
+            .collect();
+        let codes = self.backend.index(&items).await.map_err(|error| error.model(M::MODEL.name()))?;
+        if codes.len() != items.len() {
+            return Err(too_few());
+        }
+        let texts = codes.chunks(infos.len());
+        Ok(index
+            .versions()
+            .iter()
+            .zip(texts)
+            .map(|(version, codes)| IndexTerm {
+                version,
+                texts: codes.iter().map(|code| text_of(index, code).into()).collect(),
+            })
+            .collect())
+    }
+
+    /// Asks for the index keys of these contexts.
+    pub(super) async fn prepare_indexes(
+        &self,
+        model: &'static ModelSpec,
+        contexts: &[Arc<EncryptionContext>],
+    ) -> Result<()> {
+        let mut wanted: Vec<(Arc<EncryptionContext>, &IndexSpec)> = Vec::new();
+        for index in model.indexes() {
+            let mut of_index = Vec::with_capacity(contexts.len());
+            for context in contexts {
+                of_index.push(context_of(model, index, context)?);
+            }
+            of_index.sort_by(|a, b| a.canonical_bytes().cmp(b.canonical_bytes()));
+            of_index.dedup();
+            wanted.extend(of_index.into_iter().map(|context| (context, index)));
+        }
+        let items: Vec<IndexItem<'_>> = wanted
+            .iter()
+            .flat_map(|(context, index)| {
+                let keyring = keyring_of(model, index);
+                let item = move |version: &IndexVersion| IndexItem {
+                    context,
+                    keyring,
+                    version: version.number,
+                    info: &[],
+                    input: &[],
+                };
+                index.versions().iter().map(item)
+            })
+            .collect();
+        if !items.is_empty() {
+            self.backend.index(&items).await.map_err(|error| error.model(model.name()))?;
+        }
+        Ok(())
+    }
+
+    /// The entries of rows whose values were found fit for sealing.
+    pub(super) async fn index_rows(
+        &self,
+        batch: &IndexBatch<'_>,
+        written: Written,
+        fields: &FieldSelection,
+        events: &mut Vec<AuditEvent>,
+    ) -> Result<Vec<Vec<IndexEntry>>> {
+        let indexes: Vec<&IndexSpec> =
+            batch.model.indexes().iter().filter(|index| is_touched(fields, index)).collect();
+        if indexes.is_empty() {
+            return Ok(vec![Vec::new(); batch.rows.len()]);
+        }
+        let mut opening = Opening::default();
+        let mut found = Vec::with_capacity(batch.rows.len().saturating_mul(indexes.len()));
+        for row in batch.rows {
+            for index in &indexes {
+                found.push(self.values_of(batch, row, index, written, &mut opening)?);
+            }
+        }
+        let opened = self.opened(opening, events).await?;
+        let mut codes = Codes::default();
+        let mut found = found.into_iter();
+        let mut rows = Vec::with_capacity(batch.rows.len());
+        for (place, _) in batch.rows {
+            let context = batch.places.context_of(*place).ok_or_else(too_few)?;
+            let mut entries = Vec::new();
+            for index in &indexes {
+                let values = found.next().ok_or_else(too_few)?;
+                let text = codes.add(batch.model, index, context, values, &opened)?;
+                entries.extend(index.versions().iter().map(|version| (version, *index, text)));
+            }
+            rows.push(entries);
+        }
+        let texts = codes.compute(self, batch.model).await?;
+        let mut texts = texts.into_iter();
+        let mut entry = |(version, index, text): (&'static IndexVersion, &IndexSpec, Found)| {
+            let text = match text {
+                Found::Nothing => IndexText::Null,
+                Found::Unchanged => IndexText::Unchanged,
+                Found::Code => IndexText::Text(text_of(index, &texts.next().ok_or_else(too_few)?).into()),
+            };
+            Ok(IndexEntry { version, text })
+        };
+        rows.into_iter().map(|entries| entries.into_iter().map(&mut entry).collect()).collect()
+    }
+
+    /// The values that an index of a row is computed of; those that are sealed are put on the list.
+    fn values_of<'a>(
+        &self,
+        batch: &'a IndexBatch<'a>,
+        (place, slots): &(usize, Range<usize>),
+        index: &'static IndexSpec,
+        written: Written,
+        opening: &mut Opening<'a>,
+    ) -> Result<Values<'a>> {
+        let slots = batch.walk.slots().get(slots.clone()).unwrap_or_default();
+        let slot_of = |part: &IndexPart| {
+            slots.iter().find(|slot| slot.is_plain_field() && slot.field.name() == part.field)
+        };
+        let mut parts = Vec::with_capacity(index.parts().len());
+        for part in index.parts() {
+            match slot_of(part) {
+                Some(slot) => parts.push((part, slot)),
+                None => return Ok(Values::Nothing),
+            }
+        }
+        if written == Written::Changes && parts.iter().all(|(_, slot)| plain_of(slot).is_none()) {
+            return Ok(Values::Unchanged);
+        }
+        let mut values = Vec::with_capacity(parts.len());
+        for (part, slot) in parts {
+            if let Some(plain) = plain_of(slot) {
+                values.push((part, slot, Value::Here(plain)));
+                continue;
+            }
+            let place = batch.places.place(*place, batch.walk, slot).ok_or_else(too_few)?;
+            let text = slot.cell.sealed_text().filter(|text| !text.is_foreign());
+            let text = text.filter(|_| place.field().mode().can_open() && self.mode.can_open());
+            let text = text.ok_or_else(|| place.locate(not_open(index)))?;
+            values.push((part, slot, Value::Opened(opening.items.len())));
+            opening.items.push(OpenItem { place, text });
+        }
+        Ok(Values::All(values))
+    }
+
+    async fn opened(&self, opening: Opening<'_>, events: &mut Vec<AuditEvent>) -> Result<Vec<SecretBytes>> {
+        if opening.items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let opened = self.open_items(&opening.items, events).await?;
+        let located = opened.into_iter().zip(&opening.items);
+        located.map(|(opened, item)| opened.map_err(|error| item.place.locate(error))).collect()
+    }
+}
+
+/// Rows whose entries are computed together.
+pub(super) struct IndexBatch<'a> {
+    pub(super) model: &'static ModelSpec,
+    pub(super) places: &'a RowPlaces,
+    pub(super) walk: &'a Walk<'a>,
+    pub(super) rows: &'a [(usize, Range<usize>)],
+}
+
+/// Values that must be opened first.
+#[derive(Default)]
+struct Opening<'a> {
+    items: Vec<OpenItem<'a>>,
+}
+
+enum Values<'a> {
+    Nothing,
+    Unchanged,
+    All(Vec<(&'static IndexPart, &'a Slot<'a>, Value<'a>)>),
+}
+
+enum Value<'a> {
+    Here(&'a SecretBytes),
+    /// by its position among those that were opened
+    Opened(usize),
+}
+
+#[derive(Clone, Copy)]
+enum Found {
+    Nothing,
+    Unchanged,
+    Code,
+}
+
+/// The codes of a batch.
+#[derive(Default)]
+struct Codes {
+    items: Vec<CodeItem>,
+    /// what each index is, by its name
+    infos: Vec<(&'static str, Arc<[u8]>)>,
+    /// the context of the rows before, and those that their indexes have for it
+    contexts: Vec<(Arc<EncryptionContext>, &'static str, Arc<EncryptionContext>)>,
+}
+
+struct CodeItem {
+    context: Arc<EncryptionContext>,
+    keyring: Option<&'static str>,
+    version: u32,
+    info: Arc<[u8]>,
+    input: Arc<SecretBytes>,
+}
+
+impl Codes {
+    fn add(
+        &mut self,
+        model: &'static ModelSpec,
+        index: &'static IndexSpec,
+        context: &Arc<EncryptionContext>,
+        values: Values<'_>,
+        opened: &[SecretBytes],
+    ) -> Result<Found> {
+        let values = match values {
+            Values::Nothing => return Ok(Found::Nothing),
+            Values::Unchanged => return Ok(Found::Unchanged),
+            Values::All(values) => values,
+        };
+        let mut normalized = Vec::with_capacity(values.len());
+        for (part, slot, value) in values {
+            let plain = match value {
+                Value::Here(plain) => plain,
+                Value::Opened(position) => opened.get(position).ok_or_else(too_few)?,
+            };
+            let is_text = slot.ops.code == TypeCode::UTF8;
+            let value = normalize(part.normalizers, is_text, plain.expose());
+            match value.map_err(|error| error.field(model.name(), part.field))? {
+                Some(value) => normalized.push(value),
+                None => return Ok(Found::Nothing),
+            }
+        }
+        let length: usize = normalized.iter().map(|value| value.expose().len() + 4).sum();
+        let mut input = Vec::with_capacity(length + 2);
+        input_of(normalized.iter().map(SecretBytes::expose), &mut input);
+        let input = Arc::new(SecretBytes::from_vec(input));
+        let context = self.context(model, index, context)?;
+        let info = self.info(model, index);
+        let keyring = keyring_of(model, index);
+        self.items.extend(index.versions().iter().map(|version| CodeItem {
+            context: Arc::clone(&context),
+            keyring,
+            version: version.number,
+            info: Arc::clone(&info),
+            input: Arc::clone(&input),
+        }));
+        Ok(Found::Code)
+    }
+
+    fn info(&mut self, model: &'static ModelSpec, index: &'static IndexSpec) -> Arc<[u8]> {
+        if let Some((_, known)) = self.infos.iter().find(|(name, _)| *name == index.name()) {
+            return Arc::clone(known);
+        }
+        let mut info = Vec::new();
+        let name_of =
+            |position: usize| index.parts().get(position).map(|part| part.field).unwrap_or_default();
+        write_info(model, model.name(), index, name_of, &mut info);
+        let info: Arc<[u8]> = info.into();
+        self.infos.push((index.name(), Arc::clone(&info)));
+        info
+    }
+
+    /// Neighbours mostly share a context.
+    fn context(
+        &mut self,
+        model: &'static ModelSpec,
+        index: &'static IndexSpec,
+        context: &Arc<EncryptionContext>,
+    ) -> Result<Arc<EncryptionContext>> {
+        let is_it =
+            |(of, name, _): &&(Arc<_>, &str, Arc<_>)| Arc::ptr_eq(of, context) && *name == index.name();
+        if let Some((_, _, known)) = self.contexts.iter().find(is_it) {
+            return Ok(Arc::clone(known));
+        }
+        let of_index = context_of(model, index, context)?;
+        self.contexts.retain(|(_, name, _)| *name != index.name());
+        self.contexts.push((Arc::clone(context), index.name(), Arc::clone(&of_index)));
+        Ok(of_index)
+    }
+
+    async fn compute(self, cryptor: &Cryptor, model: &ModelSpec) -> Result<Vec<[u8; 32]>> {
+        if self.items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let items: Vec<IndexItem<'_>> = self
+            .items
+            .iter()
+            .map(|item| IndexItem {
+                context: &item.context,
+                keyring: item.keyring,
+                version: item.version,
+                info: &item.info,
+                input: item.input.expose(),
+            })
+            .collect();
+        let codes = cryptor.backend.index(&items).await.map_err(|error| error.model(model.name()))?;
+        if codes.len() != items.len() {
+            return Err(too_few());
+        }
+        Ok(codes)
+    }
+}
+
+/// The plaintext, if it is at hand; stored text that a policy accepts is one.
+fn plain_of<'a>(slot: &Slot<'a>) -> Option<&'a SecretBytes> {
+    match slot.cell {
+        Cell::Legacy(text) => Some(text),
+        cell => cell.plain(),
+    }
+}
+
+/// Whether a chosen field is a part of the index.
+fn is_touched(fields: &FieldSelection, index: &IndexSpec) -> bool {
+    match fields {
+        FieldSelection::All => true,
+        FieldSelection::Nothing => false,
+        FieldSelection::Only(names) => {
+            index.parts().iter().any(|part| names.iter().any(|name| name == part.field))
+        }
+    }
+}
+
+/// The context that an index of a row has.
+fn context_of(
+    model: &ModelSpec,
+    index: &IndexSpec,
+    context: &Arc<EncryptionContext>,
+) -> Result<Arc<EncryptionContext>> {
+    match index.scope() {
+        IndexScope::Context if context.get(SUBJECT).is_none() => Ok(Arc::clone(context)),
+        IndexScope::Context => context.without(SUBJECT).map(Arc::new),
+        IndexScope::Global => model.literal_context().map(Arc::new),
+    }
+}
+
+fn keyring_of(model: &ModelSpec, index: &IndexSpec) -> Option<&'static str> {
+    index.parts().first().and_then(|part| model.field(part.field)).and_then(|field| field.keyring())
+}
+
+/// What the index is, under the names of now and of earlier times.
+fn every_info(model: &'static ModelSpec, index: &'static IndexSpec) -> Vec<Vec<u8>> {
+    /// so many names are searched
+    const MOST: usize = 64;
+    let mut fields: Vec<Vec<&'static str>> = vec![Vec::new()];
+    for part in index.parts() {
+        let was = model.field(part.field).map_or(&[][..], |field| field.was());
+        let names = std::iter::once(part.field).chain(was.iter().copied());
+        let longer = names.flat_map(|name| {
+            fields.iter().map(move |before| before.iter().copied().chain([name]).collect::<Vec<_>>())
+        });
+        let longer: Vec<_> = longer.take(MOST).collect();
+        fields = longer;
+    }
+    let models = std::iter::once(model.name()).chain(model.was().iter().copied());
+    let infos = models.flat_map(|name| {
+        fields.iter().map(move |fields| {
+            let mut info = Vec::new();
+            let name_of = |position: usize| fields.get(position).copied().unwrap_or_default();
+            write_info(model, name, index, name_of, &mut info);
+            info
+        })
+    });
+    infos.take(MOST).collect()
+}
+
+#[cold]
+fn not_open(index: &IndexSpec) -> Error {
+    Error::new(ErrorKind::Mode)
+        .message(format!(
+            "the blind index `{}` of a sealed value can't be computed without opening it",
+            index.name()
+        ))
+        .help("update the row, which leaves the index of an unchanged value as it is, or set the value anew")
+}

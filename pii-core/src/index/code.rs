@@ -1,0 +1,67 @@
+//! What goes into a code, and the text that is stored of it: see FORMAT.md.
+
+use super::IndexSpec;
+use crate::{
+    crypto::CODE_BYTES,
+    model::ModelSpec,
+    wire::encode::{hex, put_lp, put_u16},
+};
+
+/// What the index is, for which its key is expanded.
+///
+/// `name` is the model's name, and `field` gives the name of each part's field: the stable ones, or those
+/// of earlier times.
+pub(crate) fn write_info(
+    model: &ModelSpec,
+    name: &str,
+    index: &IndexSpec,
+    mut field: impl FnMut(usize) -> &'static str,
+    out: &mut Vec<u8>,
+) {
+    out.clear();
+    put_lp(out, name.as_bytes());
+    put_lp(out, index.name().as_bytes());
+    put_u16(out, index.parts().len());
+    for (position, part) in index.parts().iter().enumerate() {
+        put_lp(out, field(position).as_bytes());
+        let holds = model.field(part.field).and_then(|field| field.holds().type_code());
+        out.push(holds.map_or(0, |code| code.number()));
+        put_u16(out, part.normalizers.len());
+        for normalizer in part.normalizers {
+            put_lp(out, normalizer.name().as_bytes());
+        }
+    }
+}
+
+/// The normalised values of all parts, as they go into the code.
+pub(crate) fn input_of<'a>(values: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    put_u16(out, values.len());
+    values.for_each(|value| put_lp(out, value));
+}
+
+/// As many bits of the code as the index keeps, in hexadecimal digits.
+pub(crate) fn text_of(index: &IndexSpec, code: &[u8; CODE_BYTES]) -> String {
+    let bits = index.size().bits();
+    let mut kept = code.get(..bits.div_ceil(8)).unwrap_or(code).to_vec();
+    if let (Some(last), rest @ 1..) = (kept.last_mut(), bits % 8) {
+        *last &= 0xff_u8 << (8 - rest);
+    }
+    hex(&kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::IndexSize;
+
+    #[test]
+    fn bits_that_are_not_kept_are_zero() {
+        let code = [0xff; CODE_BYTES];
+        let text = |size| text_of(&IndexSpec::new("email", &[], &[]).with_size(size), &code);
+        assert_eq!(text(IndexSize::Bits(1)), "80");
+        assert_eq!(text(IndexSize::Bits(12)), "fff0");
+        assert_eq!(text(IndexSize::Bits(16)), "ffff");
+        assert_eq!(text(IndexSize::Unique), "f".repeat(64));
+        assert_eq!(text(IndexSize::Bits(12)).len(), IndexSize::Bits(12).text_length());
+    }
+}
