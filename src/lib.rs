@@ -282,9 +282,12 @@ pub use pii_core::{
 // documents
 #[doc(inline)]
 pub use pii_core::{Documents, NoId};
+// blind indexes
+#[doc(inline)]
+pub use pii_core::{IndexEntry, IndexTerm, IndexText, index};
 // a cryptor of your own
 #[doc(inline)]
-pub use pii_core::{BoxFuture, CryptorBackend, OpenItem, SealItem, ValuePlace};
+pub use pii_core::{BoxFuture, CryptorBackend, IndexItem, OpenItem, SealItem, ValuePlace};
 // keys
 #[doc(inline)]
 pub use pii_core::{

@@ -10,13 +10,17 @@ pub use serde;
 
 pub use self::{
     masking::{IN_CONTEXT, MaskAny, MaskOptional, MaskText, Personal},
-    shape::{many_values, nested_struct, one_value},
+    shape::{many_values, nested_struct, normalized_text, one_value},
     silence::silently,
     view::{ViewFit, fit, same_binding, same_context, same_ids, view_model},
 };
 pub use crate::{
     __if_dynamo_without_adapter as if_dynamo, __if_sqlx_without_driver as if_sqlx,
     context::{ContextText, ContextValue, ContextWriter},
+    index::{
+        IndexPart, IndexScope, IndexSearch, IndexSize, IndexSpec, IndexVersion, IndexedField, IndexedValue,
+        Normalizer,
+    },
     mask::Mask,
     model::{
         ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiField, PiiModel,

@@ -244,6 +244,10 @@ impl KeyStore for VectorStore {
         only_opened()
     }
 
+    fn elected<'a>(&'a self, _: &'a KeySlot, _: u32) -> BoxFuture<'a, Result<Option<KeyRecord>>> {
+        only_opened()
+    }
+
     fn elect<'a>(&'a self, _: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {
         only_opened()
     }

@@ -2,16 +2,17 @@
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{Data, DeriveInput, Fields, Generics, Ident, Path, Type, ext::IdentExt};
+use syn::{Data, DeriveInput, Expr, Fields, Generics, Ident, Path, Type, Visibility, ext::IdentExt};
 
 use crate::{
-    attr::{self, Container, RenameAll, Renames, SerdeRenameAll},
+    attr::{self, BlindIndex, Container, Given, Normalize, RenameAll, Renames, SerdeRenameAll},
     ctxt::Ctxt,
     types,
 };
 
 pub(crate) struct Model<'a> {
     pub(crate) ident: &'a Ident,
+    pub(crate) visibility: &'a Visibility,
     pub(crate) generics: &'a Generics,
     pub(crate) attrs: Container,
     pub(crate) fields: Vec<Field<'a>>,
@@ -32,6 +33,82 @@ pub(crate) struct Field<'a> {
     pub(crate) attribute: String,
     /// The places in the context's expressions that name the field.
     pub(crate) context_uses: Vec<Ident>,
+}
+
+/// A blind index, of a field or over several.
+pub(crate) struct Index<'a> {
+    pub(crate) attrs: &'a BlindIndex,
+    pub(crate) name: String,
+    pub(crate) parts: Vec<IndexedPart<'a>>,
+    /// Column and attribute of version 1.
+    column: (String, String),
+}
+
+pub(crate) struct IndexedPart<'a> {
+    pub(crate) field: &'a Field<'a>,
+    pub(crate) normalize: Option<&'a Given<Vec<Normalize>>>,
+}
+
+/// Where a version of a blind index is stored.
+pub(crate) struct IndexVersion {
+    pub(crate) number: u32,
+    pub(crate) column: String,
+    pub(crate) attribute: String,
+}
+
+impl<'a> Index<'a> {
+    fn of_field(field: &'a Field<'a>, attrs: &'a BlindIndex) -> Self {
+        let name = attrs.name.as_ref().map(|name| name.value.value());
+        let column = match &name {
+            Some(name) => (format!("{name}_bidx"), format!("{name}_bidx")),
+            None => (format!("{}_bidx", field.column), format!("{}_bidx", field.attribute)),
+        };
+        let parts = vec![IndexedPart { field, normalize: attrs.normalize.as_ref() }];
+        let name = name.unwrap_or_else(|| field.ident.unraw().to_string());
+        Self::new(attrs, name, parts, column)
+    }
+
+    /// `None` where errors tell what is missing.
+    fn of_fields(model: &'a Model<'a>, attrs: &'a BlindIndex) -> Option<Self> {
+        let name = attrs.name.as_ref()?.value.value();
+        let parts = attrs.fields.as_ref()?.value.iter().filter_map(|part| {
+            let field = model.columns().find(|field| *field.ident == part.ident)?;
+            Some(IndexedPart { field, normalize: part.normalize.as_ref() })
+        });
+        let (parts, column) = (parts.collect(), (format!("{name}_bidx"), format!("{name}_bidx")));
+        Some(Self::new(attrs, name, parts, column))
+    }
+
+    fn new(
+        attrs: &'a BlindIndex,
+        name: String,
+        parts: Vec<IndexedPart<'a>>,
+        column: (String, String),
+    ) -> Self {
+        let given = attrs.column.as_ref().map(|column| column.value.value());
+        let column = given.map_or(column, |column| (column.clone(), column));
+        Self { attrs, name, parts, column }
+    }
+
+    pub(crate) fn is_global(&self) -> bool {
+        self.attrs.scope.as_ref().is_some_and(|scope| scope.value.variant == "Global")
+    }
+
+    pub(crate) fn versions(&self) -> Vec<IndexVersion> {
+        let named = |base: &str, number| match number {
+            1 => base.to_owned(),
+            _ => format!("{base}_v{number}"),
+        };
+        let (column, attribute) = &self.column;
+        let numbers = self.attrs.numbers().into_iter();
+        numbers
+            .map(|number| IndexVersion {
+                number,
+                column: named(column, number),
+                attribute: named(attribute, number),
+            })
+            .collect()
+    }
 }
 
 /// What a field is to this derive.
@@ -76,7 +153,8 @@ impl<'a> Model<'a> {
             }
         }
         let krate = attrs.krate();
-        Self { ident: &input.ident, generics: &input.generics, attrs, fields, whole_self, krate }
+        let (ident, visibility) = (&input.ident, &input.vis);
+        Self { ident, visibility, generics: &input.generics, attrs, fields, whole_self, krate }
     }
 
     /// The module with everything that generated code uses.
@@ -113,6 +191,23 @@ impl<'a> Model<'a> {
         self.attrs.bind.is_some()
             || self.ids().any(|id| id.attrs.bind.is_some())
             || self.ids().next().is_none()
+    }
+
+    /// The blind indexes, those of fields first.
+    pub(crate) fn indexes(&self) -> Vec<Index<'_>> {
+        let mut indexes = Vec::new();
+        for field in self.columns().filter(|field| field.is_sealed()) {
+            indexes.extend(field.attrs.blind_indexes.iter().map(|attrs| Index::of_field(field, attrs)));
+        }
+        indexes.extend(self.attrs.blind_indexes.iter().filter_map(|attrs| Index::of_fields(self, attrs)));
+        indexes
+    }
+
+    /// The fields that an expression of the context names.
+    pub(crate) fn uses(&self, value: &Expr) -> Vec<Ident> {
+        let mut uses = Vec::new();
+        uses_of_self(value.to_token_stream(), &mut uses, &mut Vec::new());
+        uses
     }
 
     /// Whether the type depends on a type or const parameter of the struct.
@@ -152,6 +247,10 @@ impl<'a> Field<'a> {
         self.attrs.keys.has("version")
     }
 
+    pub(crate) fn is_level_three(&self) -> bool {
+        self.attrs.level.as_ref().is_some_and(|level| level.value.number == 3)
+    }
+
     pub(crate) fn is_nested(&self) -> bool {
         self.attrs.keys.has("nested")
     }
@@ -178,8 +277,8 @@ impl Kind {
         if keys.has("nested") {
             return Self::Sealed(Shape::Json);
         }
-        let marked =
-            keys.bare() || ["mode", "keyring", "plaintext", "legacy"].iter().any(|key| keys.has(key));
+        let marked = keys.bare()
+            || ["mode", "keyring", "plaintext", "legacy", "blind_index"].iter().any(|key| keys.has(key));
         let level = attrs.level.as_ref().map(|level| level.value.number);
         if types::mentions_sealed(ty) || level.is_some_and(|level| level > 1) || (marked && level.is_none()) {
             return Self::Sealed(if types::is_collection(ty) { Shape::Json } else { Shape::Text });

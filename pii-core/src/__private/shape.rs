@@ -1,7 +1,7 @@
 //! Whether a field holds what the derive took it to hold by its tokens.
 #![allow(clippy::panic, reason = "constants panic at compile time")]
 
-use crate::model::Holds;
+use crate::model::{Holds, TypeCode};
 
 /// # Panics
 /// At compile time.
@@ -33,5 +33,16 @@ pub const fn many_values(holds: Holds) {
 pub const fn nested_struct(holds: Holds) {
     if let Holds::Value(_) | Holds::Values(_) = holds {
         panic!("this field holds no nested struct: remove `nested`");
+    }
+}
+
+/// # Panics
+/// At compile time.
+#[track_caller]
+pub const fn normalized_text(holds: Holds) {
+    if let Holds::Value(code) = holds
+        && code.number() != TypeCode::UTF8.number()
+    {
+        panic!("only text can be normalised: remove `normalize`");
     }
 }

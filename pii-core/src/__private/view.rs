@@ -31,6 +31,7 @@ pub const fn view_model(
     let view = ModelSpec::new(model.name(), fields, model.binding())
         .with_was(model.was())
         .with_context(context)
+        .with_indexes(model.indexes())
         .as_view();
     match model.table() {
         Some(table) => view.with_table(table),

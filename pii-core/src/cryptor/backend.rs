@@ -159,8 +159,8 @@ pub struct IndexItem<'a> {
     pub context: &'a Arc<EncryptionContext>,
     /// The keyring that wraps that key; `None` is the default one.
     pub keyring: Option<&'static str>,
-    /// The version of the index, which is the epoch of its key.
-    pub version: u32,
+    /// The epoch of that key.
+    pub epoch: u32,
     /// What the index is: model, fields and normalisers. The key is expanded for it.
     pub info: &'a [u8],
     /// The normalised value.

@@ -99,7 +99,7 @@ impl Cryptor {
                 infos.iter().map(|info| IndexItem {
                     context: &context,
                     keyring,
-                    version: version.number,
+                    epoch: epoch_of(version),
                     info,
                     input: input.expose(),
                 })
@@ -144,7 +144,7 @@ impl Cryptor {
                 let item = move |version: &IndexVersion| IndexItem {
                     context,
                     keyring,
-                    version: version.number,
+                    epoch: epoch_of(version),
                     info: &[],
                     input: &[],
                 };
@@ -218,11 +218,23 @@ impl Cryptor {
             slots.iter().find(|slot| slot.is_plain_field() && slot.field.name() == part.field)
         };
         let mut parts = Vec::with_capacity(index.parts().len());
+        let (mut is_empty, mut lacking) = (false, None);
         for part in index.parts() {
             match slot_of(part) {
                 Some(slot) => parts.push((part, slot)),
-                None => return Ok(Values::Nothing),
+                None if batch.model.field(part.field).is_some() => is_empty = true,
+                None => lacking = Some(part.field),
             }
+        }
+        if let Some(field) = lacking {
+            // a view: what it does not have stays as it is
+            return match parts.iter().all(|(_, slot)| plain_of(slot).is_none()) && !is_empty {
+                true => Ok(Values::Unchanged),
+                false => Err(lacks(batch.model, index, field)),
+            };
+        }
+        if is_empty {
+            return Ok(Values::Nothing);
         }
         if written == Written::Changes && parts.iter().all(|(_, slot)| plain_of(slot).is_none()) {
             return Ok(Values::Unchanged);
@@ -299,7 +311,7 @@ struct Codes {
 struct CodeItem {
     context: Arc<EncryptionContext>,
     keyring: Option<&'static str>,
-    version: u32,
+    epoch: u32,
     info: Arc<[u8]>,
     input: Arc<SecretBytes>,
 }
@@ -341,7 +353,7 @@ impl Codes {
         self.items.extend(index.versions().iter().map(|version| CodeItem {
             context: Arc::clone(&context),
             keyring,
-            version: version.number,
+            epoch: epoch_of(version),
             info: Arc::clone(&info),
             input: Arc::clone(&input),
         }));
@@ -389,7 +401,7 @@ impl Codes {
             .map(|item| IndexItem {
                 context: &item.context,
                 keyring: item.keyring,
-                version: item.version,
+                epoch: item.epoch,
                 info: &item.info,
                 input: item.input.expose(),
             })
@@ -434,6 +446,11 @@ fn context_of(
     }
 }
 
+/// Epochs count from 0, versions from 1.
+fn epoch_of(version: &IndexVersion) -> u32 {
+    version.number.saturating_sub(1)
+}
+
 fn keyring_of(model: &ModelSpec, index: &IndexSpec) -> Option<&'static str> {
     index.parts().first().and_then(|part| model.field(part.field)).and_then(|field| field.keyring())
 }
@@ -472,4 +489,15 @@ fn not_open(index: &IndexSpec) -> Error {
             index.name()
         ))
         .help("update the row, which leaves the index of an unchanged value as it is, or set the value anew")
+}
+
+#[cold]
+fn lacks(model: &ModelSpec, index: &IndexSpec, field: &str) -> Error {
+    Error::new(ErrorKind::Configuration)
+        .model(model.name())
+        .message(format!(
+            "this view lacks the field `{field}` of the blind index `{}`, which must change too",
+            index.name()
+        ))
+        .help("write through a view that has all fields of the index, or through the model")
 }

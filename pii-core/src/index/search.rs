@@ -114,6 +114,20 @@ impl<M: PiiModel> IndexSearch<M> {
         self.index.clone()
     }
 
+    /// The same search for a view of the model.
+    #[must_use]
+    pub fn of_view<V: PiiModel>(self) -> IndexSearch<V> {
+        let index = self.index.and_then(|index| {
+            let is_view = V::MODEL.is_view() && V::MODEL.name() == M::MODEL.name();
+            Some(index).filter(|_| is_view).ok_or_else(|| {
+                Error::new(ErrorKind::Configuration)
+                    .model(V::MODEL.name())
+                    .message(format!("a search of `{}` was given for what is no view of it", M::MODEL.name()))
+            })
+        });
+        IndexSearch { index, context: self.context, terms: self.terms, model: PhantomData }
+    }
+
     /// The normalised values that are searched for.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub struct IndexPart {
 /// A version of an index: it has a key and a column of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct IndexVersion {
-    /// Its number, which is the epoch of its data key.
+    /// Its number, from 1 on. Its data key has the epoch before it: epochs count from 0.
     pub number: u32,
     /// The column of a table.
     pub column: &'static str,

@@ -90,7 +90,7 @@ impl FileKeyStore {
                 Err(error) => return Err(self.unavailable(error)),
             }
         }
-        highest.map(|epoch| self.elected(slot, epoch)).transpose()
+        highest.map(|epoch| self.winner_of(slot, epoch)).transpose()
     }
 
     fn election(&self, digest: &str, epoch: u32) -> PathBuf {
@@ -98,7 +98,7 @@ impl FileKeyStore {
     }
 
     /// The record that won this election; it must be for the slot and the epoch.
-    fn elected(&self, slot: &KeySlot, epoch: u32) -> Result<KeyRecord> {
+    fn winner_of(&self, slot: &KeySlot, epoch: u32) -> Result<KeyRecord> {
         let election = self.election(&slot.digest(), epoch);
         let wrong = |kind, message: &str| {
             Error::new(kind)
@@ -146,7 +146,7 @@ impl FileKeyStore {
     fn propose(&self, proposal: &KeyRecord) -> Result<KeyRecord> {
         let is_new = self.keep(proposal)?;
         self.run(proposal)?;
-        let winner = self.elected(&proposal.slot, proposal.epoch)?;
+        let winner = self.winner_of(&proposal.slot, proposal.epoch)?;
         if is_new && winner.key_id != proposal.key_id {
             // nothing was sealed under the loser
             let _ = fs::remove_file(self.record(proposal.key_id));
@@ -225,6 +225,16 @@ impl KeyStore for FileKeyStore {
 
     fn active<'a>(&'a self, slot: &'a KeySlot) -> BoxFuture<'a, Result<Option<KeyRecord>>> {
         Box::pin(async move { self.winner(slot) })
+    }
+
+    fn elected<'a>(&'a self, slot: &'a KeySlot, epoch: u32) -> BoxFuture<'a, Result<Option<KeyRecord>>> {
+        Box::pin(async move {
+            let is_there = self.election(&slot.digest(), epoch).try_exists();
+            match is_there.map_err(|error| self.unavailable(error))? {
+                true => self.winner_of(slot, epoch).map(Some),
+                false => Ok(None),
+            }
+        })
     }
 
     fn elect<'a>(&'a self, proposal: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {

@@ -177,6 +177,12 @@ pub trait KeyStore: Send + Sync + 'static {
     /// As [`KeyStore::load`].
     fn active<'a>(&'a self, slot: &'a KeySlot) -> BoxFuture<'a, Result<Option<KeyRecord>>>;
 
+    /// The record that won the election of this slot and epoch, whatever its state.
+    ///
+    /// # Errors
+    /// As [`KeyStore::load`].
+    fn elected<'a>(&'a self, slot: &'a KeySlot, epoch: u32) -> BoxFuture<'a, Result<Option<KeyRecord>>>;
+
     /// Proposes a new key for its slot and epoch. Exactly one proposal per slot and epoch wins,
     /// whatever the number of processes; all of them get the winner's record. Nothing is kept of a
     /// proposal that loses.

@@ -141,6 +141,14 @@ macro_rules! passes_calls {
                 Box::pin(self.pass(async move { self.inner.active(slot).await }))
             }
 
+            fn elected<'a>(
+                &'a self,
+                slot: &'a KeySlot,
+                epoch: u32,
+            ) -> BoxFuture<'a, Result<Option<KeyRecord>>> {
+                Box::pin(self.pass(async move { self.inner.elected(slot, epoch).await }))
+            }
+
             fn elect<'a>(&'a self, proposal: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {
                 Box::pin(self.pass(async move { self.inner.elect(proposal).await }))
             }

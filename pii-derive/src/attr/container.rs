@@ -10,7 +10,7 @@ use syn::{
     token::Paren,
 };
 
-use super::{Choice, Given, Keys, Was, field::PLAINTEXT, suggest, value};
+use super::{BlindIndex, Choice, Given, Keys, Was, field::PLAINTEXT, suggest, value};
 use crate::ctxt::Ctxt;
 
 pub(super) const KEYS: &[&str] = &[
@@ -26,6 +26,7 @@ pub(super) const KEYS: &[&str] = &[
     "from_row",
     "plaintext",
     "keyring",
+    "blind_index",
     "crate",
 ];
 
@@ -49,6 +50,7 @@ pub(crate) struct Container {
     pub(crate) debug: Option<Given<Choice>>,
     pub(crate) plaintext: Option<Given<Choice>>,
     pub(crate) keyring: Option<Given<LitStr>>,
+    pub(crate) blind_indexes: Vec<BlindIndex>,
     nested: Option<Given<()>>,
     from_row: Option<Given<()>>,
     krate: Option<Given<Path>>,
@@ -114,6 +116,10 @@ impl Container {
             "from_row" => Given::set(&mut self.from_row, key, value::flag(key, input)?),
             "plaintext" => Given::set(&mut self.plaintext, key, value::choice(key, input, PLAINTEXT)?),
             "keyring" => Given::set(&mut self.keyring, key, value::text(key, input)?),
+            "blind_index" => {
+                self.blind_indexes.push(BlindIndex::parse(key, input, true)?);
+                Ok(())
+            }
             "crate" => Given::set(&mut self.krate, key, krate(key, input)?),
             _ => Err(suggest::unknown_key(key, true)),
         }

@@ -2,7 +2,7 @@
 
 use syn::{Attribute, Expr, ExprPath, Ident, LitInt, LitStr, Path, parse::ParseStream};
 
-use super::{Choice, Given, Keys, Was, container::BIND, suggest, value};
+use super::{BlindIndex, Choice, Given, Keys, Was, container::BIND, suggest, value};
 use crate::ctxt::Ctxt;
 
 pub(super) const KEYS: &[&str] = &[
@@ -21,6 +21,7 @@ pub(super) const KEYS: &[&str] = &[
     "keyring",
     "plaintext",
     "legacy",
+    "blind_index",
     "skip",
 ];
 
@@ -52,6 +53,7 @@ pub(crate) struct Field {
     pub(crate) plaintext: Option<Given<Choice>>,
     pub(crate) legacy: Option<Given<Choice>>,
     pub(crate) bind: Option<Given<Choice>>,
+    pub(crate) blind_indexes: Vec<BlindIndex>,
     id: Option<Given<()>>,
     partition_key: Option<Given<()>>,
     sort_key: Option<Given<()>>,
@@ -96,6 +98,10 @@ impl Field {
             "keyring" => Given::set(&mut self.keyring, key, value::text(key, input)?),
             "plaintext" => Given::set(&mut self.plaintext, key, value::choice(key, input, PLAINTEXT)?),
             "legacy" => Given::set(&mut self.legacy, key, value::choice(key, input, LEGACY)?),
+            "blind_index" => {
+                self.blind_indexes.push(BlindIndex::parse(key, input, false)?);
+                Ok(())
+            }
             "skip" => Given::set(&mut self.skip, key, value::flag(key, input)?),
             _ => Err(suggest::unknown_key(key, false)),
         }

@@ -1,6 +1,7 @@
 //! The attributes, as they are written: `#[pii(...)]` on structs and fields, and the renames of
 //! serde and sqlx.
 
+mod blind_index;
 mod container;
 mod field;
 mod foreign;
@@ -13,6 +14,7 @@ use syn::{Attribute, Ident, LitStr, Meta, Token, ext::IdentExt, parse::ParseStre
 
 use crate::ctxt::Ctxt;
 
+pub(crate) use blind_index::{BlindIndex, Normalize};
 pub(crate) use container::{Container, ContextPair, SUBJECT, crate_alone};
 pub(crate) use field::{Field, Mask};
 pub(crate) use foreign::{RenameAll, Renames, SerdeRenameAll};

@@ -3,6 +3,7 @@
 
 mod container;
 mod fields;
+mod indexes;
 mod names;
 
 use crate::{ast::Model, ctxt::Ctxt};
@@ -10,6 +11,7 @@ use crate::{ast::Model, ctxt::Ctxt};
 pub(crate) fn model(cx: &Ctxt, model: &Model<'_>) {
     container::check(cx, model);
     fields::check(cx, model);
+    indexes::check(cx, model);
     names::check(cx, model);
     // an earlier error may be the reason
     let is_personal =

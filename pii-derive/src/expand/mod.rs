@@ -8,6 +8,7 @@ mod dynamo;
 mod fallback;
 mod from_row;
 mod generics;
+mod index;
 mod model;
 mod nested;
 mod newtype;
@@ -50,7 +51,8 @@ fn implementations(model: &Model<'_>) -> TokenStream {
     let sql = sql::implementation(model);
     let from_row = model.attrs.wants_from_row().then(|| from_row::implementation(model));
     let dynamo = dynamo::implementation(model);
-    quote!(#facts #probes #debug #checks #implementation #sql #from_row #dynamo)
+    let searches = index::searches(model);
+    quote!(#facts #probes #debug #checks #implementation #sql #from_row #dynamo #searches)
 }
 
 fn in_const(items: &TokenStream) -> TokenStream {
@@ -60,6 +62,7 @@ fn in_const(items: &TokenStream) -> TokenStream {
             deprecated,
             single_use_lifetimes,
             unused_lifetimes,
+            unused_parens,
             unused_qualifications,
             unused_variables,
             clippy::absolute_paths,

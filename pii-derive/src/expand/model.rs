@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Expr, ExprField, LitStr, Member, ext::IdentExt};
 
-use super::{generics, view};
+use super::{generics, index, view};
 use crate::{
     ast::{Field, Kind, Model, Shape},
     attr::{ContextPair, Mask, Was},
@@ -161,11 +161,12 @@ fn model_spec(model: &Model<'_>) -> TokenStream {
         let table = &table.value;
         quote!(.with_table(#table))
     });
+    let indexes = index::specs(model);
     let context = (!model.attrs.context_pairs().is_empty()).then(|| {
         let parts = context_parts(model);
         quote!(.with_context(#parts))
     });
-    quote!(#private::ModelSpec::new(#name, <Self as __PiiFacts>::FIELDS, #binding) #was #table #context)
+    quote!(#private::ModelSpec::new(#name, <Self as __PiiFacts>::FIELDS, #binding) #was #table #context #indexes)
 }
 
 fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {

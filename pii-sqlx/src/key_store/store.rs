@@ -136,6 +136,10 @@ impl<DB: Dialect> KeyStore for SqlKeyStore<DB> {
         Box::pin(self.latest(slot))
     }
 
+    fn elected<'a>(&'a self, slot: &'a KeySlot, epoch: u32) -> BoxFuture<'a, Result<Option<KeyRecord>>> {
+        Box::pin(self.elected(slot, epoch))
+    }
+
     fn elect<'a>(&'a self, proposal: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {
         Box::pin(self.propose(proposal))
     }

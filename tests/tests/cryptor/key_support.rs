@@ -198,6 +198,10 @@ impl KeyStore for MeddledStore {
         self.inner.active(slot)
     }
 
+    fn elected<'a>(&'a self, slot: &'a KeySlot, epoch: u32) -> BoxFuture<'a, Result<Option<KeyRecord>>> {
+        self.inner.elected(slot, epoch)
+    }
+
     fn elect<'a>(&'a self, proposal: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {
         Box::pin(async move {
             self.check()?;

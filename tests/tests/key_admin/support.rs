@@ -215,6 +215,10 @@ impl KeyStore for SlowStore {
         slowly!(self.inner.active(slot))
     }
 
+    fn elected<'a>(&'a self, slot: &'a KeySlot, epoch: u32) -> BoxFuture<'a, Result<Option<KeyRecord>>> {
+        slowly!(self.inner.elected(slot, epoch))
+    }
+
     fn elect<'a>(&'a self, proposal: &'a KeyRecord) -> BoxFuture<'a, Result<KeyRecord>> {
         slowly!(self.inner.elect(proposal))
     }

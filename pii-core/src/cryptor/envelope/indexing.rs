@@ -1,5 +1,5 @@
 //! The codes of blind indexes, and the keys that they are computed with: one for each context and
-//! version, on which all processes agree.
+//! epoch, on which all processes agree.
 
 use std::sync::{Arc, Mutex};
 
@@ -24,13 +24,13 @@ pub(super) async fn codes(keys: &KeyService, batch: &[IndexItem<'_>]) -> Result<
     let mut used: Vec<(IndexSlot<'_>, Arc<IndexKey>)> = Vec::new();
     let mut codes = Vec::with_capacity(batch.len());
     for item in batch {
-        let slot = IndexSlot { keyring: item.keyring, context: item.context, version: item.version };
+        let slot = IndexSlot { keyring: item.keyring, context: item.context, epoch: item.epoch };
         let known = used.iter().position(|(known, _)| known.is(&slot));
         let key = match known.and_then(|known| used.get(known)) {
             Some((_, key)) => Arc::clone(key),
             None => {
                 let (messages, bytes) = slot.uses(batch);
-                let key = keys.index(slot.keyring, slot.context, slot.version, messages, bytes).await?;
+                let key = keys.index(slot.keyring, slot.context, slot.epoch, messages, bytes).await?;
                 used.push((slot, Arc::clone(&key)));
                 key
             }
@@ -44,12 +44,12 @@ pub(super) async fn codes(keys: &KeyService, batch: &[IndexItem<'_>]) -> Result<
 struct IndexSlot<'a> {
     keyring: Option<&'static str>,
     context: &'a Arc<EncryptionContext>,
-    version: u32,
+    epoch: u32,
 }
 
 impl IndexSlot<'_> {
     fn is(&self, other: &IndexSlot<'_>) -> bool {
-        self.version == other.version
+        self.epoch == other.epoch
             && self.keyring == other.keyring
             && (Arc::ptr_eq(self.context, other.context) || self.context == other.context)
     }
@@ -57,7 +57,7 @@ impl IndexSlot<'_> {
     /// How many values the batch has for it, and how many bytes.
     fn uses(&self, batch: &[IndexItem<'_>]) -> (u64, u64) {
         let own = batch.iter().filter(|item| {
-            self.is(&IndexSlot { keyring: item.keyring, context: item.context, version: item.version })
+            self.is(&IndexSlot { keyring: item.keyring, context: item.context, epoch: item.epoch })
         });
         own.fold((0, 0), |(messages, bytes): (u64, u64), item| {
             let length = u64::try_from(item.input.len()).unwrap_or(u64::MAX);
@@ -115,18 +115,19 @@ impl KeySource {
                 }
             };
         }
-        let newest = store.active(slot).await?;
-        match newest {
-            Some(newest) if newest.epoch == epoch => Ok(Some(newest)),
-            // the context was erased: its slots get no keys any more
-            Some(newest) if newest.state == KeyState::Destroyed && newest.epoch < epoch => {
+        if let Some(record) = store.elected(slot, epoch).await? {
+            return Ok(Some(record));
+        }
+        // the context was erased: its slots get no keys any more
+        match store.active(slot).await? {
+            Some(newest) if newest.state == KeyState::Destroyed => {
                 Err(erased(newest.key_id).help("its context was erased, and takes no new values"))
             }
             _ => Ok(None),
         }
     }
 
-    /// Proposes a key; if there is one of this epoch, or another process is faster, that one is it.
+    /// Proposes a key; if another process is faster, its key is it.
     async fn elect_index(
         &self,
         store: &dyn KeyStore,
