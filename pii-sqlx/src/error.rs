@@ -6,7 +6,8 @@ use sqlx::error::{BoxDynError, DatabaseError, ErrorKind as Constraint, Unexpecte
 
 /// The error of sqlx inside an error of this library, if there is one.
 ///
-/// A duplicate key, for example, is an error of the kind [`Database`](ErrorKind::Database):
+/// A violated foreign key, for example, is an error of the kind [`Database`](ErrorKind::Database), and the
+/// error of sqlx tells it from others:
 ///
 /// ```no_run
 /// # use pii::{EncryptedStr, PiiModel};
@@ -15,13 +16,13 @@ use sqlx::error::{BoxDynError, DatabaseError, ErrorKind as Constraint, Unexpecte
 /// # struct Customer { #[pii(id)] id: i64, email: EncryptedStr }
 /// # async fn insert(customers: pii::SqlTable<Customer, sqlx::Sqlite>, ada: Customer) -> pii::Result<()> {
 /// match customers.insert(&ada).await {
-///     Err(error) if is_duplicate(&error) => println!("there is such a customer already"),
+///     Err(error) if is_orphan(&error) => println!("there is no such account"),
 ///     other => other?,
 /// }
 ///
-/// fn is_duplicate(error: &pii::Error) -> bool {
+/// fn is_orphan(error: &pii::Error) -> bool {
 ///     let database = pii::sqlx_error(error).and_then(|error| error.as_database_error());
-///     database.is_some_and(|error| error.is_unique_violation())
+///     database.is_some_and(|error| error.is_foreign_key_violation())
 /// }
 /// # Ok(())
 /// # }
@@ -71,6 +72,9 @@ pub(crate) fn from_sqlx(error: sqlx::Error, model: &ModelSpec) -> Error {
         other => {
             let error = Error::new(ErrorKind::Database).model(model.name());
             let error = match &other {
+                sqlx::Error::Database(database) if database.kind() == Constraint::UniqueViolation => {
+                    duplicate(&**database, model)
+                }
                 sqlx::Error::Database(database) => {
                     match constraint(&**database).or_else(|| code(&**database)) {
                         Some(message) => error.message(message),
@@ -125,6 +129,25 @@ fn null(column: &str, source: BoxDynError) -> Error {
 
 fn undecodable(column: &str) -> Error {
     Error::new(ErrorKind::Database).message(format!("the column `{column}` does not fit the field"))
+}
+
+/// That a unique column has the value already. If it is that of a blind index, the field is named.
+fn duplicate(error: &dyn DatabaseError, model: &ModelSpec) -> Error {
+    // SQLite gives the columns in its message, and no value
+    let place = error.constraint().unwrap_or_else(|| error.message());
+    let index = model
+        .indexes()
+        .iter()
+        .find(|index| index.versions().iter().any(|version| place.contains(version.column)));
+    let duplicate = Error::new(ErrorKind::Duplicate);
+    let duplicate = match index.and_then(|index| index.parts().first()) {
+        Some(part) => duplicate.field(model.name(), part.field),
+        None => duplicate.model(model.name()),
+    };
+    match constraint(error) {
+        Some(message) => duplicate.message(message),
+        None => duplicate,
+    }
 }
 
 /// What a violated constraint is called, without the values that violated it.

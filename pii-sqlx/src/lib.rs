@@ -78,7 +78,10 @@ pub use table::SqlTable;
 pub mod builder {
     pub use crate::{
         decrypt::{Decrypting, EachRow, RowSource},
-        table::{Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, Update, Upsert},
+        table::{
+            Delete, Exists, Find, FindOne, FindOptional, Get, GetOptional, Insert, InsertMany,
+            InsertReturningId, List, Update, Upsert,
+        },
     };
 }
 

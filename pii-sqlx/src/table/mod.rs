@@ -1,7 +1,9 @@
 //! Tables: statements that this library makes itself.
 
 mod delete;
+mod find;
 mod get;
+mod indexes;
 mod insert;
 mod insert_many;
 mod list;
@@ -13,10 +15,11 @@ mod upsert;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result, RowWriter};
+use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result, RowWriter, index::IndexSearch};
 use sqlx::{Database, FromRow, Pool};
 
 pub use delete::Delete;
+pub use find::{Exists, Find, FindOne, FindOptional};
 pub use get::{Get, GetOptional};
 pub use insert::{Insert, InsertReturningId};
 pub use insert_many::InsertMany;
@@ -154,6 +157,36 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         M: for<'r> FromRow<'r, DB::Row>,
     {
         List::new(self)
+    }
+
+    /// The rows that have a value, found by a blind index: `customers.find(Customer::by_email("acme", "ada@example.com"))`.
+    ///
+    /// With a [scoped](Cryptor::scoped) cryptor, rows outside the scope are not found.
+    ///
+    /// ```no_run
+    /// # use pii::{EncryptedStr, PiiModel, SqlTable};
+    /// #[derive(PiiModel)]
+    /// #[pii(name = "customer", table = "customers", from_row)]
+    /// struct Customer {
+    ///     #[pii(id)]
+    ///     id: i64,
+    ///     #[pii(blind_index(normalize = "email"))]
+    ///     email: EncryptedStr, // and a column `email_bidx`
+    /// }
+    ///
+    /// # async fn run(customers: SqlTable<Customer, sqlx::Sqlite>) -> pii::Result<()> {
+    /// let ada = customers.find(Customer::by_email("Ada@example.com")).decrypt_pii().one().await?;
+    /// if customers.find(Customer::by_email("bob@example.com")).exists().await? {
+    ///     println!("Bob is a customer");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn find(&self, search: IndexSearch<M>) -> Find<'_, M, DB>
+    where
+        M: for<'r> FromRow<'r, DB::Row>,
+    {
+        Find::new(self, search)
     }
 
     /// Writes every column of the row with the model's id. Values that were loaded and not changed are

@@ -2,7 +2,7 @@
 
 use pii_core::{Error, ErrorKind, Result, SealedTexts};
 
-use super::SqlTable;
+use super::{SqlTable, indexes};
 use crate::{
     binder::{Binder, Part},
     dialect::Dialect,
@@ -33,22 +33,25 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
 
     /// How many rows fit in one statement.
     pub(super) fn rows_per_statement() -> usize {
-        (DB::MAX_PARAMETERS / M::COLUMNS.len().max(1)).max(1)
+        (DB::MAX_PARAMETERS / (M::COLUMNS.len() + indexes::count::<M>()).max(1)).max(1)
     }
 
     /// `INSERT INTO "t" ("a", "b") VALUES ($1, $2), ($3, $4)` for rows that omit the same columns.
     pub(super) fn insert_into(&self, alias: &str, rows: &mut [NewRow<'_, M>]) -> Result<Statement<DB>> {
         let omitted = rows.first().map_or(&[][..], |row| &row.omitted);
         let columns = M::COLUMNS.iter().map(|column| column.name).filter(|name| !omitted.contains(name));
+        let indexed = rows.first().map(NewRow::index_columns).unwrap_or_default();
+        let columns = columns.chain(indexed.iter().copied());
         let mut statement = Statement::new("INSERT INTO ");
         statement.push(self.name()?);
         statement.push(alias);
         statement.push(" (");
         statement.push_names(columns);
         statement.push(") VALUES ");
-        statement.reserve(rows.len(), M::COLUMNS.len());
+        statement.reserve(rows.len(), M::COLUMNS.len() + indexed.len());
         for (index, row) in rows.iter_mut().enumerate() {
             statement.push(if index > 0 { ", (" } else { "(" });
+            let texts: Vec<_> = indexes::written(row.texts.indexes()).collect();
             let mut binder =
                 Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts));
             row.model.bind_columns(&mut binder);
@@ -57,6 +60,13 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
                     .model(M::MODEL.name())
                     .message("the model has no column to insert"));
             }
+            if texts.len() != indexed.len() {
+                return Err(indexes::differ::<M>());
+            }
+            for (_, text) in texts {
+                statement.push(", ");
+                indexes::bind::<M, DB>(&mut statement, text)?;
+            }
             statement.push(")");
         }
         Ok(statement)
@@ -64,6 +74,11 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
 }
 
 impl<M> NewRow<'_, M> {
+    /// The columns of blind indexes that are written.
+    pub(super) fn index_columns(&self) -> Vec<&'static str> {
+        indexes::written(self.texts.indexes()).map(|(column, _)| column).collect()
+    }
+
     /// Whether the rows can stand in one statement.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.omitted == other.omitted

@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use pii_core::{Error, ErrorKind, Result, SealedTexts};
 use sqlx::Database;
 
-use super::{SqlTable, failed};
+use super::{SqlTable, failed, indexes};
 use crate::{
     binder::{Binder, Part},
     dialect::Dialect,
@@ -39,7 +39,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
     async fn run(self) -> Result<()> {
         let Self { table, model, connection } = self;
         table.name()?;
-        let texts = table.cryptor.seal_texts([model]).await.map_err(error::of::<M>)?.pop();
+        let texts = table.cryptor.seal_changes([model]).await.map_err(error::of::<M>)?.pop();
         let statement = table.set(model, texts)?;
         let mut connection = table.connection(connection).await?;
         let updated = DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
@@ -64,9 +64,11 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         let mut statement = Statement::new("UPDATE ");
         statement.push(self.name()?);
         statement.push(" SET ");
+        let entries = texts.as_ref().map(|texts| texts.indexes().to_vec()).unwrap_or_default();
         let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Assignments, texts.as_mut());
         model.bind_columns(&mut binder);
         let sets_data = binder.finish()?.anything;
+        let sets_data = indexes::push_assignments::<M, DB>(&mut statement, &entries, sets_data)?;
         let version = version_of::<M, DB>();
         if let Some(name) = version {
             if sets_data {

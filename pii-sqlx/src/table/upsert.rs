@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use pii_core::{Error, ErrorKind, Result};
 use sqlx::Database;
 
-use super::{SqlTable, failed, no_id, update::version_of};
+use super::{SqlTable, failed, no_id, rows::NewRow, update::version_of};
 use crate::{dialect::Dialect, model::SqlModel, statement::Statement};
 
 /// An INSERT or UPDATE of one row; made by [`SqlTable::upsert`].
@@ -34,7 +34,8 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
         let mut rows = self.table.seal(vec![self.model]).await?;
         let mut statement = self.table.insert_into(" AS pii_stored", &mut rows)?;
         let scope = self.table.scope_columns()?;
-        push_on_conflict::<M, DB>(&mut statement, &scope)?;
+        let indexed = rows.first().map(NewRow::index_columns).unwrap_or_default();
+        push_on_conflict::<M, DB>(&mut statement, &indexed, &scope)?;
         let mut connection = self.table.connection(self.connection).await?;
         let written = DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
         if written == 0 && !scope.is_empty() {
@@ -51,6 +52,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
 /// and ` WHERE pii_stored."tenant" = excluded."tenant"` for columns of the scope.
 fn push_on_conflict<M: SqlModel<DB>, DB: Dialect>(
     statement: &mut Statement<DB>,
+    indexed: &[&'static str],
     scope: &[&'static str],
 ) -> Result<()> {
     let ids = || M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name);
@@ -60,14 +62,15 @@ fn push_on_conflict<M: SqlModel<DB>, DB: Dialect>(
     statement.push(" ON CONFLICT (");
     statement.push_names(ids());
     statement.push(") DO ");
-    let changed = || M::COLUMNS.iter().filter(|column| !column.kind.is_id());
+    let data = || M::COLUMNS.iter().filter(|column| !column.kind.is_id()).map(|column| column.name);
+    let changed = || data().chain(indexed.iter().copied());
     if changed().next().is_none() {
         statement.push("NOTHING");
         return Ok(());
     }
     statement.push("UPDATE SET ");
     let version = version_of::<M, DB>();
-    statement.push_each(changed().map(|column| column.name), |statement, name| {
+    statement.push_each(changed(), |statement, name| {
         statement.push_name(name);
         statement.push(" = ");
         if Some(name) == version {

@@ -269,3 +269,49 @@ pub(crate) struct Odd {
     #[pii(column = "e-mail \"x")]
     pub(crate) email: EncryptedStr,
 }
+
+pub(crate) const SUBSCRIBERS: &str = "create table subscribers (id bigint primary key, tenant text not null, email text not null, \
+     email_bidx text, login_bidx text unique, phone text, phone_bidx text)";
+
+/// A model with blind indexes.
+#[derive(PiiModel, Clone)]
+#[pii(name = "subscriber", table = "subscribers", context(app = "tests", tenant = self.tenant), from_row)]
+pub(crate) struct Subscriber {
+    #[pii(id)]
+    pub(crate) id: i64,
+    pub(crate) tenant: String,
+    #[pii(
+        blind_index(normalize = "email"),
+        blind_index(name = "login", normalize = "email", unique, scope = "global")
+    )]
+    pub(crate) email: EncryptedStr,
+    #[pii(blind_index(normalize = "digits", bits = 1))]
+    pub(crate) phone: Option<EncryptedStr>,
+}
+
+impl Subscriber {
+    pub(crate) fn new(id: i64, email: &str) -> Self {
+        Self { id, tenant: "acme".into(), email: EncryptedStr::new(email), phone: None }
+    }
+}
+
+/// The same rows while version 2 of the index is written beside version 1.
+#[derive(PiiModel, Clone)]
+#[pii(name = "subscriber", table = "subscribers", context(app = "tests", tenant = self.tenant), from_row)]
+pub(crate) struct RotatingSubscriber {
+    #[pii(id)]
+    pub(crate) id: i64,
+    pub(crate) tenant: String,
+    #[pii(blind_index(normalize = "email", versions(1, 2)))]
+    pub(crate) email: EncryptedStr,
+}
+
+/// A view that can change the phone alone.
+#[derive(PiiModel, Clone)]
+#[pii(view_of = Subscriber, context(app = "tests", tenant = self.tenant), from_row)]
+pub(crate) struct SubscriberPhone {
+    #[pii(id)]
+    pub(crate) id: i64,
+    pub(crate) tenant: String,
+    pub(crate) phone: Option<EncryptedStr>,
+}

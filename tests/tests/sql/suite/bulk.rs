@@ -53,7 +53,7 @@ async fn a_duplicate_in_the_last_statement_leaves_nothing() {
     let mut rows: Vec<_> = (0..9_000).map(Reading::new).collect();
     rows[8_999].id = 0;
     let error = readings.insert_many(&rows).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Database);
+    assert_eq!(error.kind(), ErrorKind::Duplicate);
     assert!(error.to_string().contains("exists already"), "{error}");
     assert_eq!(readings_in(&db).await, 0);
     rows[8_999].id = 8_999;

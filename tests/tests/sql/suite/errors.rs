@@ -14,7 +14,7 @@ async fn a_duplicate_is_told_by_the_error_of_sqlx() {
     let table = customers(&db, &cryptor);
     table.insert(&Customer::new(1)).await.unwrap();
     let error = table.insert(&Customer::new(1)).await.unwrap_err();
-    assert_eq!((error.kind(), error.model_name()), (ErrorKind::Database, Some("customer")));
+    assert_eq!((error.kind(), error.model_name()), (ErrorKind::Duplicate, Some("customer")));
     assert!(error.to_string().contains("exists already"), "{error}");
     assert!(sqlx_error(&error).unwrap().as_database_error().unwrap().is_unique_violation());
     let error = table.get(7).await.unwrap_err();

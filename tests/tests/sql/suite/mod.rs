@@ -6,6 +6,7 @@ mod connections;
 mod crud;
 mod errors;
 mod ids;
+mod indexes;
 mod legacy;
 mod modes;
 mod places;

@@ -1,0 +1,211 @@
+//! Rows found by blind indexes, which every way of writing keeps.
+
+use pii::{Cryptor, EncryptedStr, ErrorKind, SqlTable, ctx};
+
+use super::{Db, TestDatabase, sql};
+use crate::{
+    models::{RotatingSubscriber, SUBSCRIBERS, Subscriber, SubscriberPhone},
+    support::process,
+};
+
+struct Shop {
+    db: TestDatabase,
+    _keys: tempfile::TempDir,
+    cryptor: Cryptor,
+    subscribers: SqlTable<Subscriber, Db>,
+}
+
+async fn shop() -> Shop {
+    let (db, keys) = (TestDatabase::new(4, &[SUBSCRIBERS]).await, tempfile::tempdir().unwrap());
+    let cryptor = process(&keys);
+    let subscribers = SqlTable::new(&db.pool, &cryptor);
+    Shop { db, _keys: keys, cryptor, subscribers }
+}
+
+impl Shop {
+    /// The codes of a row, as they are stored.
+    async fn codes(&self, id: i64) -> (Option<String>, Option<String>, Option<String>) {
+        sqlx::query_as("select email_bidx, login_bidx, phone_bidx from subscribers where id = $1")
+            .bind(id)
+            .fetch_one(&self.db.pool)
+            .await
+            .unwrap()
+    }
+
+    async fn ids(&self, email: &str) -> Vec<i64> {
+        let found = self.subscribers.find(Subscriber::by_email("acme", email)).await.unwrap();
+        found.iter().map(|subscriber| subscriber.id).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_row_is_found_by_a_value_that_is_written_otherwise() {
+    let shop = shop().await;
+    shop.subscribers.insert(&Subscriber::new(1, "Ada@Example.com")).await.unwrap();
+    shop.subscribers.insert(&Subscriber::new(2, "bob@example.com")).await.unwrap();
+    let found = shop
+        .subscribers
+        .find(Subscriber::by_email("acme", " ada@example.COM"))
+        .decrypt_pii()
+        .one()
+        .await
+        .unwrap();
+    assert_eq!((found.id, found.email.expose().unwrap()), (1, "Ada@Example.com"));
+    let sealed = shop.subscribers.find(Subscriber::by_login("ada@example.com")).one().await.unwrap();
+    assert_eq!((sealed.id, sealed.email.expose().is_err()), (1, true));
+    assert!(shop.subscribers.find(Subscriber::by_email("acme", "bob@example.com")).exists().await.unwrap());
+    assert!(!shop.subscribers.find(Subscriber::by_email("acme", "eve@example.com")).exists().await.unwrap());
+    assert!(
+        shop.subscribers
+            .find(Subscriber::by_email("other", "ada@example.com"))
+            .optional()
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let none =
+        shop.subscribers.find(Subscriber::by_email("acme", "eve@example.com")).one().await.err().unwrap();
+    assert_eq!(none.kind(), ErrorKind::RowNotFound);
+}
+
+#[tokio::test]
+async fn every_way_of_writing_writes_the_codes() {
+    let shop = shop().await;
+    let many = [Subscriber::new(1, "one@example.com"), Subscriber::new(2, "two@example.com")];
+    shop.subscribers.insert_many(&many).await.unwrap();
+    shop.subscribers.upsert(&Subscriber::new(3, "three@example.com")).await.unwrap();
+    for (id, email) in [(1, "one@example.com"), (2, "two@example.com"), (3, "three@example.com")] {
+        assert_eq!(shop.ids(email).await, [id]);
+    }
+    shop.subscribers.upsert(&Subscriber::new(3, "drei@example.com")).await.unwrap();
+    let mut two = shop.subscribers.get(2).await.unwrap();
+    two.email.set("zwei@example.com");
+    two.phone = Some(EncryptedStr::new("+49 170 123"));
+    shop.subscribers.update(&two).await.unwrap();
+    for (id, old, new) in
+        [(2, "two@example.com", "zwei@example.com"), (3, "three@example.com", "drei@example.com")]
+    {
+        assert_eq!(shop.ids(old).await, Vec::<i64>::new());
+        assert_eq!(shop.ids(new).await, [id]);
+    }
+    let (_, _, phone) = shop.codes(2).await;
+    assert!(["00", "80"].contains(&phone.unwrap().as_str()));
+    two.phone = None;
+    shop.subscribers.update(&two).await.unwrap();
+    assert_eq!(shop.codes(2).await.2, None);
+}
+
+#[tokio::test]
+async fn a_row_that_is_saved_unopened_keeps_its_codes() {
+    let shop = shop().await;
+    shop.subscribers.insert(&Subscriber::new(1, "ada@example.com")).await.unwrap();
+    let before = shop.codes(1).await;
+    let calls = shop.cryptor.stats().key_calls();
+    let mut sealed = shop.subscribers.get(1).await.unwrap();
+    shop.subscribers.update(&sealed).await.unwrap();
+    assert_eq!(shop.codes(1).await, before);
+    sealed.phone = Some(EncryptedStr::new("1"));
+    shop.subscribers.update(&sealed).await.unwrap();
+    let after = shop.codes(1).await;
+    assert_eq!((&after.0, &after.1, after.2.is_some()), (&before.0, &before.1, true));
+    assert_eq!(shop.cryptor.stats().opened, 0);
+    assert_eq!(shop.cryptor.stats().key_calls(), calls);
+}
+
+#[tokio::test]
+async fn a_view_writes_the_codes_of_its_own_fields() {
+    let shop = shop().await;
+    shop.subscribers.insert(&Subscriber::new(1, "ada@example.com")).await.unwrap();
+    let before = shop.codes(1).await;
+    let phones = SqlTable::<SubscriberPhone, Db>::new(&shop.db.pool, &shop.cryptor);
+    let mut phone = phones.get(1).await.unwrap();
+    phone.phone = Some(EncryptedStr::new("+44 20 7946"));
+    phones.update(&phone).await.unwrap();
+    let after = shop.codes(1).await;
+    assert_eq!((&after.0, &after.1, after.2.is_some()), (&before.0, &before.1, true));
+    let found =
+        phones.find(Subscriber::by_phone("acme", "44207946").of_view()).decrypt_pii().one().await.unwrap();
+    assert_eq!(found.phone.unwrap().expose().unwrap(), "+44 20 7946");
+}
+
+#[tokio::test]
+async fn a_value_that_must_be_unique_names_its_field() {
+    let shop = shop().await;
+    shop.subscribers.insert(&Subscriber::new(1, "ada@example.com")).await.unwrap();
+    let error = shop.subscribers.insert(&Subscriber::new(2, "ADA@example.com")).await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Duplicate, Some("email")));
+    assert!(!format!("{error} {error:?}").to_lowercase().contains("ada@"), "{error:?}");
+    let mut other = Subscriber::new(3, "other@example.com");
+    shop.subscribers.insert(&other).await.unwrap();
+    other.email.set("ada@example.com");
+    assert_eq!(shop.subscribers.update(&other).await.unwrap_err().kind(), ErrorKind::Duplicate);
+}
+
+#[tokio::test]
+async fn rows_found_by_chance_are_left_out_once_they_are_opened() {
+    let shop = shop().await;
+    // one bit: about half of all numbers share a code
+    let subscribers: Vec<Subscriber> = (0..20)
+        .map(|id| Subscriber {
+            phone: Some(EncryptedStr::new(format!("555-{id:04}"))),
+            ..Subscriber::new(id, &format!("{id}@example.com"))
+        })
+        .collect();
+    shop.subscribers.insert_many(&subscribers).await.unwrap();
+    let search = || Subscriber::by_phone("acme", "555 0007");
+    let sealed = shop.subscribers.find(search()).await.unwrap();
+    assert!(sealed.len() > 1, "{}", sealed.len());
+    let opened = shop.subscribers.find(search()).decrypt_pii().await.unwrap();
+    assert_eq!(opened.iter().map(|subscriber| subscriber.id).collect::<Vec<_>>(), [7]);
+    let one = shop.subscribers.find(search()).decrypt_fields(["phone"]).one().await.unwrap();
+    assert_eq!(one.id, 7);
+    let several = shop.subscribers.find(search()).one().await.err().unwrap();
+    assert_eq!(several.kind(), ErrorKind::Duplicate);
+}
+
+#[tokio::test]
+async fn a_search_of_all_tenants_stays_within_the_scope() {
+    let shop = shop().await;
+    let other = Subscriber { tenant: "other".into(), ..Subscriber::new(1, "ada@example.com") };
+    shop.subscribers.insert(&other).await.unwrap();
+    assert_eq!(shop.subscribers.find(Subscriber::by_login("ada@example.com")).await.unwrap().len(), 1);
+    let scoped = shop.cryptor.scoped(ctx!(tenant = "acme"));
+    let subscribers = SqlTable::<Subscriber, Db>::new(&shop.db.pool, &scoped);
+    assert_eq!(subscribers.find(Subscriber::by_login("ada@example.com")).await.unwrap().len(), 0);
+    assert!(!subscribers.find(Subscriber::by_login("ada@example.com")).exists().await.unwrap());
+    let error = subscribers.find(Subscriber::by_email("other", "ada@example.com")).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::ContextMismatch);
+}
+
+#[tokio::test]
+async fn an_empty_search_is_refused_before_the_database_is_asked() {
+    let shop = shop().await;
+    shop.db.pool.close().await;
+    for search in [Subscriber::by_email("acme", " "), Subscriber::by_phone("acme", "none")] {
+        assert_eq!(shop.subscribers.find(search).await.err().unwrap().kind(), ErrorKind::InvalidSearch);
+    }
+}
+
+#[tokio::test]
+async fn a_new_version_is_written_beside_and_both_are_searched() {
+    let shop = shop().await;
+    shop.subscribers.insert(&Subscriber::new(1, "old@example.com")).await.unwrap();
+    sql(&shop.db, "alter table subscribers add column email_bidx_v2 text").await;
+    let rotating = SqlTable::<RotatingSubscriber, Db>::new(&shop.db.pool, &shop.cryptor);
+    let new =
+        RotatingSubscriber { id: 2, tenant: "acme".into(), email: EncryptedStr::new("new@example.com") };
+    rotating.insert(&new).await.unwrap();
+    for (id, email) in [(1, "old@example.com"), (2, "new@example.com")] {
+        // programs of both kinds find rows of both kinds
+        assert_eq!(shop.ids(email).await, [id]);
+        let found = rotating.find(RotatingSubscriber::by_email("acme", email)).one().await.unwrap();
+        assert_eq!(found.id, id);
+    }
+    let old = rotating.get(1).decrypt_pii().await.unwrap();
+    rotating.update(&old).await.unwrap();
+    let both: i64 = sqlx::query_scalar("select count(*) from subscribers where email_bidx_v2 is not null")
+        .fetch_one(&shop.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(both, 2);
+}
