@@ -18,8 +18,7 @@ pub use crate::{
     __if_dynamo_without_adapter as if_dynamo, __if_sqlx_without_driver as if_sqlx,
     context::{ContextText, ContextValue, ContextWriter},
     index::{
-        IndexPart, IndexScope, IndexSearch, IndexSize, IndexSpec, IndexVersion, IndexedField, IndexedValue,
-        Normalizer,
+        IndexPart, IndexScope, IndexSearch, IndexSize, IndexSpec, IndexTermOf, IndexVersion, Normalizer,
     },
     mask::Mask,
     model::{

@@ -61,6 +61,11 @@ pub(crate) fn decode<M: PiiModel + DeserializeOwned>(mut item: Item, entity: Opt
         // ours, which a model with `deny_unknown_fields` does not know
         item.remove(entity);
     }
+    for index in M::MODEL.indexes() {
+        for version in index.versions() {
+            item.remove(version.attribute);
+        }
+    }
     from_item(item)
 }
 

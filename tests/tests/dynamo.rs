@@ -15,6 +15,8 @@ mod errors;
 mod fluent;
 #[path = "dynamo/guard.rs"]
 mod guard;
+#[path = "dynamo/indexes.rs"]
+mod indexes;
 #[path = "dynamo/items.rs"]
 mod items;
 #[path = "dynamo/left.rs"]

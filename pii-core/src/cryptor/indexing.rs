@@ -121,6 +121,17 @@ impl Cryptor {
             .collect())
     }
 
+    /// What is stored for the value that is searched for, in the newest version of its index: where that is
+    /// the key of a table, so that no two rows can have the value.
+    ///
+    /// # Errors
+    /// As [`Cryptor::index_terms`].
+    pub async fn index_text<M: PiiModel>(&self, search: &IndexSearch<M>) -> Result<Arc<str>> {
+        let terms = self.index_terms(search).await?;
+        let newest = terms.into_iter().max_by_key(|term| term.version.number);
+        newest.and_then(|term| term.texts.into_iter().next()).ok_or_else(too_few)
+    }
+
     /// Asks for the index keys of these contexts.
     pub(super) async fn prepare_indexes(
         &self,
@@ -412,6 +423,22 @@ impl Codes {
         }
         Ok(codes)
     }
+}
+
+/// Entries as long as those that will be stored, at most.
+pub(super) fn sized_entries(model: &'static ModelSpec, slots: &[Slot<'_>]) -> Vec<IndexEntry> {
+    let mut entries = Vec::new();
+    for index in model.indexes() {
+        let is_there = |part: &IndexPart| {
+            slots.iter().any(|slot| slot.is_plain_field() && slot.field.name() == part.field)
+        };
+        let text = match index.parts().iter().all(is_there) {
+            true => IndexText::Text("0".repeat(index.size().text_length()).into()),
+            false => IndexText::Null,
+        };
+        entries.extend(index.versions().iter().map(|version| IndexEntry { version, text: text.clone() }));
+    }
+    entries
 }
 
 /// The plaintext, if it is at hand; stored text that a policy accepts is one.

@@ -83,6 +83,10 @@ impl SealedTexts {
         Self { texts: texts.into_iter(), indexes: Vec::new() }
     }
 
+    pub(super) fn with_indexes(self, indexes: Vec<IndexEntry>) -> Self {
+        Self { indexes, ..self }
+    }
+
     /// What is stored for the blind indexes that are written with the row, in the order of the model.
     #[must_use]
     pub fn indexes(&self) -> &[IndexEntry] {
@@ -188,7 +192,7 @@ impl Cryptor {
     }
 
     /// As [`Cryptor::seal_texts`], for rows that are there and get new values: the blind index of a value
-    /// that is written back unopened [stays as it is](IndexText::Unchanged).
+    /// that is written back unopened [stays as it is](super::IndexText::Unchanged).
     ///
     /// # Errors
     /// As [`Cryptor::seal_texts`].
@@ -357,6 +361,16 @@ impl Cryptor {
     /// As [`Cryptor::seal_texts`].
     pub async fn sealed<'a, M: PiiModel>(&self, model: &'a M) -> Result<Sealed<'a, M>> {
         self.sealed_each([model]).await?.pop().ok_or_else(too_few)
+    }
+
+    /// As [`Cryptor::sealed`], for a row that is there and gets new values: the blind index of a value that is
+    /// written back unopened [stays as it is](super::IndexText::Unchanged).
+    ///
+    /// # Errors
+    /// As [`Cryptor::seal_texts`].
+    pub async fn sealed_changes<'a, M: PiiModel>(&self, model: &'a M) -> Result<Sealed<'a, M>> {
+        let texts = self.seal_changes([model]).await?.pop().ok_or_else(too_few)?;
+        Ok(Sealed::new(model, texts))
     }
 
     /// Views of the models that serialise as they will be stored, in the same order; one batch.

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::{
     Cryptor, FieldSelection,
+    indexing::sized_entries,
     seal::{Plan, SealedTexts, StoredText, Visited, too_few},
 };
 use crate::{
@@ -30,8 +31,11 @@ impl Cryptor {
         let rules = self.rules(M::MODEL)?;
         let head = self.backend.head_bytes();
         let mut texts = SmallVec::new();
+        let mut indexes = Vec::new();
         for (row, slots) in rows? {
-            for slot in walk.slots().get(slots).unwrap_or_default() {
+            let slots = walk.slots().get(slots).unwrap_or_default();
+            indexes = sized_entries(M::MODEL, slots);
+            for slot in slots {
                 let place = places.place(row, &walk, slot).ok_or_else(too_few)?;
                 let inner = match place.field().level() {
                     Level::Three => inner::FRONT_BYTES + TAG_BYTES,
@@ -53,6 +57,6 @@ impl Cryptor {
                 });
             }
         }
-        Ok(Sealed::of_fields(model, &FieldSelection::All, SealedTexts::of(texts)))
+        Ok(Sealed::of_fields(model, &FieldSelection::All, SealedTexts::of(texts).with_indexes(indexes)))
     }
 }

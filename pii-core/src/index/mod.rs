@@ -15,5 +15,5 @@ pub(crate) use code::{input_of, text_of, write_info};
 pub use normalizer::Normalizer;
 pub(crate) use normalizer::normalize;
 pub use plan::{IndexPlan, plan};
-pub use search::{IndexSearch, IndexedField, IndexedValue};
+pub use search::{IndexSearch, IndexTermOf, IndexedField, IndexedValue};
 pub use spec::{IndexPart, IndexScope, IndexSize, IndexSpec, IndexVersion};

@@ -12,6 +12,11 @@ use crate::{
 };
 
 /// A value that can be searched for.
+#[diagnostic::on_unimplemented(
+    message = "a field of the type `Encrypted<{Self}>` cannot have a blind index",
+    label = "needs a value that can be told equal to another: text, bytes, a number, a date, an enum",
+    note = "of a JSON value, give what is searched for a field of its own"
+)]
 pub trait IndexedValue: PiiValue {
     /// What a search takes: `str` for text.
     type Term: ?Sized;
@@ -54,6 +59,9 @@ impl<F: IndexedField> IndexedField for Box<F> {
     type Value = F::Value;
 }
 
+/// What a search for a field takes: `str`, if it is text.
+pub type IndexTermOf<F> = <<F as IndexedField>::Value as IndexedValue>::Term;
+
 /// A search for rows by a blind index: what `Customer::by_email("acme", "ada@example.com")` gives.
 ///
 /// It holds the value that is searched for, normalised, in wiped memory; Debug does not show it. An
@@ -85,13 +93,13 @@ impl<M: PiiModel> IndexSearch<M> {
     }
 
     #[must_use]
-    pub fn term<F: IndexedField>(mut self, term: &<F::Value as IndexedValue>::Term) -> Self {
+    pub fn term<F: IndexedField>(mut self, term: &IndexTermOf<F>) -> Self {
         let term = self.normalized::<F>(term);
         self.terms.push(term);
         self
     }
 
-    fn normalized<F: IndexedField>(&self, term: &<F::Value as IndexedValue>::Term) -> Result<SecretBytes> {
+    fn normalized<F: IndexedField>(&self, term: &IndexTermOf<F>) -> Result<SecretBytes> {
         let index = self.index.clone()?;
         let part = index.parts().get(self.terms.len()).ok_or_else(|| too_many(index))?;
         let bytes = F::Value::term(term)?;

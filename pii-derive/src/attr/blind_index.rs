@@ -90,11 +90,11 @@ impl BlindIndex {
         let content;
         parenthesized!(content in input);
         while !content.is_empty() {
-            let key = content.call(Ident::parse_any)?;
-            index.item(&key, &content, on_struct)?;
-            if !content.is_empty() {
-                content.parse::<Token![,]>()?;
-            }
+            let parsed = content.call(Ident::parse_any).and_then(|key| {
+                index.item(&key, &content, on_struct)?;
+                end_of_argument(&content)
+            });
+            parsed.inspect_err(|_| skip(&content))?;
         }
         Ok(index)
     }
@@ -124,6 +124,19 @@ impl BlindIndex {
     pub(crate) fn span(&self) -> Span {
         self.key.span()
     }
+}
+
+/// A comma, or nothing more.
+fn end_of_argument(input: ParseStream<'_>) -> syn::Result<()> {
+    if input.is_empty() {
+        return Ok(());
+    }
+    input.parse::<Token![,]>().map(drop)
+}
+
+/// Takes what is left, which would be an error of its own otherwise.
+fn skip(input: ParseStream<'_>) {
+    while !input.is_empty() && input.parse::<TokenTree>().is_ok() {}
 }
 
 fn unknown(key: &Ident, known: &[&str]) -> syn::Error {
@@ -156,7 +169,8 @@ fn versions(key: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Version>> {
     }
     let content;
     parenthesized!(content in input);
-    let literals = Punctuated::<LitInt, Token![,]>::parse_terminated(&content)?;
+    let literals = Punctuated::<LitInt, Token![,]>::parse_terminated(&content);
+    let literals = literals.inspect_err(|_| skip(&content))?;
     if literals.is_empty() {
         return Err(syn::Error::new_spanned(key, usage));
     }
@@ -175,7 +189,8 @@ fn normalize(key: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Normalize>>
     }
     let content;
     parenthesized!(content in input);
-    let expressions = Punctuated::<Expr, Token![,]>::parse_terminated(&content)?;
+    let expressions = Punctuated::<Expr, Token![,]>::parse_terminated(&content);
+    let expressions = expressions.inspect_err(|_| skip(&content))?;
     if expressions.is_empty() {
         return Err(syn::Error::new_spanned(
             key,
@@ -212,7 +227,8 @@ fn fields(key: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<IndexedField>>
     }
     let content;
     parenthesized!(content in input);
-    let fields = Punctuated::<IndexedField, Token![,]>::parse_terminated(&content)?;
+    let fields = Punctuated::<IndexedField, Token![,]>::parse_terminated(&content);
+    let fields = fields.inspect_err(|_| skip(&content))?;
     if fields.is_empty() {
         return Err(syn::Error::new_spanned(key, usage));
     }
@@ -229,17 +245,14 @@ impl Parse for IndexedField {
         let content;
         parenthesized!(content in input);
         while !content.is_empty() {
-            let key = content.call(Ident::parse_any)?;
-            if key != "normalize" {
-                while !content.is_empty() {
-                    content.parse::<TokenTree>()?;
+            let parsed = content.call(Ident::parse_any).and_then(|key| {
+                if key != "normalize" {
+                    return Err(unknown(&key, &["normalize"]));
                 }
-                return Err(unknown(&key, &["normalize"]));
-            }
-            Given::set(&mut field.normalize, &key, normalize(&key, &content)?)?;
-            if !content.is_empty() {
-                content.parse::<Token![,]>()?;
-            }
+                Given::set(&mut field.normalize, &key, normalize(&key, &content)?)?;
+                end_of_argument(&content)
+            });
+            parsed.inspect_err(|_| skip(&content))?;
         }
         Ok(field)
     }

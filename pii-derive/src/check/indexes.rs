@@ -6,6 +6,7 @@ use crate::{
     ast::{Field, Index, Kind, Model, Shape},
     attr::BlindIndex,
     ctxt::Ctxt,
+    types,
 };
 
 pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
@@ -67,6 +68,10 @@ fn indexed(cx: &Ctxt, field: &Field<'_>, at: &syn::Ident) {
         Kind::Sealed(Shape::Text) if field.is_level_three() => cx.error(
             at,
             "a field of level 3 has no blind index: its code would be under one key alone, and level 3 promises two",
+        ),
+        Kind::Sealed(Shape::Text) if types::is_string(field.ty) || types::is_scalar(field.ty) => cx.error(
+            field.ty,
+            "a blind index is for sealed fields: write `EncryptedStr`, or `Encrypted<...>` around another type",
         ),
         Kind::Sealed(Shape::Text) | Kind::Skipped => {}
     }
@@ -137,11 +142,14 @@ fn names(cx: &Ctxt, model: &Model<'_>) {
             );
             continue;
         }
-        let taken = index.versions().into_iter().find(|version| {
-            let is_new = columns.insert(version.column.clone());
-            let is_other = version.attribute == version.column || columns.insert(version.attribute.clone());
-            !(is_new && is_other)
-        });
+        let mut known = BTreeSet::new();
+        let taken =
+            index.versions().into_iter().filter(|version| known.insert(version.number)).find(|version| {
+                let is_new = columns.insert(version.column.clone());
+                let is_other =
+                    version.attribute == version.column || columns.insert(version.attribute.clone());
+                !(is_new && is_other)
+            });
         if let Some(version) = taken {
             cx.error(
                 &attrs.key,

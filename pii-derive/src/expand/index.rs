@@ -77,14 +77,14 @@ fn search(model: &Model<'_>, index: &Index<'_>) -> TokenStream {
     });
     let terms = index.parts.iter().map(|IndexedPart { field, .. }| {
         let (ident, ty) = (field.ident, field.ty);
-        let (start, end) = types::ends(ty);
+        let (start, _) = types::ends(ty);
         let private = model.private_at(start);
-        let value = quote_spanned!(start=> <#ty as #private::IndexedField>::Value);
-        quote_spanned!(end=> #ident: &<#value as #private::IndexedValue>::Term)
+        quote_spanned!(start=> #ident: &#private::IndexTermOf<#ty>)
     });
     let given = index.parts.iter().map(|IndexedPart { field, .. }| {
         let (ident, ty) = (field.ident, field.ty);
-        quote!(.term::<#ty>(#ident))
+        let (start, _) = types::ends(ty);
+        quote_spanned!(start=> .term::<#ty>(#ident))
     });
     let fields: Vec<String> = index.parts.iter().map(|part| format!("`{}`", part.field.ident)).collect();
     let doc = format!(

@@ -1,6 +1,7 @@
 //! Tables: requests that this library makes itself.
 
 mod delete;
+mod find;
 mod get;
 mod get_many;
 mod get_together;
@@ -17,10 +18,11 @@ mod write_many;
 use std::{fmt, marker::PhantomData, sync::Arc};
 
 use aws_sdk_dynamodb::Client;
-use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result};
+use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result, index::IndexSearch};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use delete::Delete;
+pub use find::{Exists, Find, FindOne, FindOptional};
 pub use get::{Get, GetOptional};
 pub use get_many::GetMany;
 pub use get_together::GetTogether;
@@ -189,6 +191,18 @@ impl<M: DynamoModel> DynamoTable<M> {
         M: DeserializeOwned,
     {
         Query::new(self, &partition)
+    }
+
+    /// The items that have a value, found by a blind index: `customers.find(Customer::by_email("acme", "ada@example.com"))`.
+    ///
+    /// The table needs a global secondary index, with all attributes projected, whose partition key is the
+    /// attribute of the blind index, such as `email_bidx`, and which is called so too. With a
+    /// [scoped](Cryptor::scoped) cryptor, items outside the scope are not found.
+    pub fn find(&self, search: IndexSearch<M>) -> Find<'_, M>
+    where
+        M: DeserializeOwned,
+    {
+        Find::new(self, search)
     }
 
     /// All items of the table, in no order. See [`Scan`] for parallel scans, pages and streams.

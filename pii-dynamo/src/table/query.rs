@@ -17,6 +17,7 @@ use crate::{
     item::Item,
     model::DynamoModel,
     placeholders::{Placeholders, all},
+    scope::bounds,
 };
 
 /// A Query; made by [`DynamoTable::query`]. Awaited, it gives all items, page after page.
@@ -29,6 +30,7 @@ pub struct Query<'a, M> {
     by_partition: Option<String>,
     sort_condition: Option<(Comparison, Vec<AttributeValue>)>,
     is_descending: bool,
+    is_scoped: bool,
     options: Options,
 }
 
@@ -56,6 +58,7 @@ impl<'a, M: DynamoModel> Query<'a, M> {
             by_partition: None,
             sort_condition: None,
             is_descending: false,
+            is_scoped: false,
             options: Options::default(),
         }
     }
@@ -117,6 +120,18 @@ impl<'a, M: DynamoModel> Query<'a, M> {
 
     read_options!();
 
+    /// Only items in the scope of the cryptor.
+    pub(super) fn within_scope(mut self) -> Self {
+        self.is_scoped = true;
+        self
+    }
+
+    /// Opens these fields.
+    pub(super) fn opening(mut self, fields: FieldSelection) -> Self {
+        self.options.reading.fields = fields;
+        self
+    }
+
     fn sorted<const N: usize>(mut self, how: Comparison, values: [Result<AttributeValue>; N]) -> Self {
         match values.into_iter().collect() {
             Ok(values) => self.sort_condition = Some((how, values)),
@@ -162,6 +177,12 @@ impl<'a, M: DynamoModel> Query<'a, M> {
             });
         }
         let filter = table.filter(std::mem::take(&mut options.filters), &mut placeholders)?;
+        let mut filters: Vec<String> = filter.into_iter().collect();
+        if self.is_scoped {
+            let bounds = bounds::<M>(&table.cryptor)?;
+            filters.extend(bounds.iter().map(|bound| bound.condition(&mut placeholders)));
+        }
+        let filter = all(filters);
         let request = table
             .client
             .query()

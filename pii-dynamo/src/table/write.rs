@@ -1,7 +1,10 @@
 //! Requests that write one item, alike for single calls and transactions.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use pii_core::{Error, ErrorKind, FieldRole, FieldSelection, FieldSpec, Holds, PiiModel, Result, Sealed};
+use pii_core::{
+    Error, ErrorKind, FieldRole, FieldSelection, FieldSpec, Holds, IndexEntry, IndexText, PiiModel, Result,
+    Sealed,
+};
 use serde::Serialize;
 
 use super::DynamoTable;
@@ -94,6 +97,11 @@ impl<M: DynamoModel> DynamoTable<M> {
         }
         let mut item = to_item(sealed)?;
         check_sealed(sealed, &item)?;
+        for entry in sealed.indexes() {
+            if let IndexText::Text(text) = &entry.text {
+                item.insert(entry.version.attribute.to_owned(), AttributeValue::S(text.to_string()));
+            }
+        }
         if let Some(entity) = &self.entity {
             item.entry(entity.to_string()).or_insert_with(|| AttributeValue::S(M::MODEL.name().to_owned()));
             if !self.is_of_entity(&item) {
@@ -121,7 +129,7 @@ impl<M: DynamoModel> DynamoTable<M> {
         let bounds = scope::bounds::<M>(&self.cryptor)?;
         let chosen = chosen::<M>(names)?;
         let sealed = match names {
-            None => self.cryptor.sealed(model).await,
+            None => self.cryptor.sealed_changes(model).await,
             Some(_) => {
                 let sealed = chosen.iter().filter(|field| field.is_sealed()).map(|field| field.name());
                 self.cryptor.sealed_fields(model, &FieldSelection::only(sealed)).await
@@ -164,6 +172,16 @@ impl<M: DynamoModel> DynamoTable<M> {
             match item.remove(field.attribute()) {
                 Some(value) => set.push(equals(&mut placeholders, field.attribute(), value)),
                 None => removed.push(placeholders.name(field.attribute())),
+            }
+        }
+        for IndexEntry { version, text } in sealed.indexes() {
+            match text {
+                IndexText::Text(text) => {
+                    let value = AttributeValue::S(text.to_string());
+                    set.push(equals(&mut placeholders, version.attribute, value));
+                }
+                IndexText::Null => removed.push(placeholders.name(version.attribute)),
+                IndexText::Unchanged => {}
             }
         }
         if names.is_none() {

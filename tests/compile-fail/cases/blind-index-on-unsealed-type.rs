@@ -1,0 +1,13 @@
+use pii::{EncryptedStr, PiiModel};
+
+#[derive(PiiModel)]
+#[pii(name = "customer")]
+struct Customer {
+    #[pii(id)]
+    id: i64,
+    #[pii(blind_index)]
+    street: String,
+    email: EncryptedStr,
+}
+
+fn main() {}
