@@ -20,7 +20,7 @@ use crate::{
     cryptor::{OpenItem, RowPlaces, ValuePlace},
     keyring::{KeyEncryptionKey, refuse_test_copies, unwrap_with},
     model::Walk,
-    value::{Cell, PiiValue, TypeOps},
+    value::{Cell, PiiValue, TypeOps, encoding, unpadded},
     wire::{Ciphertext, Envelope, Parts, Purpose, TextEncoder, decode_text, inner},
     {Encrypted, Json},
 };
@@ -288,11 +288,9 @@ impl BuiltPlace {
         }
         let ops: &'static TypeOps = Box::leak(Box::new(TypeOps {
             code: TypeCode(place.type_code),
-            check: match place.type_code {
-                1 => <String as PiiValue>::check,
-                6 => <Json<Value> as PiiValue>::check,
-                _ => |_| true,
-            },
+            check: check(place.type_code & 0x7f),
+            from_plaintext: |_| None,
+            to_plaintext: |_| None,
         }));
         let is_padded = place.type_code & 0x80 != 0;
         match place.type_code & 0x7f {
@@ -413,7 +411,31 @@ async fn open(cryptor: &Cryptor, vector: &Vector) -> Result<SecretBytes> {
     let text = Ciphertext::parse(vector.text.as_str())?;
     let batch = [OpenItem { place: built.place(), text: &text }];
     let plain = cryptor.backend().open(&batch).await?.pop().unwrap()?;
+    let plain = match vector.place.type_code & 0x80 {
+        0 => plain,
+        _ => unpadded(&plain).ok_or_else(|| Error::new(ErrorKind::Malformed))?,
+    };
     if (built.ops.check)(plain.expose()) { Ok(plain) } else { Err(Error::new(ErrorKind::Malformed)) }
+}
+
+/// Whether bytes are a value of the type.
+fn check(type_code: u8) -> fn(&[u8]) -> bool {
+    match type_code {
+        1 => <String as PiiValue>::check,
+        3 => |bytes| encoding::BOOL(bytes).is_some(),
+        4 => |bytes| encoding::INTEGER(bytes).is_some(),
+        5 => |bytes| encoding::DATE(bytes).is_some(),
+        6 => <Json<Value> as PiiValue>::check,
+        7 => |bytes| encoding::FLOAT(bytes).is_some(),
+        8 => |bytes| encoding::UUID(bytes).is_some(),
+        9 => |bytes| encoding::TIME(bytes).is_some(),
+        10 => |bytes| encoding::INSTANT(bytes).is_some(),
+        11 => |bytes| encoding::LOCAL_DATE_TIME(bytes).is_some(),
+        12 => |bytes| encoding::DECIMAL(bytes).is_some(),
+        13 => encoding::is_enum,
+        14 => |bytes| encoding::ZONED(bytes).is_some(),
+        _ => |_| true,
+    }
 }
 
 fn file(name: &str) -> File {

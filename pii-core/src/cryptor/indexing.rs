@@ -1,6 +1,6 @@
 //! The texts of blind indexes, beside the sealed texts of rows and for searches.
 
-use std::{ops::Range, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use super::{
     Cryptor, FieldSelection,
@@ -297,7 +297,7 @@ enum Values<'a> {
 }
 
 enum Value<'a> {
-    Here(&'a SecretBytes),
+    Here(Cow<'a, SecretBytes>),
     /// by its position among those that were opened
     Opened(usize),
 }
@@ -345,7 +345,7 @@ impl Codes {
         for (part, slot, value) in values {
             let plain = match value {
                 Value::Here(plain) => plain,
-                Value::Opened(position) => opened.get(position).ok_or_else(too_few)?,
+                Value::Opened(position) => Cow::Borrowed(opened.get(position).ok_or_else(too_few)?),
             };
             let is_text = slot.ops.code == TypeCode::UTF8;
             let value = normalize(part.normalizers, is_text, plain.expose());
@@ -442,10 +442,10 @@ pub(super) fn sized_entries(model: &'static ModelSpec, slots: &[Slot<'_>]) -> Ve
 }
 
 /// The plaintext, if it is at hand; stored text that a policy accepts is one.
-fn plain_of<'a>(slot: &Slot<'a>) -> Option<&'a SecretBytes> {
+fn plain_of<'a>(slot: &Slot<'a>) -> Option<Cow<'a, SecretBytes>> {
     match slot.cell {
-        Cell::Legacy(text) => Some(text),
-        cell => cell.plain(),
+        Cell::Legacy(text) => slot.ops.accepted(text).ok().map(Cow::Owned),
+        cell => cell.plain().map(Cow::Borrowed),
     }
 }
 

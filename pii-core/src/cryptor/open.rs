@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::{FieldSpec, Holds, ModelSpec, PathStep, PiiModel, PlaintextPolicy, Slot, Walk, WalkMut},
     secret::SecretBytes,
-    value::{Cell, Place, wrong_type},
+    value::{Cell, Place, unpadded, wrong_type},
     wire::Ciphertext,
 };
 
@@ -84,7 +84,7 @@ enum Change {
     Keep,
     Stamp(Place),
     Open(Place, SecretBytes),
-    Accept,
+    Accept(SecretBytes),
 }
 
 impl Cryptor {
@@ -193,25 +193,20 @@ impl Cryptor {
                                 Change::Stamp(here)
                             }
                         }
-                        Cell::Legacy(text)
-                            if rules.plaintext(&place) != PlaintextPolicy::Reject
-                                && !(found.ops.check)(text.expose()) =>
-                        {
-                            let error = wrong_type(found.ops.code);
-                            self.note_event(
-                                &mut events,
-                                Operation::AcceptPlaintext,
-                                &place,
-                                None,
-                                Some(error.kind()),
-                            );
-                            row.fail(place.locate(error));
-                            Change::Keep
-                        }
-                        Cell::Legacy(_) if rules.plaintext(&place) != PlaintextPolicy::Reject => {
-                            self.note_event(&mut events, Operation::AcceptPlaintext, &place, None, None);
-                            self.counters.plaintext_accepted();
-                            Change::Accept
+                        Cell::Legacy(text) if rules.plaintext(&place) != PlaintextPolicy::Reject => {
+                            let accepted = found.ops.accepted(text);
+                            let refused = accepted.as_ref().err().map(Error::kind);
+                            self.note_event(&mut events, Operation::AcceptPlaintext, &place, None, refused);
+                            match accepted {
+                                Ok(plain) => {
+                                    self.counters.plaintext_accepted();
+                                    Change::Accept(plain)
+                                }
+                                Err(error) => {
+                                    row.fail(place.locate(error));
+                                    Change::Keep
+                                }
+                            }
                         }
                         Cell::Legacy(_) => {
                             self.note_event(
@@ -288,16 +283,50 @@ impl Cryptor {
         items: &[OpenItem<'_>],
         events: &mut Vec<AuditEvent>,
     ) -> Result<Vec<Result<SecretBytes>>> {
-        let mut results = self.backend.open(items).await?;
-        if results.len() != items.len() {
-            return Err(Error::new(ErrorKind::Configuration).message("the cryptor opened too few values"));
-        }
+        let mut results = self.open_unpadded(items).await?;
         for (result, item) in results.iter_mut().zip(items) {
             if result.as_ref().is_ok_and(|plain| !item.place.is_of_its_type(plain.expose())) {
                 *result = Err(wrong_type(item.place.type_code()));
             }
             let refused = result.as_ref().err().map(Error::kind);
             self.note_event(events, Operation::Open, &item.place, Some(item.text), refused);
+        }
+        Ok(results)
+    }
+
+    /// Opens values, and takes off what pads them. Those of a padded field may be from before it was.
+    pub(super) async fn open_unpadded(&self, items: &[OpenItem<'_>]) -> Result<Vec<Result<SecretBytes>>> {
+        let mut results = self.open_all(items).await?;
+        let mut again = Vec::new();
+        for ((index, result), item) in results.iter_mut().enumerate().zip(items) {
+            if item.place.bucket().is_none() {
+                continue;
+            }
+            match result {
+                Ok(bytes) => {
+                    *result = unpadded(bytes).ok_or_else(|| wrong_type(item.place.type_code()));
+                }
+                Err(error) if error.kind() == ErrorKind::Integrity => {
+                    again.push((index, OpenItem { place: item.place.without_padding(), text: item.text }));
+                }
+                Err(_) => {}
+            }
+        }
+        if !again.is_empty() {
+            let items: Vec<_> = again.iter().map(|(_, item)| *item).collect();
+            for (opened, (index, _)) in self.open_all(&items).await?.into_iter().zip(&again) {
+                if let (Ok(plain), Some(result)) = (opened, results.get_mut(*index)) {
+                    *result = Ok(plain);
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    async fn open_all(&self, items: &[OpenItem<'_>]) -> Result<Vec<Result<SecretBytes>>> {
+        let results = self.backend.open(items).await?;
+        if results.len() != items.len() {
+            return Err(Error::new(ErrorKind::Configuration).message("the cryptor opened too few values"));
         }
         Ok(results)
     }
@@ -344,8 +373,8 @@ impl Change {
         match self {
             Self::Open(place, plain) if row_is_good => cell.open(place, plain),
             Self::Stamp(place) | Self::Open(place, _) => cell.stamp(place),
-            Self::Accept if row_is_good => cell.accept_legacy(),
-            Self::Accept | Self::Keep => {}
+            Self::Accept(plain) if row_is_good => cell.accept_legacy(plain),
+            Self::Accept(_) | Self::Keep => {}
         }
     }
 }

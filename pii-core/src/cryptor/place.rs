@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::{FieldSpec, ModelSpec, PathStep, PiiModel, RowBinding, Slot, TypeCode, Walk},
     row::{self, RowId, RowWriter},
-    value::Place,
+    value::{Place, TypeOps},
     wire::{
         Envelope, KeyId,
         associated_data::{Step, write_head},
@@ -183,7 +183,7 @@ impl RowPlaces {
     ) -> Option<ValuePlace<'a>> {
         let row = self.rows.get(row)?;
         let context = self.contexts.get(row.context)?;
-        Some(ValuePlace { places: self, row, context, walk, slot })
+        Some(ValuePlace { places: self, row, context, walk, slot, is_padded: slot.field.pad().is_some() })
     }
 
     /// One row at a place that no model describes, for the test vectors.
@@ -213,7 +213,12 @@ pub struct ValuePlace<'a> {
     context: &'a Arc<EncryptionContext>,
     walk: &'a Walk<'a>,
     slot: &'a Slot<'a>,
+    /// whether what is sealed is the padded value
+    is_padded: bool,
 }
+
+/// Says in the type byte that a value is padded.
+const PADDED: u8 = 0x80;
 
 /// How many different associated data a value may have because of `was`.
 const MAX_ALTERNATIVES: usize = 1024;
@@ -294,15 +299,36 @@ impl<'a> ValuePlace<'a> {
             envelope,
             key_id,
             self.field().level().number(),
-            self.type_code().number(),
+            self.type_byte(),
             self.model().name(),
             steps,
         );
     }
 
+    /// The type as it is authenticated: whether the value is padded too.
+    fn type_byte(&self) -> u8 {
+        self.type_code().number() | if self.is_padded { PADDED } else { 0 }
+    }
+
+    /// The same place for a value from before its field was padded.
+    pub(super) fn without_padding(self) -> Self {
+        Self { is_padded: false, ..self }
+    }
+
+    /// The multiple of bytes to which what is sealed here is padded.
+    #[inline]
+    pub(super) fn bucket(&self) -> Option<u32> {
+        self.field().pad()
+    }
+
     /// Whether these bytes are a plaintext of the type of the value.
     pub(crate) fn is_of_its_type(&self, plain: &[u8]) -> bool {
         (self.slot.ops.check)(plain)
+    }
+
+    /// What the type needs to know.
+    pub(super) fn ops(&self) -> &'static TypeOps {
+        self.slot.ops
     }
 
     /// The rest of the associated data: context and row id.
@@ -367,7 +393,7 @@ impl<'a> ValuePlace<'a> {
             })
             .collect();
         out.clear();
-        let (level, type_code) = (self.field().level().number(), self.type_code().number());
+        let (level, type_code) = (self.field().level().number(), self.type_byte());
         write_head(out, envelope, key_id, level, type_code, model, steps.into_iter());
         out.extend_from_slice(self.tail());
     }

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::{ModelSpec, PiiField, PiiModel, PlaintextPolicy, Walk, WalkMut},
     secret::SecretBytes,
-    value::{Cell, Sealed, SealedField, wrong_type},
+    value::{Cell, Sealed, SealedField, padded, wrong_type},
     wire::{Ciphertext, KeyId, MAX_PLAINTEXT_BYTES, PREFIX},
 };
 
@@ -171,8 +171,11 @@ pub(super) enum Plan<'a> {
     /// Of another system and unknown origin.
     WriteBackLegacy(&'a Ciphertext, &'a Arc<dyn LegacyCodec>),
     Seal(&'a SecretBytes),
+    /// What stands in the place of the value: padded, or read from stored plaintext.
+    SealOther(SecretBytes),
     SealLegacy(&'a SecretBytes, &'a Arc<dyn LegacyCodec>),
-    Plaintext(&'a SecretBytes),
+    /// The value as text.
+    Plaintext(SecretBytes),
 }
 
 impl Cryptor {
@@ -247,6 +250,7 @@ impl Cryptor {
         let mut to_verify: Vec<OpenItem<'_>> = Vec::new();
         let (mut legacy_to_seal, mut legacy_to_verify) = (Vec::new(), Vec::new());
         let mut events = Vec::new();
+        let mut others = Vec::new();
         let mut planned = Vec::with_capacity(rows.len());
         for (row, slots) in &rows {
             let before = plans.len();
@@ -265,6 +269,11 @@ impl Cryptor {
                 };
                 match (&plan, slot.cell) {
                     (Plan::Seal(plain), _) => to_seal.push(SealItem { place, plaintext: plain.expose() }),
+                    // its bytes stand in the plan, which is still on its way
+                    (Plan::SealOther(_), _) => {
+                        others.push((plans.len(), to_seal.len()));
+                        to_seal.push(SealItem { place, plaintext: &[] });
+                    }
                     (Plan::SealLegacy(plain, codec), _) => {
                         legacy_to_seal.push(LegacySeal { place, plaintext: plain.expose(), codec })
                     }
@@ -285,6 +294,11 @@ impl Cryptor {
                 plans.push(plan);
             }
             planned.push(plans.len() - before);
+        }
+        for (plan, item) in others {
+            if let (Some(Plan::SealOther(bytes)), Some(item)) = (plans.get(plan), to_seal.get_mut(item)) {
+                item.plaintext = bytes.expose();
+            }
         }
         self.verify(&to_verify, &mut events).await?;
         self.verify_legacy(&legacy_to_verify, &mut events).await?;
@@ -322,8 +336,10 @@ impl Cryptor {
                         StoredText::Sealed(text.clone())
                     }
                     Plan::SealLegacy(..) => StoredText::Sealed(sealed_legacy.next().ok_or_else(too_few)?),
-                    Plan::Seal(_) => StoredText::Sealed(sealed.next().ok_or_else(too_few)?),
-                    Plan::Plaintext(text) => StoredText::Plaintext(text.clone()),
+                    Plan::Seal(_) | Plan::SealOther(_) => {
+                        StoredText::Sealed(sealed.next().ok_or_else(too_few)?)
+                    }
+                    Plan::Plaintext(text) => StoredText::Plaintext(text),
                 });
             }
             texts.push(SealedTexts::of(row));
@@ -339,10 +355,7 @@ impl Cryptor {
         if items.is_empty() {
             return Ok(());
         }
-        let opened = self.backend.open(items).await?;
-        if opened.len() != items.len() {
-            return Err(too_few());
-        }
+        let opened = self.open_unpadded(items).await?;
         for (result, item) in opened.into_iter().zip(items) {
             if let Err(error) = result {
                 if self.is_audited() {
@@ -459,10 +472,13 @@ impl Cryptor {
             // a plain value has its type from the program; stored text has to prove it, for what a
             // reader would refuse is not written
             Cell::Legacy(text) if rules.plaintext(place) != PlaintextPolicy::Reject => {
-                if place.is_of_its_type(text.expose()) {
-                    self.plan_plain(rules, place, text)
-                } else {
-                    Err(wrong_type(place.type_code()))
+                let accepted = place.ops().accepted(text)?;
+                self.check_plain(place, &accepted)?;
+                match (rules.plaintext(place), rules.legacy_writer(place)?, place.bucket()) {
+                    (PlaintextPolicy::Prepare, ..) => plan_plaintext(place, &accepted),
+                    (_, Some(codec), _) => Ok(Plan::SealLegacy(text, codec)),
+                    (_, None, None) => Ok(Plan::SealOther(accepted)),
+                    (_, None, Some(bucket)) => plan_padded(&accepted, bucket),
                 }
             }
             Cell::Legacy(_) => Err(not_encrypted()),
@@ -500,29 +516,26 @@ impl Cryptor {
         place: &ValuePlace<'_>,
         plain: &'a SecretBytes,
     ) -> Result<Plan<'a>> {
+        self.check_plain(place, plain)?;
+        if rules.plaintext(place) == PlaintextPolicy::Prepare {
+            return plan_plaintext(place, plain);
+        }
+        match (rules.legacy_writer(place)?, place.bucket()) {
+            (Some(codec), _) => Ok(Plan::SealLegacy(plain, codec)),
+            (None, None) => Ok(Plan::Seal(plain)),
+            (None, Some(bucket)) => plan_padded(plain, bucket),
+        }
+    }
+
+    #[inline]
+    fn check_plain(&self, place: &ValuePlace<'_>, plain: &SecretBytes) -> Result<()> {
         if !place.field().mode().can_seal() || !self.mode.can_seal() {
             return Err(Error::new(ErrorKind::Mode).message("Cannot encrypt in ReadOnly mode"));
         }
         if plain.expose().len() > MAX_PLAINTEXT_BYTES {
-            return Err(Error::new(ErrorKind::TooLarge)
-                .message(format!("at most {MAX_PLAINTEXT_BYTES} bytes can be sealed")));
+            return Err(too_large());
         }
-        if rules.plaintext(place) != PlaintextPolicy::Prepare {
-            return Ok(match rules.legacy_writer(place)? {
-                Some(codec) => Plan::SealLegacy(plain, codec),
-                None => Plan::Seal(plain),
-            });
-        }
-        // an ENC: text in a plaintext column would be taken for a sealed value by every reader
-        if plain.expose().starts_with(PREFIX.as_bytes()) {
-            return Err(Error::new(ErrorKind::State).message(
-                "text that begins with `ENC:` cannot be stored as plaintext under the policy `prepare`",
-            ));
-        }
-        if std::str::from_utf8(plain.expose()).is_err() {
-            return Err(wrong_type(place.type_code()));
-        }
-        Ok(Plan::Plaintext(plain))
+        Ok(())
     }
 
     /// As [`Cryptor::verify`], for values of other systems.
@@ -623,6 +636,31 @@ impl Cryptor {
             refused,
         }
     }
+}
+
+fn plan_padded<'a>(plain: &SecretBytes, bucket: u32) -> Result<Plan<'a>> {
+    padded(plain, bucket).map(Plan::SealOther).ok_or_else(too_large)
+}
+
+/// A value that is stored as plaintext.
+fn plan_plaintext<'a>(place: &ValuePlace<'_>, plain: &SecretBytes) -> Result<Plan<'a>> {
+    let text = (place.ops().to_plaintext)(plain.expose()).ok_or_else(|| wrong_type(place.type_code()))?;
+    // an ENC: text in a plaintext column would be taken for a sealed value by every reader
+    if text.expose().starts_with(PREFIX.as_bytes()) {
+        return Err(Error::new(ErrorKind::State).message(
+            "text that begins with `ENC:` cannot be stored as plaintext under the policy `prepare`",
+        ));
+    }
+    match std::str::from_utf8(text.expose()) {
+        Ok(_) => Ok(Plan::Plaintext(text)),
+        Err(_) => Err(wrong_type(place.type_code())),
+    }
+}
+
+#[cold]
+fn too_large() -> Error {
+    Error::new(ErrorKind::TooLarge)
+        .message(format!("at most {MAX_PLAINTEXT_BYTES} bytes can be sealed, what pads them included"))
 }
 
 #[cold]

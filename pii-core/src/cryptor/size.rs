@@ -10,7 +10,6 @@ use super::{
 use crate::{
     error::Result,
     model::{Level, PiiModel},
-    secret::SecretBytes,
     value::Sealed,
     wire::{Ciphertext, NONCE_BYTES, TAG_BYTES, inner},
 };
@@ -49,11 +48,14 @@ impl Cryptor {
                     Plan::Seal(plain) => {
                         StoredText::Sealed(Ciphertext::stand_in(head, inner + plain.expose().len()))
                     }
+                    Plan::SealOther(plain) => {
+                        StoredText::Sealed(Ciphertext::stand_in(head, inner + plain.expose().len()))
+                    }
                     Plan::SealLegacy(plain, _) => {
                         let bytes = LEGACY_BYTES + plain.expose().len();
                         StoredText::Sealed(Ciphertext::stand_in(0, bytes.saturating_sub(NONCE_BYTES)))
                     }
-                    Plan::Plaintext(plain) => StoredText::Plaintext(SecretBytes::copy_from(plain.expose())),
+                    Plan::Plaintext(plain) => StoredText::Plaintext(plain),
                 });
             }
         }

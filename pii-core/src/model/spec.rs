@@ -257,6 +257,7 @@ pub struct FieldSpec {
     keyring: Option<&'static str>,
     plaintext: PlaintextPolicy,
     legacy: Option<LegacyFormat>,
+    pad: Option<u32>,
     in_context: bool,
 }
 
@@ -278,6 +279,7 @@ impl FieldSpec {
             keyring: None,
             plaintext: PlaintextPolicy::Reject,
             legacy: None,
+            pad: None,
             in_context: false,
         }
     }
@@ -333,6 +335,12 @@ impl FieldSpec {
     #[must_use]
     pub const fn with_legacy(mut self, format: LegacyFormat) -> Self {
         self.legacy = Some(format);
+        self
+    }
+
+    #[must_use]
+    pub const fn with_pad(mut self, bucket: u32) -> Self {
+        self.pad = Some(bucket);
         self
     }
 
@@ -437,6 +445,13 @@ impl FieldSpec {
             Some(Level::Three) => None,
             _ => self.legacy,
         }
+    }
+
+    /// The multiple of bytes to which values are padded before they are sealed, if they are: it hides their
+    /// length.
+    #[must_use]
+    pub const fn pad(&self) -> Option<u32> {
+        self.pad
     }
 
     /// Whether the field's value is part of the encryption context.

@@ -113,10 +113,10 @@ impl Cell {
         };
     }
 
-    /// Makes accepted legacy text a plain value.
-    pub(crate) fn accept_legacy(&mut self) {
+    /// Makes accepted legacy text a plain value: these bytes of its type.
+    pub(crate) fn accept_legacy(&mut self, plain: SecretBytes) {
         *self = match self.take() {
-            Self::Legacy(plain) => Self::Plain(plain),
+            Self::Legacy(_) => Self::Plain(plain),
             other => other,
         };
     }

@@ -192,6 +192,10 @@ impl<T> Encrypted<T> {
         }
     }
 
+    pub(crate) fn from_plain(bytes: SecretBytes) -> Self {
+        Self::from_cell(Cell::Plain(bytes))
+    }
+
     pub(crate) fn from_cell(cell: Cell) -> Self {
         Self { cell, value: PhantomData }
     }

@@ -1,14 +1,27 @@
 //! Values that protect themselves: plain, sealed, opened, or legacy text not yet accepted.
 
 mod cell;
+#[cfg(feature = "rust_decimal")]
+mod decimal;
+#[allow(dead_code, reason = "some types come with features")]
+pub(crate) mod encoding;
 mod encrypted;
+mod enums;
+mod padding;
 mod pii_value;
+mod scalars;
 mod serde_impls;
 #[cfg(feature = "sqlx")]
 mod sqlx_codecs;
+#[cfg(any(feature = "chrono", feature = "time", feature = "jiff"))]
+mod times;
 
 pub(crate) use cell::{Cell, Place};
 pub use encrypted::{Encrypted, EncryptedStr, ValueState};
+pub use enums::PiiEnum;
+pub(crate) use padding::{padded, unpadded};
+pub(crate) use pii_value::does_not_fit;
 pub(crate) use pii_value::{HasTypeOps, TypeOps, decode_json, wrong_type};
 pub use pii_value::{Json, PiiValue};
+pub use scalars::PiiScalar;
 pub use serde_impls::{Sealed, SealedField};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::encoding;
 use crate::{
     error::{Error, ErrorKind, Result},
     model::TypeCode,
@@ -39,12 +40,40 @@ pub trait PiiValue: Sized + 'static {
 
     /// Whether opened bytes are a value of this type, as far as can be told cheaply.
     fn check(bytes: &[u8]) -> bool;
+
+    /// The bytes to seal of stored text that is not encrypted, where the field's policy accepts it: a number
+    /// in its digits, a date as ISO 8601 has it. `None` if the text is no value of this type, which is the
+    /// default.
+    fn from_plaintext(text: &str) -> Option<SecretBytes> {
+        let _ = text;
+        None
+    }
+
+    /// The text under which a value is stored where the field's policy is `prepare`; what
+    /// [`PiiValue::from_plaintext`] reads. `None` if it has no such text, which is the default.
+    fn to_plaintext(bytes: &[u8]) -> Option<SecretBytes> {
+        let _ = bytes;
+        None
+    }
 }
 
 /// What the state of a value needs to know of its type.
 pub(crate) struct TypeOps {
     pub(crate) code: TypeCode,
     pub(crate) check: fn(&[u8]) -> bool,
+    pub(crate) from_plaintext: fn(&str) -> Option<SecretBytes>,
+    pub(crate) to_plaintext: fn(&[u8]) -> Option<SecretBytes>,
+}
+
+impl TypeOps {
+    /// The bytes to seal of stored text that a policy accepts.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] if it is no value of the type.
+    pub(crate) fn accepted(&self, text: &SecretBytes) -> Result<SecretBytes> {
+        let text = std::str::from_utf8(text.expose()).ok();
+        text.and_then(self.from_plaintext).ok_or_else(|| wrong_type(self.code))
+    }
 }
 
 pub(crate) trait HasTypeOps {
@@ -52,7 +81,12 @@ pub(crate) trait HasTypeOps {
 }
 
 impl<T: PiiValue> HasTypeOps for T {
-    const OPS: &'static TypeOps = &TypeOps { code: T::TYPE, check: T::check };
+    const OPS: &'static TypeOps = &TypeOps {
+        code: T::TYPE,
+        check: T::check,
+        from_plaintext: T::from_plaintext,
+        to_plaintext: T::to_plaintext,
+    };
 }
 
 pub(crate) fn wrong_type(code: TypeCode) -> Error {
@@ -72,7 +106,15 @@ impl PiiValue for String {
     }
 
     fn check(bytes: &[u8]) -> bool {
-        std::str::from_utf8(bytes).is_ok()
+        encoding::is_text(bytes)
+    }
+
+    fn from_plaintext(text: &str) -> Option<SecretBytes> {
+        Some(SecretBytes::copy_from(text.as_bytes()))
+    }
+
+    fn to_plaintext(bytes: &[u8]) -> Option<SecretBytes> {
+        Some(SecretBytes::copy_from(bytes))
     }
 }
 
@@ -104,6 +146,21 @@ impl<T: Serialize + DeserializeOwned + 'static> PiiValue for Json<T> {
         std::str::from_utf8(bytes)
             .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
     }
+
+    fn from_plaintext(text: &str) -> Option<SecretBytes> {
+        Self::check(text.as_bytes()).then(|| SecretBytes::copy_from(text.as_bytes()))
+    }
+
+    fn to_plaintext(bytes: &[u8]) -> Option<SecretBytes> {
+        Some(SecretBytes::copy_from(bytes))
+    }
+}
+
+/// That a value of the format is none of the Rust type: too large, or too far away.
+pub(crate) fn does_not_fit(code: TypeCode) -> Error {
+    Error::new(ErrorKind::Malformed)
+        .message(format!("the {} inside does not fit the Rust type", code.name()))
+        .help("a program with a larger type wrote it; the sealed value is unharmed")
 }
 
 pub(crate) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {

@@ -1,0 +1,66 @@
+//! Padding: FORMAT.md, section 8. It hides the length of a value up to a bucket.
+
+use crate::{secret::SecretBytes, wire::MAX_PLAINTEXT_BYTES};
+
+/// Bytes of the length before the value.
+const LENGTH_BYTES: usize = 4;
+
+/// How many bytes are sealed of a value of this length, in buckets of so many bytes.
+fn padded_length(length: usize, bucket: u32) -> usize {
+    let bucket = usize::try_from(bucket).unwrap_or(usize::MAX).max(1);
+    length.saturating_add(LENGTH_BYTES).checked_next_multiple_of(bucket).unwrap_or(usize::MAX)
+}
+
+/// The bytes to seal; `None` if there are too many.
+pub(crate) fn padded(value: &SecretBytes, bucket: u32) -> Option<SecretBytes> {
+    let value = value.expose();
+    let whole = padded_length(value.len(), bucket);
+    if whole > MAX_PLAINTEXT_BYTES {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(whole);
+    bytes.extend_from_slice(&u32::try_from(value.len()).ok()?.to_be_bytes());
+    bytes.extend_from_slice(value);
+    bytes.resize(whole, 0);
+    Some(SecretBytes::from_vec(bytes))
+}
+
+/// The value in opened bytes, whatever their bucket; `None` if they are not padded as they must be.
+pub(crate) fn unpadded(bytes: &SecretBytes) -> Option<SecretBytes> {
+    let (length, rest) = bytes.expose().split_first_chunk::<LENGTH_BYTES>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let (value, zeros) = rest.split_at_checked(length)?;
+    zeros.iter().all(|byte| *byte == 0).then(|| SecretBytes::copy_from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_was_padded_comes_back(value in any::<Vec<u8>>(), bucket in 1_u32..=65_536) {
+            let padded = padded(&SecretBytes::copy_from(&value), bucket).unwrap();
+            prop_assert_eq!(padded.expose().len() % usize::try_from(bucket).unwrap(), 0);
+            prop_assert_eq!(padded.expose().len(), padded_length(value.len(), bucket));
+            let unpadded = unpadded(&padded).unwrap();
+            prop_assert_eq!(unpadded.expose(), value);
+        }
+    }
+
+    #[test]
+    fn what_is_not_padded_is_refused() {
+        for bytes in [&b""[..], &[0; 3], &[0, 0, 0, 1], &[0, 0, 0, 0, 1], &[0xff; 8]] {
+            assert!(unpadded(&SecretBytes::copy_from(bytes)).is_none(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_value_is_the_largest_that_fits_padded() {
+        let largest = SecretBytes::copy_from(&vec![1; MAX_PLAINTEXT_BYTES - LENGTH_BYTES]);
+        assert!(padded(&largest, 32).is_some());
+        assert!(padded(&SecretBytes::copy_from(&vec![1; MAX_PLAINTEXT_BYTES - 3]), 32).is_none());
+    }
+}
