@@ -257,7 +257,8 @@ mod environment;
 // values
 #[doc(inline)]
 pub use pii_core::{
-    Ciphertext, Encrypted, EncryptedStr, Json, Mask, PiiValue, Sealed, SealedField, SecretBytes, ValueState,
+    Ciphertext, Encrypted, EncryptedStr, Json, Mask, PiiEnum, PiiScalar, PiiValue, Sealed, SealedField,
+    SecretBytes, ValueState,
 };
 // models
 #[doc(inline)]
@@ -268,7 +269,7 @@ pub use pii_core::{
 };
 #[cfg(feature = "derive")]
 #[doc(inline)]
-pub use pii_derive::{ContextValue, PiiModel, RowId};
+pub use pii_derive::{ContextValue, PiiEnum, PiiModel, RowId};
 // the schema snapshot
 #[doc(inline)]
 pub use pii_core::{SCHEMA_UPDATE_VARIABLE, assert_schema, check_schema, schema_of};

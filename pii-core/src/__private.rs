@@ -10,23 +10,28 @@ pub use serde;
 
 pub use self::{
     masking::{IN_CONTEXT, MaskAny, MaskOptional, MaskText, Personal},
-    shape::{many_values, nested_struct, normalized_text, one_value},
+    shape::{many_values, nested_struct, normalized_text, one_value, padded_value},
     silence::silently,
     view::{ViewFit, fit, same_binding, same_context, same_ids, view_model},
 };
 pub use crate::{
     __if_dynamo_without_adapter as if_dynamo, __if_sqlx_without_driver as if_sqlx,
     context::{ContextText, ContextValue, ContextWriter},
+    error::Result,
+    index::IndexedValue,
     index::{
         IndexPart, IndexScope, IndexSearch, IndexSize, IndexSpec, IndexTermOf, IndexVersion, Normalizer,
     },
     mask::Mask,
+    model::TypeCode,
     model::{
         ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiField, PiiModel,
         PlaintextPolicy, RowBinding, Walk, WalkMut,
         probe::{AnyField, LevelOne, Probe, Unmarked},
     },
     row::{RowId, RowWriter},
+    secret::SecretBytes,
+    value::{PiiEnum, PiiScalar, PiiValue, enum_bytes, enum_from_plaintext, enum_value, is_enum},
 };
 
 /// Leaves its contents out; the crate that has the adapter exports one that keeps them.

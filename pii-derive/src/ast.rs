@@ -278,7 +278,9 @@ impl Kind {
             return Self::Sealed(Shape::Json);
         }
         let marked = keys.bare()
-            || ["mode", "keyring", "plaintext", "legacy", "blind_index"].iter().any(|key| keys.has(key));
+            || ["mode", "keyring", "plaintext", "legacy", "blind_index", "pad"]
+                .iter()
+                .any(|key| keys.has(key));
         let level = attrs.level.as_ref().map(|level| level.value.number);
         if types::mentions_sealed(ty) || level.is_some_and(|level| level > 1) || (marked && level.is_none()) {
             return Self::Sealed(if types::is_collection(ty) { Shape::Json } else { Shape::Text });

@@ -51,6 +51,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `bind = "field"` | a model without an id: values are bound to model and field only |
 /// | `from_row` | writes `sqlx::FromRow` too, which also reads lists, maps and nested structs |
 /// | `debug = "manual"` | writes no `Debug` |
+/// | `blind_index(name = "full_name", fields(first_name(normalize = "casefold"), last_name))` | a blind index over several fields |
 /// | `plaintext = "..."`, `keyring = "..."` | for all sealed fields that do not say otherwise |
 /// | `nested` | the struct stands in a field of models, and is no model itself |
 /// | `view_of = Customer` | a smaller struct over the same table, with that model's names; at compile time its fields, ids and context are held against it |
@@ -74,6 +75,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `keyring = "high"` | the keyring whose keys it is sealed under |
 /// | `plaintext = "accept_and_seal"` | what stored text that is not encrypted means: `reject` (the default), `accept_and_seal` or `prepare` |
 /// | `legacy = "pydynox"` | stored values may be those of another system, which `Cryptor::with_legacy` describes; needs the feature of that name |
+/// | `pad = 32` | values are padded to a multiple of so many bytes before they are sealed, which hides their length; for text, bytes, JSON and enums. Values from before are read too; to stop padding, write `pad = 1` |
+/// | `blind_index`, `blind_index(normalize = "email", ...)` | a column beside it by which rows are found: see `pii::index`. `normalize` says what counts as the same: `trim`, `lower`, `email`, `digits`, `last4`, `first`, `casefold` or a constant of yours, or several in parentheses; `bits = 16` keeps that many bits of the code, `unique` all of them; `scope = "global"` makes one index of all tenants; `versions(1, 2)` lists the live versions; `name` and `column` name it |
 /// | `nested` | a struct with `#[pii(nested)]`, or an `Option`, `Box`, list or map of one, stored as JSON |
 /// | `version` | an integer column by which concurrent changes are noticed |
 /// | `skip` | left out of everything; `from_row` gives it its default |
@@ -97,4 +100,14 @@ pub fn derive_row_id(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(ContextValue, attributes(pii))]
 pub fn derive_context_value(input: TokenStream) -> TokenStream {
     expand::newtype(&parse_macro_input!(input as DeriveInput), &expand::ContextValue).into()
+}
+
+/// Lets an enum of unit variants be sealed: `Encrypted<Status>`. A variant is sealed as its stable name.
+///
+/// `#[pii(name = "active")]` on a variant gives its stable name, if it is not the variant's; `was = "live"` or
+/// `was("live", "open")` names that it had earlier. `#[pii(crate = ::path::to::pii)]` on the enum says where `pii`
+/// is, if it has another name.
+#[proc_macro_derive(PiiEnum, attributes(pii))]
+pub fn derive_pii_enum(input: TokenStream) -> TokenStream {
+    expand::pii_enum(&parse_macro_input!(input as DeriveInput)).into()
 }

@@ -46,3 +46,14 @@ pub const fn normalized_text(holds: Holds) {
         panic!("only text can be normalised: remove `normalize`");
     }
 }
+
+/// # Panics
+/// At compile time.
+#[track_caller]
+pub const fn padded_value(holds: Holds) {
+    if let Holds::Value(code) | Holds::Values(code) = holds
+        && !matches!(code.number(), 1 | 2 | 6 | 13)
+    {
+        panic!("all values of this type are equally long: remove `pad`");
+    }
+}

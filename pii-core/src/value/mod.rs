@@ -18,7 +18,7 @@ mod times;
 
 pub(crate) use cell::{Cell, Place};
 pub use encrypted::{Encrypted, EncryptedStr, ValueState};
-pub use enums::PiiEnum;
+pub use enums::{PiiEnum, enum_bytes, enum_from_plaintext, enum_value, is_enum};
 pub(crate) use padding::{padded, unpadded};
 pub(crate) use pii_value::does_not_fit;
 pub(crate) use pii_value::{HasTypeOps, TypeOps, decode_json, wrong_type};

@@ -92,6 +92,7 @@ macro_rules! fixed {
         }
     };
 }
+#[cfg(feature = "rust_decimal")]
 pub(super) use fixed;
 
 macro_rules! integers {

@@ -22,6 +22,7 @@ pub(super) const KEYS: &[&str] = &[
     "plaintext",
     "legacy",
     "blind_index",
+    "pad",
     "skip",
 ];
 
@@ -54,6 +55,7 @@ pub(crate) struct Field {
     pub(crate) legacy: Option<Given<Choice>>,
     pub(crate) bind: Option<Given<Choice>>,
     pub(crate) blind_indexes: Vec<BlindIndex>,
+    pub(crate) pad: Option<Given<u32>>,
     id: Option<Given<()>>,
     partition_key: Option<Given<()>>,
     sort_key: Option<Given<()>>,
@@ -102,6 +104,7 @@ impl Field {
                 self.blind_indexes.push(BlindIndex::parse(key, input, false)?);
                 Ok(())
             }
+            "pad" => Given::set(&mut self.pad, key, pad(key, input)?),
             "skip" => Given::set(&mut self.skip, key, value::flag(key, input)?),
             _ => Err(suggest::unknown_key(key, false)),
         }
@@ -116,6 +119,18 @@ fn level(key: &Ident, input: ParseStream<'_>) -> syn::Result<Level> {
             literal,
             "unknown level; write `level = 1` for personal data that is stored plain, `level = 2` for a sealed field, \
              or `level = 3` for one that is sealed with an application key too",
+        )),
+    }
+}
+
+fn pad(key: &Ident, input: ParseStream<'_>) -> syn::Result<u32> {
+    const MAX_BUCKET: u32 = 65_536;
+    let literal = value::integer(key, input)?;
+    match literal.base10_parse() {
+        Ok(bucket @ 1..=MAX_BUCKET) => Ok(bucket),
+        _ => Err(syn::Error::new_spanned(
+            literal,
+            "`pad` takes the multiple of bytes to which values are padded, 1 to 65536: `pad = 32`",
         )),
     }
 }

@@ -7,6 +7,7 @@ mod field;
 mod foreign;
 mod suggest;
 mod value;
+mod variant;
 
 use proc_macro2::TokenTree;
 use quote::ToTokens;
@@ -19,6 +20,7 @@ pub(crate) use container::{Container, ContextPair, SUBJECT, crate_alone};
 pub(crate) use field::{Field, Mask};
 pub(crate) use foreign::{RenameAll, Renames, SerdeRenameAll};
 pub(crate) use value::Choice;
+pub(crate) use variant::Variant;
 
 /// A value with the key that gave it, for errors about either.
 #[derive(Clone)]

@@ -8,11 +8,11 @@ use crate::{
 };
 
 /// What makes sense only where a value is sealed.
-const ONLY_SEALED: &[&str] = &["mode", "keyring", "plaintext", "legacy"];
+const ONLY_SEALED: &[&str] = &["mode", "keyring", "plaintext", "legacy", "pad"];
 /// What makes a field personal.
-const NOT_ON_IDS: &[&str] = &["level", "mode", "keyring", "plaintext", "legacy"];
+const NOT_ON_IDS: &[&str] = &["level", "mode", "keyring", "plaintext", "legacy", "pad"];
 /// What the fields of a nested struct say for themselves.
-const NOT_ON_NESTED_FIELDS: &[&str] = &["level", "mode", "mask", "keyring", "plaintext", "legacy"];
+const NOT_ON_NESTED_FIELDS: &[&str] = &["level", "mode", "mask", "keyring", "plaintext", "legacy", "pad"];
 
 pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
     for field in &model.fields {

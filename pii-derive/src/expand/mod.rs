@@ -5,6 +5,7 @@
 
 mod debug;
 mod dynamo;
+mod enums;
 mod fallback;
 mod from_row;
 mod generics;
@@ -22,6 +23,7 @@ use syn::DeriveInput;
 
 use crate::{ast::Model, check, ctxt::Ctxt};
 
+pub(crate) use enums::pii_enum;
 pub(crate) use newtype::{ContextValue, RowId, newtype};
 
 pub(crate) fn derive_model(input: &DeriveInput) -> TokenStream {

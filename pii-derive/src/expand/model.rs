@@ -215,6 +215,10 @@ fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {
             spec.extend(quote!(.with_legacy(#private::legacy::#format)));
         }
     }
+    if let Some(pad) = &attrs.pad {
+        let bucket = pad.value;
+        spec.extend(quote!(.with_pad(#bucket)));
+    }
     if field.is_in_context() {
         spec.extend(quote!(.with_context()));
     }
@@ -274,7 +278,13 @@ fn shape_checks(model: &Model<'_>) -> TokenStream {
             start,
         );
         let call = quote_spanned!(start=> #private::#function);
-        quote_spanned!(end=> const _: () = #call(#holds);)
+        let padded = field.attrs.pad.as_ref().map(|pad| {
+            let private = model.private_at(pad.key.span());
+            let call = quote_spanned!(pad.key.span()=> #private::padded_value);
+            quote!(const _: () = #call(#holds);)
+        });
+        let shape = quote_spanned!(end=> const _: () = #call(#holds););
+        quote!(#shape #padded)
     });
     quote!(#(#checks)*)
 }
