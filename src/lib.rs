@@ -257,8 +257,8 @@ mod environment;
 // values
 #[doc(inline)]
 pub use pii_core::{
-    Ciphertext, Encrypted, EncryptedStr, Json, Mask, PiiEnum, PiiScalar, PiiValue, Sealed, SealedField,
-    SecretBytes, ValueState,
+    Ciphertext, Encrypted, EncryptedStr, Json, Mask, Masked, PiiEnum, PiiScalar, PiiValue, Revealed, Sealed,
+    SealedField, SecretBytes, Shows, ValueState, masked, revealed,
 };
 // models
 #[doc(inline)]

@@ -79,6 +79,7 @@ pub use row::{NoId, RowId, RowWriter};
 pub use schema::{UPDATE_VARIABLE as SCHEMA_UPDATE_VARIABLE, check_schema, schema_of};
 pub use secret::SecretBytes;
 pub use value::{
-    Encrypted, EncryptedStr, Json, PiiEnum, PiiScalar, PiiValue, Sealed, SealedField, ValueState,
+    Encrypted, EncryptedStr, Json, Masked, PiiEnum, PiiScalar, PiiValue, Revealed, Sealed, SealedField,
+    Shows, ValueState, masked, revealed,
 };
 pub use wire::{Ciphertext, FormatError, KeyId, Layout, Provider, Purpose, WrappedKey};

@@ -2,6 +2,7 @@
 
 mod field;
 pub(crate) mod probe;
+mod schema_json;
 mod spec;
 mod subject;
 mod walk;
@@ -15,7 +16,11 @@ pub(crate) use spec::{sealed_field, sealed_fields};
 pub(crate) use walk::{NodeName, PathStep, Slot};
 pub use walk::{Walk, WalkMut};
 
-use crate::{context::ContextWriter, row::RowWriter};
+use crate::{
+    context::ContextWriter,
+    error::{Error, ErrorKind, Result},
+    row::RowWriter,
+};
 
 /// A struct with personal fields; implemented by `#[derive(PiiModel)]`.
 #[diagnostic::on_unimplemented(
@@ -50,5 +55,19 @@ pub trait PiiModel: Sized {
     /// ```
     fn pii_fields() -> Vec<PiiFieldInfo> {
         PiiFieldInfo::of(Self::MODEL)
+    }
+
+    /// All of that as JSON, for jobs and reports: the model, its id and context, the personal fields with level,
+    /// type, mode, mask, keyring and policies, and the blind indexes. Names and their order stay as they are; new
+    /// ones may come.
+    ///
+    /// # Errors
+    /// None that is known: [`ErrorKind::Configuration`](crate::ErrorKind) if serde could not write it.
+    fn pii_schema() -> Result<String> {
+        schema_json::of(Self::MODEL).map_err(|_| {
+            Error::new(ErrorKind::Configuration)
+                .model(Self::MODEL.name())
+                .message("the schema can't be written as JSON")
+        })
     }
 }

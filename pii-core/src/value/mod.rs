@@ -11,6 +11,7 @@ mod padding;
 mod pii_value;
 mod scalars;
 mod serde_impls;
+mod shown;
 #[cfg(feature = "sqlx")]
 mod sqlx_codecs;
 #[cfg(any(feature = "chrono", feature = "time", feature = "jiff"))]
@@ -25,3 +26,4 @@ pub(crate) use pii_value::{HasTypeOps, TypeOps, decode_json, wrong_type};
 pub use pii_value::{Json, PiiValue};
 pub use scalars::PiiScalar;
 pub use serde_impls::{Sealed, SealedField};
+pub use shown::{Masked, Revealed, Shows, masked, revealed};
