@@ -8,6 +8,7 @@ mod nodes;
 mod open;
 mod place;
 mod prepare;
+mod rows;
 mod rules;
 mod seal;
 mod size;
@@ -27,6 +28,7 @@ pub use open::{FieldSelection, Opening};
 #[cfg(test)]
 pub(crate) use place::RowPlaces;
 pub use place::ValuePlace;
+pub use rows::{Other, PiiRow};
 pub use seal::{SealedTexts, StoredText};
 
 use crate::{
