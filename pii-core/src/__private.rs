@@ -17,6 +17,7 @@ pub use self::{
 pub use crate::{
     __if_dynamo_without_adapter as if_dynamo, __if_sqlx_without_driver as if_sqlx,
     context::{ContextText, ContextValue, ContextWriter},
+    cryptor::{KnownRow, Placed, Rows},
     mask::Mask,
     model::{
         ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiField, PiiModel,

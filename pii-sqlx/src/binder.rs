@@ -37,6 +37,8 @@ pub(crate) enum Part<'a> {
     Values,
     /// `"a" = $1, "b" = $2`, for what an update sets
     Assignments,
+    /// the same with the id, for a row that moves
+    AllAssignments,
     /// `"a" = $1 AND "b" = $2`, for the id columns alone
     Id,
     /// `"version" = $1`
@@ -52,6 +54,7 @@ impl Part<'_> {
             Self::Nothing => false,
             Self::Values => true,
             Self::Assignments => kind.is_data(),
+            Self::AllAssignments => !kind.is_version(),
             Self::Id => kind.is_id(),
             Self::Version => kind.is_version(),
             Self::Named(names) => names.contains(&column.name),
@@ -180,7 +183,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
         if self.is_begun {
             self.statement.push(match self.part {
                 Part::Id | Part::Version | Part::Named(_) => " AND ",
-                Part::Nothing | Part::Values | Part::Assignments => ", ",
+                Part::Nothing | Part::Values | Part::Assignments | Part::AllAssignments => ", ",
             });
         }
         self.is_begun = true;

@@ -61,24 +61,32 @@ mod connection;
 mod decrypt;
 mod dialect;
 mod error;
+mod joined;
 mod json;
 mod key_store;
 mod model;
+mod pieces;
 mod statement;
 mod table;
 
 pub use decrypt::DecryptPii;
 pub use dialect::Dialect;
 pub use error::sqlx_error;
+pub use joined::{FromPrefixedRow, Joined};
 pub use key_store::SqlKeyStore;
 pub use model::SqlModel;
+pub use pieces::{Columns, SealedRows};
 pub use table::SqlTable;
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
+    #[cfg(feature = "postgres")]
+    pub use crate::table::{NextId, NextIds};
     pub use crate::{
-        decrypt::{Decrypting, EachRow, RowSource},
-        table::{Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, Update, Upsert},
+        decrypt::{Decrypting, EachRow, RowSource, SqlxQuery},
+        table::{
+            Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, MoveRow, Update, Upsert,
+        },
     };
 }
 
@@ -87,8 +95,14 @@ pub mod builder {
 pub mod __private {
     pub use sqlx;
 
+    /// The name of a column behind a prefix.
+    pub fn prefixed(prefix: &str, column: &'static str) -> std::borrow::Cow<'static, str> {
+        if prefix.is_empty() { column.into() } else { format!("{prefix}{column}").into() }
+    }
+
     pub use crate::{
         binder::Binder,
+        joined::FromPrefixedRow,
         json::from_json,
         model::{ColumnKind, SqlColumn, SqlModel},
     };

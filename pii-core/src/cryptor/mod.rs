@@ -28,7 +28,7 @@ pub use open::{FieldSelection, Opening};
 #[cfg(test)]
 pub(crate) use place::RowPlaces;
 pub use place::ValuePlace;
-pub use rows::{Other, PiiRow};
+pub use rows::{KnownRow, Other, PiiRow, Placed, Rows};
 pub use seal::{SealedTexts, StoredText};
 
 use crate::{

@@ -13,13 +13,13 @@ use crate::{
 /// What a query gives for a row: a model, or a tuple of models that were joined, each of which may be an
 /// `Option`.
 ///
-/// It can't be implemented elsewhere.
+/// It can't be implemented elsewhere, because its two visits must agree.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither a PII model nor a tuple of models",
     label = "add `#[derive(PiiModel)]` and `#[pii(name = \"...\")]` to `{Self}`",
     note = "what is no model in a joined row stands in `pii::Other`"
 )]
-pub trait PiiRow: Sized + sealed::Sealed {
+pub trait PiiRow: Sized + KnownRow {
     /// How many models there are at most.
     #[doc(hidden)]
     const MODELS: usize;
@@ -27,6 +27,10 @@ pub trait PiiRow: Sized + sealed::Sealed {
     /// The models, in their order.
     #[doc(hidden)]
     fn models(out: &mut Vec<&'static ModelSpec>);
+
+    /// The first model.
+    #[doc(hidden)]
+    fn first_model() -> Option<&'static ModelSpec>;
 
     /// Adds those that are there.
     #[doc(hidden)]
@@ -42,6 +46,10 @@ impl<M: PiiModel> PiiRow for M {
 
     fn models(out: &mut Vec<&'static ModelSpec>) {
         out.push(M::MODEL);
+    }
+
+    fn first_model() -> Option<&'static ModelSpec> {
+        Some(M::MODEL)
     }
 
     #[inline]
@@ -62,6 +70,10 @@ impl<R: PiiRow> PiiRow for Option<R> {
 
     fn models(out: &mut Vec<&'static ModelSpec>) {
         R::models(out);
+    }
+
+    fn first_model() -> Option<&'static ModelSpec> {
+        R::first_model()
     }
 
     fn add_to<'a>(&'a self, rows: &mut Rows<'a, '_>) {
@@ -97,6 +109,10 @@ impl<T> PiiRow for Other<T> {
 
     fn models(_: &mut Vec<&'static ModelSpec>) {}
 
+    fn first_model() -> Option<&'static ModelSpec> {
+        None
+    }
+
     fn add_to<'a>(&'a self, _: &mut Rows<'a, '_>) {}
 
     fn visit_placed<'a>(&'a mut self, _: &mut Placed<'a, '_>) {}
@@ -112,6 +128,10 @@ macro_rules! tuples {
                 $($name::models(out);)+
             }
 
+            fn first_model() -> Option<&'static ModelSpec> {
+                None$(.or_else($name::first_model))+
+            }
+
             fn add_to<'a>(&'a self, rows: &mut Rows<'a, '_>) {
                 let ($($name,)+) = self;
                 $($name.add_to(rows);)+
@@ -123,7 +143,7 @@ macro_rules! tuples {
             }
         }
 
-        impl<$($name),+> sealed::Sealed for ($($name,)+) {}
+        impl<$($name),+> KnownRow for ($($name,)+) {}
     )+};
 }
 
@@ -136,13 +156,12 @@ tuples! {
     (A B C D E F)
 }
 
-mod sealed {
-    pub trait Sealed {}
+/// Marks the types that are rows; no part of the public interface.
+pub trait KnownRow {}
 
-    impl<M: super::PiiModel> Sealed for M {}
-    impl<R> Sealed for Option<R> {}
-    impl<T> Sealed for super::Other<T> {}
-}
+impl<M: PiiModel> KnownRow for M {}
+impl<R> KnownRow for Option<R> {}
+impl<T> KnownRow for Other<T> {}
 
 /// The models of a batch with their places and values.
 pub struct Rows<'a, 'c> {

@@ -8,6 +8,7 @@ mod serde_impls;
 mod sqlx_codecs;
 
 pub(crate) use cell::{Cell, Place};
+pub(crate) use encrypted::not_opened;
 pub use encrypted::{Encrypted, EncryptedStr, ValueState};
 pub(crate) use pii_value::{HasTypeOps, TypeOps, decode_json, wrong_type};
 pub use pii_value::{Json, PiiValue};

@@ -1,4 +1,4 @@
-//! `sqlx::FromRow`, on request.
+//! `sqlx::FromRow`, on request, and the same with a prefix before the columns' names.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -16,17 +16,19 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
             Kind::Sealed(Shape::Json) => quote! {
                 #ident: {
                     let text: ::core::option::Option<::std::string::String> =
-                        #private::sqlx::Row::try_get(row, #column)?;
+                        #private::sqlx::Row::try_get(row, &*#private::prefixed(prefix, #column))?;
                     // a missing `Option` is JSON's null
                     #private::from_json::<#ty>(text.as_deref().unwrap_or("null")).map_err(|error| {
                         #private::sqlx::Error::ColumnDecode {
-                            index: ::std::string::String::from(#column),
+                            index: #private::prefixed(prefix, #column).into_owned(),
                             source: ::std::boxed::Box::new(error),
                         }
                     })?
                 }
             },
-            _ => quote!(#ident: #private::sqlx::Row::try_get::<#ty, _>(row, #column)?),
+            _ => quote! {
+                #ident: #private::sqlx::Row::try_get::<#ty, _>(row, &*#private::prefixed(prefix, #column))?
+            },
         }
     });
     let body = quote!(::core::result::Result::Ok(Self { #(#fields),* }));
@@ -50,7 +52,19 @@ pub(super) fn wrap(
         #private::if_sqlx! {
             #[automatically_derived]
             impl #impl_generics #private::sqlx::FromRow<'__r, __R> for #ident #ty_generics #where_clause {
-                fn from_row(row: &'__r __R) -> ::core::result::Result<Self, #private::sqlx::Error> { #body }
+                fn from_row(row: &'__r __R) -> ::core::result::Result<Self, #private::sqlx::Error> {
+                    <Self as #private::FromPrefixedRow<'__r, __R>>::from_prefixed_row(row, "")
+                }
+            }
+
+            #[automatically_derived]
+            impl #impl_generics #private::FromPrefixedRow<'__r, __R> for #ident #ty_generics #where_clause {
+                fn from_prefixed_row(
+                    row: &'__r __R,
+                    prefix: &str,
+                ) -> ::core::result::Result<Self, #private::sqlx::Error> {
+                    #body
+                }
             }
         }
     }

@@ -31,6 +31,7 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Upsert<'a, M, DB> {
 
 impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
     async fn run(self) -> Result<()> {
+        self.table.name()?;
         let mut rows = self.table.seal(vec![self.model]).await?;
         let mut statement = self.table.insert_into(" AS pii_stored", &mut rows)?;
         let scope = self.table.scope_columns()?;
