@@ -91,6 +91,7 @@
 //! | `derive` (default) | the derives of [`PiiModel`], [`RowId`] and [`ContextValue`] |
 //! | `sqlite` | tables and queries on SQLite, by sqlx; compiles SQLite in |
 //! | `postgres` | tables and queries on Postgres, by sqlx |
+//! | `any` | `.decrypt_pii()` on queries of `sqlx::Any`, beside one of the drivers |
 //! | `dynamo` | tables, requests and the key store of DynamoDB, by the AWS SDK |
 //! | `kms` | the keyring of AWS KMS, `KmsKeyring`, with a client or an `SdkConfig` of yours |
 //! | `kms-from-env` | `KmsKeyring::from_env`: region and credentials as the AWS command line finds them |

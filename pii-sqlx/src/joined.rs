@@ -1,10 +1,12 @@
 //! Rows that hold several models.
 
+use std::borrow::Cow;
+
 use pii_core::{
     __private::{KnownRow, Placed, Rows},
     ModelSpec, PiiModel, PiiRow,
 };
-use sqlx::{ColumnIndex, FromRow, Row, ValueRef as _};
+use sqlx::{ColumnIndex, FromRow, Row, ValueRef as _, error::UnexpectedNullError};
 
 /// A model that can be read from columns whose names begin with something; implemented by
 /// `#[pii(from_row)]`, and for an `Option` of such a model.
@@ -175,4 +177,24 @@ fn joined<'r, R: Row, M: FromPrefixedRow<'r, R>>(row: &'r R) -> sqlx::Result<M> 
 /// What stands before the names of a joined model's columns.
 pub(crate) fn prefix(model: Option<&ModelSpec>) -> String {
     format!("{}.", model.map_or("", ModelSpec::name))
+}
+
+/// The name of a column with its prefix, for generated code.
+pub fn prefixed(prefix: &str, column: &'static str) -> Cow<'static, str> {
+    if prefix.is_empty() { column.into() } else { format!("{prefix}{column}").into() }
+}
+
+/// Refuses NULL as an id, for generated code: the driver of SQLite reads it as 0, and so would make a row of
+/// what an outer join has nothing for.
+///
+/// # Errors
+/// [`sqlx::Error::ColumnDecode`].
+pub fn id_is_there<R: Row>(row: &R, column: &str) -> sqlx::Result<()>
+where
+    for<'q> &'q str: ColumnIndex<R>,
+{
+    if !row.try_get_raw(column)?.is_null() {
+        return Ok(());
+    }
+    Err(sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(UnexpectedNullError) })
 }

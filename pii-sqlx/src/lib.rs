@@ -53,7 +53,7 @@
 //!
 //! # Features
 //! `sqlite` compiles SQLite in, `postgres` adds the driver for Postgres, `uuid` lets UUIDs be columns
-//! and ids. This crate names no runtime and no TLS library: choose them on your own dependency on sqlx.
+//! and ids, `any` opens what queries of `sqlx::Any` give. This crate names no runtime and no TLS library: choose them on your own dependency on sqlx.
 #![forbid(unsafe_code)]
 
 mod binder;
@@ -95,14 +95,9 @@ pub mod builder {
 pub mod __private {
     pub use sqlx;
 
-    /// The name of a column behind a prefix.
-    pub fn prefixed(prefix: &str, column: &'static str) -> std::borrow::Cow<'static, str> {
-        if prefix.is_empty() { column.into() } else { format!("{prefix}{column}").into() }
-    }
-
     pub use crate::{
         binder::Binder,
-        joined::FromPrefixedRow,
+        joined::{FromPrefixedRow, id_is_there, prefixed},
         json::from_json,
         model::{ColumnKind, SqlColumn, SqlModel},
     };

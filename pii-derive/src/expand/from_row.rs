@@ -5,7 +5,10 @@ use quote::quote;
 use syn::{Type, WherePredicate, parse_quote};
 
 use super::generics::{bound, with};
-use crate::ast::{Kind, Model, Shape};
+use crate::{
+    ast::{Kind, Model, Shape},
+    types,
+};
 
 pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
     let private = model.private();
@@ -24,6 +27,13 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
                             source: ::std::boxed::Box::new(error),
                         }
                     })?
+                }
+            },
+            _ if field.is_id() && types::option_argument(ty).is_none() => quote! {
+                #ident: {
+                    let column = #private::prefixed(prefix, #column);
+                    #private::id_is_there(row, &column)?;
+                    #private::sqlx::Row::try_get::<#ty, _>(row, &*column)?
                 }
             },
             _ => quote! {

@@ -39,6 +39,33 @@ impl Customer {
     }
 }
 
+pub(crate) const ORDERS: &str = "create table orders (id bigint primary key, tenant text not null, \
+     customer bigint not null, city text not null, address text not null)";
+
+/// Has columns of the same names as a customer.
+#[derive(PiiModel, Clone)]
+#[pii(name = "order", table = "orders", context(app = "tests", tenant = self.tenant), from_row)]
+pub(crate) struct Order {
+    #[pii(id)]
+    pub(crate) id: i64,
+    pub(crate) tenant: String,
+    pub(crate) customer: i64,
+    pub(crate) city: String,
+    pub(crate) address: EncryptedStr,
+}
+
+impl Order {
+    pub(crate) fn new(id: i64, customer: i64) -> Self {
+        Self {
+            id,
+            tenant: "acme".into(),
+            customer,
+            city: "Paris".into(),
+            address: EncryptedStr::new(format!("{id} canary road")),
+        }
+    }
+}
+
 /// The same rows by way of `sqlx::FromRow`.
 #[derive(PiiModel, sqlx::FromRow)]
 #[pii(name = "customer", table = "customers", context(app = "tests", tenant = self.tenant))]

@@ -1,13 +1,17 @@
 //! What holds for every database. `super` is the database.
 
+mod any;
 mod bulk;
 mod collections;
 mod connections;
 mod crud;
 mod errors;
 mod ids;
+mod joins;
 mod legacy;
 mod modes;
+mod moves;
+mod pieces;
 mod places;
 mod queries;
 mod scopes;
