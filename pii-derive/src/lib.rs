@@ -75,6 +75,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `plaintext = "accept_and_seal"` | what stored text that is not encrypted means: `reject` (the default), `accept_and_seal` or `prepare` |
 /// | `legacy = "pydynox"` | stored values may be those of another system, which `Cryptor::with_legacy` describes; needs the feature of that name |
 /// | `nested` | a struct with `#[pii(nested)]`, or an `Option`, `Box`, list or map of one, stored as JSON |
+/// | `nested, prefix = "address_"` | in SQL, a nested struct or an `Option` of one in columns of its own: `address_street` |
 /// | `version` | an integer column by which concurrent changes are noticed |
 /// | `skip` | left out of everything; `from_row` gives it its default |
 #[proc_macro_derive(PiiModel, attributes(pii))]

@@ -97,6 +97,21 @@ impl<'a, DB: Database> Binder<'a, DB> {
         }
     }
 
+    /// Binds NULL to a column that is not sealed, of a nested struct that is not there.
+    pub fn null<T>(&mut self)
+    where
+        Option<T>: for<'q> Encode<'q, DB> + Type<DB>,
+    {
+        if let Next::Wanted(column) = self.next() {
+            self.value(column, |statement| statement.bind(None::<T>));
+        }
+    }
+
+    /// Binds NULL to a sealed column, of a nested struct that is not there.
+    pub fn sealed_null(&mut self) {
+        self.text(|_| Ok(None));
+    }
+
     /// Binds the version column.
     pub fn version<T>(&mut self, value: &T)
     where

@@ -65,9 +65,10 @@ where
     for<'q> &'q str: ColumnIndex<R>,
 {
     fn from_prefixed_row(row: &'r R, prefix: &str) -> sqlx::Result<Self> {
-        let fields = M::MODEL.fields();
-        let has_id = fields.iter().any(|field| field.role().is_id());
-        for field in fields.iter().filter(|field| !has_id || field.role().is_id()) {
+        // a nested struct with a prefix has several columns, none of which is named after the field
+        let fields = || M::MODEL.fields().iter().filter(|field| field.prefix().is_none());
+        let has_id = fields().any(|field| field.role().is_id());
+        for field in fields().filter(|field| !has_id || field.role().is_id()) {
             let column = format!("{prefix}{}", field.column());
             if !row.try_get_raw(column.as_str())?.is_null() {
                 return M::from_prefixed_row(row, prefix).map(Some);

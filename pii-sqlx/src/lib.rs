@@ -65,6 +65,7 @@ mod joined;
 mod json;
 mod key_store;
 mod model;
+mod nested;
 mod pieces;
 mod statement;
 mod table;
@@ -100,5 +101,9 @@ pub mod __private {
         joined::{FromPrefixedRow, id_is_there, prefixed},
         json::from_json,
         model::{ColumnKind, SqlColumn, SqlModel},
+        nested::{
+            BindNested, FromNested, NestedColumns, all_columns, prefixed_columns, prefixed_length,
+            prefixed_names,
+        },
     };
 }

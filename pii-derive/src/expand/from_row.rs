@@ -2,20 +2,62 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Type, WherePredicate, parse_quote};
+use syn::{Generics, Type, WherePredicate, parse_quote};
 
-use super::generics::{bound, with};
+use super::generics::{bound, lazy_bound, with};
 use crate::{
     ast::{Kind, Model, Shape},
     types,
 };
 
 pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
+    wrap(model, predicates(model), &body(model))
+}
+
+/// The same for a nested struct, which may stand in columns of its own.
+pub(super) fn nested(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let ident = model.ident;
+    let body = body(model);
+    let (_, ty_generics, _) = model.generics.split_for_impl();
+    // what a struct in JSON, or of another database, need not have
+    let lazy = model.fields.iter().filter_map(|field| match field.kind {
+        Kind::Skipped => Some(lazy_bound(field.ty, &quote!(::core::default::Default))),
+        Kind::Sealed(Shape::Json) => {
+            Some(lazy_bound(field.ty, &quote!(#private::serde::de::DeserializeOwned)))
+        }
+        _ => None,
+    });
+    let generics = with_row(model, predicates(model).into_iter().chain(lazy));
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+    quote! {
+        #private::if_sqlx! {
+            #[automatically_derived]
+            impl #impl_generics #private::FromNested<'__r, __R> for #ident #ty_generics #where_clause {
+                fn from_nested(row: &'__r __R, prefix: &str) -> ::core::result::Result<Self, #private::sqlx::Error> {
+                    #body
+                }
+            }
+        }
+    }
+}
+
+/// Reads every field from `row`, whose columns begin with `prefix`.
+fn body(model: &Model<'_>) -> TokenStream {
     let private = model.private();
     let fields = model.fields.iter().map(|field| {
         let (ident, ty, column) = (field.ident, field.ty, &field.column);
         match field.kind {
             Kind::Skipped => quote!(#ident: ::core::default::Default::default()),
+            Kind::Sealed(Shape::Columns) => {
+                let own = field.prefix();
+                quote! {
+                    #ident: <#ty as #private::FromNested<'__r, __R>>::from_nested(
+                        row,
+                        &#private::prefixed(prefix, #own),
+                    )?
+                }
+            }
             Kind::Sealed(Shape::Json) => quote! {
                 #ident: {
                     let text: ::core::option::Option<::std::string::String> =
@@ -41,8 +83,7 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
             },
         }
     });
-    let body = quote!(::core::result::Result::Ok(Self { #(#fields),* }));
-    wrap(model, predicates(model), &body)
+    quote!(::core::result::Result::Ok(Self { #(#fields),* }))
 }
 
 /// The implementation around a body, which the fallback has too.
@@ -54,9 +95,7 @@ pub(super) fn wrap(
     let private = model.private();
     let ident = model.ident;
     let (_, ty_generics, _) = model.generics.split_for_impl();
-    let mut generics = with(model, predicates);
-    generics.params.insert(0, parse_quote!('__r));
-    generics.params.push(parse_quote!(__R: #private::sqlx::Row));
+    let generics = with_row(model, predicates);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     quote! {
         #private::if_sqlx! {
@@ -80,6 +119,15 @@ pub(super) fn wrap(
     }
 }
 
+/// With the row's lifetime and type.
+fn with_row(model: &Model<'_>, predicates: impl IntoIterator<Item = WherePredicate>) -> Generics {
+    let private = model.private();
+    let mut generics = with(model, predicates);
+    generics.params.insert(0, parse_quote!('__r));
+    generics.params.push(parse_quote!(__R: #private::sqlx::Row));
+    generics
+}
+
 fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
     let private = model.private();
     let column = |ty: &Type| {
@@ -95,6 +143,9 @@ fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
                 predicates.push(bound(field.ty, &quote!(::core::default::Default)));
             }
             Kind::Skipped => {}
+            Kind::Sealed(Shape::Columns) => {
+                predicates.push(bound(field.ty, &quote!(#private::FromNested<'__r, __R>)));
+            }
             Kind::Sealed(Shape::Json) => {
                 predicates.extend(column(&parse_quote!(::core::option::Option<::std::string::String>)));
                 if model.is_generic(field.ty) {

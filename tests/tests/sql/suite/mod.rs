@@ -11,6 +11,7 @@ mod joins;
 mod legacy;
 mod modes;
 mod moves;
+mod nested;
 mod pieces;
 mod places;
 mod queries;
