@@ -92,6 +92,7 @@
 //! | `sqlite` | tables and queries on SQLite, by sqlx; compiles SQLite in |
 //! | `postgres` | tables and queries on Postgres, by sqlx |
 //! | `mysql` | tables and queries on MySQL and MariaDB, by sqlx |
+//! | `any` | `.decrypt_pii()` on queries of `sqlx::Any`, beside one of the drivers |
 //! | `dynamo` | tables, requests and the key store of DynamoDB, by the AWS SDK |
 //! | `kms` | the keyring of AWS KMS, `KmsKeyring`, with a client or an `SdkConfig` of yours |
 //! | `kms-from-env` | `KmsKeyring::from_env`: region and credentials as the AWS command line finds them |
@@ -279,7 +280,8 @@ pub use environment::envelope_from_env;
 #[doc(inline)]
 pub use pii_core::{
     CacheLimits, Cryptor, CryptorStats, CryptorStatus, DataKeyRotation, EncryptionContext, EnvelopeBuilder,
-    FieldPolicies, FieldSelection, IntoContext, KeptKey, LegacyPolicy, Opening, SealedTexts, StoredText, ctx,
+    FieldPolicies, FieldSelection, IntoContext, KeptKey, LegacyPolicy, Opening, Other, PiiRow, SealedTexts,
+    StoredText, ctx,
 };
 // documents
 #[doc(inline)]
@@ -353,7 +355,10 @@ pub use pii_core::{Error, ErrorKind, FormatError, Result};
 // SQL
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[doc(inline)]
-pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder, sqlx_error};
+pub use pii_sqlx::{
+    Columns, DecryptPii, Dialect, FromPrefixedRow, Joined, SealedRows, SqlKeyStore, SqlModel, SqlTable,
+    builder, sqlx_error,
+};
 // DynamoDB
 #[cfg(feature = "dynamo")]
 #[doc(inline)]

@@ -17,6 +17,7 @@ pub use self::{
 pub use crate::{
     __if_dynamo_without_adapter as if_dynamo, __if_sqlx_without_driver as if_sqlx,
     context::{ContextText, ContextValue, ContextWriter},
+    cryptor::{KnownRow, Placed, Rows},
     error::Result,
     index::IndexedValue,
     index::{

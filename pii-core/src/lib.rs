@@ -38,8 +38,8 @@ pub use context::{ContextText, ContextValue, ContextWriter, EncryptionContext, I
 pub use crypto::DataKey;
 pub use cryptor::{
     CacheLimits, Cryptor, CryptorBackend, CryptorStats, CryptorStatus, DataKeyRotation, EnvelopeBuilder,
-    FieldSelection, IndexEntry, IndexItem, IndexTerm, IndexText, KeptKey, OpenItem, Opening, SealItem,
-    SealedTexts, StoredText, ValuePlace,
+    FieldSelection, IndexEntry, IndexItem, IndexTerm, IndexText, KeptKey, OpenItem, Opening, Other, PiiRow,
+    SealItem, SealedTexts, StoredText, ValuePlace,
 };
 /// The future of the traits that you may implement: of the crate `futures-core`.
 pub use futures_core::future::BoxFuture;

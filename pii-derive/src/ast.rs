@@ -124,13 +124,15 @@ pub(crate) enum Kind {
     Sealed(Shape),
 }
 
-/// How a sealed field is stored in one column.
+/// How a sealed field is stored in columns.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// One text, or none.
     Text,
     /// A collection or nested struct, as JSON.
     Json,
+    /// A nested struct, its fields in columns with a prefix.
+    Columns,
 }
 
 impl<'a> Model<'a> {
@@ -255,6 +257,11 @@ impl<'a> Field<'a> {
         self.attrs.keys.has("nested")
     }
 
+    /// What stands before the names of a nested struct's columns.
+    pub(crate) fn prefix(&self) -> String {
+        self.attrs.prefix.as_ref().map(|prefix| prefix.value.value()).unwrap_or_default()
+    }
+
     /// Whether the field's value is part of the encryption context.
     pub(crate) fn is_in_context(&self) -> bool {
         !self.context_uses.is_empty()
@@ -275,7 +282,7 @@ impl Kind {
             return Self::Plain;
         }
         if keys.has("nested") {
-            return Self::Sealed(Shape::Json);
+            return Self::Sealed(if keys.has("prefix") { Shape::Columns } else { Shape::Json });
         }
         let marked = keys.bare()
             || ["mode", "keyring", "plaintext", "legacy", "blind_index", "pad"]

@@ -78,6 +78,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `pad = 32` | values are padded to a multiple of so many bytes before they are sealed, which hides their length; for text, bytes, JSON and enums. Values from before are read too; to stop padding, write `pad = 1` |
 /// | `blind_index`, `blind_index(normalize = "email", ...)` | a column beside it by which rows are found: see `pii::index`. `normalize` says what counts as the same: `trim`, `lower`, `email`, `digits`, `last4`, `first`, `casefold` or a constant of yours, or several in parentheses; `bits = 16` keeps that many bits of the code, `unique` all of them; `scope = "global"` makes one index of all tenants; `versions(1, 2)` lists the live versions; `name` and `column` name it |
 /// | `nested` | a struct with `#[pii(nested)]`, or an `Option`, `Box`, list or map of one, stored as JSON |
+/// | `nested, prefix = "address_"` | in SQL, a nested struct or an `Option` of one in columns of its own: `address_street` |
 /// | `version` | an integer column by which concurrent changes are noticed |
 /// | `skip` | left out of everything; `from_row` gives it its default |
 #[proc_macro_derive(PiiModel, attributes(pii))]

@@ -37,6 +37,8 @@ pub(crate) enum Part<'a> {
     Values,
     /// `"a" = $1, "b" = $2`, for what an update sets
     Assignments,
+    /// the same with the id, for a row that moves
+    AllAssignments,
     /// `"a" = $1 AND "b" = $2`, for the id columns alone
     Id,
     /// the same for statements that write: no other text counts as equal
@@ -54,6 +56,7 @@ impl Part<'_> {
             Self::Nothing => false,
             Self::Values => true,
             Self::Assignments => kind.is_data(),
+            Self::AllAssignments => !kind.is_version(),
             Self::Id | Self::ExactId => kind.is_id(),
             Self::Version => kind.is_version(),
             Self::Named(names) => names.contains(&column.name),
@@ -98,6 +101,21 @@ impl<'a, DB: Database> Binder<'a, DB> {
         if let Next::Wanted(column) = self.next() {
             self.plain(column, value);
         }
+    }
+
+    /// Binds NULL to a column that is not sealed, of a nested struct that is not there.
+    pub fn null<T>(&mut self)
+    where
+        Option<T>: for<'q> Encode<'q, DB> + Type<DB>,
+    {
+        if let Next::Wanted(column) = self.next() {
+            self.value(column, |statement| statement.bind(None::<T>));
+        }
+    }
+
+    /// Binds NULL to a sealed column, of a nested struct that is not there.
+    pub fn sealed_null(&mut self) {
+        self.text(|_| Ok(None));
     }
 
     /// Binds the version column.
@@ -197,7 +215,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
         if self.is_begun {
             self.statement.push(match self.part {
                 Part::Id | Part::ExactId | Part::Version | Part::Named(_) => " AND ",
-                Part::Nothing | Part::Values | Part::Assignments => ", ",
+                Part::Nothing | Part::Values | Part::Assignments | Part::AllAssignments => ", ",
             });
         }
         self.is_begun = true;

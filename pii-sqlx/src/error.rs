@@ -1,7 +1,7 @@
 //! From sqlx's errors to ours. The messages name columns and constraints; values stay in sqlx's own
 //! error, which is kept as the source.
 
-use pii_core::{Error, ErrorKind, FormatError, ModelSpec, PiiModel};
+use pii_core::{Error, ErrorKind, FieldSpec, FormatError, ModelSpec, PiiModel, PiiRow, RowBinding};
 use sqlx::error::{BoxDynError, DatabaseError, ErrorKind as Constraint, UnexpectedNullError};
 
 /// The error of sqlx inside an error of this library, if there is one.
@@ -38,6 +38,33 @@ pub(crate) const NULL_HELP: &str = "make the field an `Option`, or forbid NULL i
 /// An error that names the model, if it did not before.
 pub(crate) fn of<M: PiiModel>(error: Error) -> Error {
     error.model(M::MODEL.name())
+}
+
+/// An error that names the first model of a row, if it named none before.
+pub(crate) fn of_row<R: PiiRow>(error: Error) -> Error {
+    match R::first_model() {
+        Some(model) => error.model(model.name()),
+        None => error,
+    }
+}
+
+/// The error of a row that an error of sqlx stands for.
+pub(crate) fn of_query<R: PiiRow>(error: sqlx::Error) -> Error {
+    static NO_MODEL: ModelSpec = ModelSpec::new("", &[], RowBinding::Field);
+    let mut models = Vec::with_capacity(R::MODELS);
+    R::models(&mut models);
+    let column = match &error {
+        sqlx::Error::ColumnDecode { index, .. } => index.trim_matches('"'),
+        sqlx::Error::ColumnNotFound(column) => column,
+        _ => "",
+    };
+    let of_column = models.iter().find(|model| joined_column(model, column).is_some());
+    from_sqlx(error, of_column.or(models.first()).copied().unwrap_or(&NO_MODEL))
+}
+
+/// The model's own name of a column that was selected for a [`Joined`](crate::Joined).
+fn joined_column<'c>(model: &ModelSpec, column: &'c str) -> Option<&'c str> {
+    column.strip_prefix(model.name())?.strip_prefix('.')
 }
 
 /// The error of this model that an error of sqlx stands for.
@@ -105,10 +132,22 @@ pub(crate) fn not_encoded(source: BoxDynError) -> Error {
 
 /// Names the field of a column.
 pub(crate) fn at_column(error: Error, model: &ModelSpec, column: &str) -> Error {
-    match model.fields().iter().find(|field| field.column() == column) {
-        Some(field) => error.field(model.name(), field.name()),
+    let own = joined_column(model, column).unwrap_or(column);
+    match field_of(model.fields(), own) {
+        Some(field) => error.field(model.name(), &field),
         None => error.model(model.name()),
     }
+}
+
+/// The path of the field of a column.
+fn field_of(fields: &[FieldSpec], column: &str) -> Option<String> {
+    fields.iter().find_map(|field| {
+        let Some(prefix) = field.prefix() else {
+            return (field.column() == column).then(|| field.name().to_owned());
+        };
+        let inner = field_of(field.holds().nested()?, column.strip_prefix(prefix)?)?;
+        Some(format!("{}.{inner}", field.name()))
+    })
 }
 
 /// An error of this library that travelled through sqlx.

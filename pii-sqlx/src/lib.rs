@@ -53,7 +53,7 @@
 //!
 //! # Features
 //! `sqlite` compiles SQLite in, `postgres` adds the driver for Postgres, `uuid` lets UUIDs be columns
-//! and ids. This crate names no runtime and no TLS library: choose them on your own dependency on sqlx.
+//! and ids, `any` opens what queries of `sqlx::Any` give. This crate names no runtime and no TLS library: choose them on your own dependency on sqlx.
 #![forbid(unsafe_code)]
 
 mod binder;
@@ -61,26 +61,33 @@ mod connection;
 mod decrypt;
 mod dialect;
 mod error;
+mod joined;
 mod json;
 mod key_store;
 mod model;
+mod nested;
+mod pieces;
 mod statement;
 mod table;
 
 pub use decrypt::DecryptPii;
 pub use dialect::Dialect;
 pub use error::sqlx_error;
+pub use joined::{FromPrefixedRow, Joined};
 pub use key_store::SqlKeyStore;
 pub use model::SqlModel;
+pub use pieces::{Columns, SealedRows};
 pub use table::SqlTable;
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
+    #[cfg(feature = "postgres")]
+    pub use crate::table::{NextId, NextIds};
     pub use crate::{
-        decrypt::{Decrypting, EachRow, RowSource},
+        decrypt::{Decrypting, EachRow, RowSource, SqlxQuery},
         table::{
             Delete, Exists, Find, FindOne, FindOptional, Get, GetOptional, Insert, InsertMany,
-            InsertReturningId, List, Update, Upsert,
+            InsertReturningId, List, MoveRow, Update, Upsert,
         },
     };
 }
@@ -92,7 +99,12 @@ pub mod __private {
 
     pub use crate::{
         binder::Binder,
+        joined::{FromPrefixedRow, id_is_there, prefixed},
         json::from_json,
         model::{ColumnKind, SqlColumn, SqlModel},
+        nested::{
+            BindNested, FromNested, NestedColumns, all_columns, prefixed_columns, prefixed_length,
+            prefixed_names,
+        },
     };
 }

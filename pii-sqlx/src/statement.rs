@@ -149,6 +149,11 @@ impl<DB: Database> Statement<DB> {
         self.push_placeholder()
     }
 
+    /// Text and arguments, for a statement of someone else's.
+    pub(crate) fn into_parts(self) -> (String, DB::Arguments) {
+        (self.sql, self.arguments)
+    }
+
     /// The text alone.
     pub(crate) fn into_sql(self) -> String {
         self.sql

@@ -53,3 +53,27 @@ async fn a_checked_query_is_opened() {
     let none = query().decrypt_pii(&cryptor).fetch_all(&pool).await.unwrap();
     assert_eq!(none.len(), 1);
 }
+
+/// The types of the columns stand in `tests/sqlx.toml`.
+#[tokio::test]
+async fn a_checked_query_whose_columns_have_their_types_in_a_file_is_opened() {
+    let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).build().unwrap();
+    let pool = pool().await;
+    let table = SqlTable::<Customer, _>::new(&pool, &cryptor);
+    for id in [1, 2] {
+        let phone = (id == 2).then(|| EncryptedStr::new("555-0100"));
+        table.insert(&Customer { id, email: EncryptedStr::new("ada@example.com"), phone }).await.unwrap();
+    }
+    let query = || sqlx::query_as!(Customer, "select id, email, phone from customers order by id");
+    assert_sealed(&query().fetch_one(&pool).await.unwrap().email);
+    let rows = query().decrypt_pii(&cryptor).fetch_all(&pool).await.unwrap();
+    assert!(rows.iter().all(|row| row.email.expose().unwrap() == "ada@example.com"));
+    assert_eq!(rows[1].phone.as_ref().unwrap().expose().unwrap(), "555-0100");
+    let insert = sqlx::query_as!(
+        Customer,
+        "insert into customers (id, email) values (3, ?) returning id, email, phone",
+        rows[0].email
+    );
+    let error = insert.decrypt_pii(&cryptor).fetch_one(&pool).await.unwrap_err();
+    assert_eq!(error.kind(), pii::ErrorKind::Integrity, "the value belongs to another row");
+}

@@ -113,7 +113,12 @@ const fn fit_field(model: &FieldSpec, view: &FieldSpec) -> ViewFit {
     if !same_keyring {
         return ViewFit::OtherKeyring;
     }
-    let same_column = same(model.column(), view.column());
+    let same_prefix = match (model.prefix(), view.prefix()) {
+        (Some(a), Some(b)) => same(a, b),
+        (None, None) => true,
+        _ => false,
+    };
+    let same_column = same_prefix && same(model.column(), view.column());
     let no_wider_mode = (model.mode().can_seal() || !view.mode().can_seal())
         && (model.mode().can_open() || !view.mode().can_open());
     let no_laxer_policy = matches!(view.plaintext(), PlaintextPolicy::Reject)

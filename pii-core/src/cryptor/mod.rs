@@ -9,6 +9,7 @@ mod nodes;
 mod open;
 mod place;
 mod prepare;
+mod rows;
 mod rules;
 mod seal;
 mod size;
@@ -29,6 +30,7 @@ pub use open::{FieldSelection, Opening};
 #[cfg(test)]
 pub(crate) use place::RowPlaces;
 pub use place::ValuePlace;
+pub use rows::{KnownRow, Other, PiiRow, Placed, Rows};
 pub use seal::{SealedTexts, StoredText};
 
 use crate::{

@@ -1,18 +1,17 @@
 //! From loaded models to opened ones.
 
-use std::ops::Range;
-
 use super::{
     Cryptor,
     backend::OpenItem,
     legacy::LegacyOpen,
-    place::{RowPlaces, ValuePlace},
+    place::ValuePlace,
+    rows::{ModelRules, PiiRow, Placed, Rows},
     seal::{not_encrypted, wrong_place},
 };
 use crate::{
     audit::{AuditEvent, Operation},
     error::{Error, ErrorKind, Result},
-    model::{FieldSpec, Holds, ModelSpec, PathStep, PiiModel, PlaintextPolicy, Slot, Walk, WalkMut},
+    model::{FieldSpec, Holds, ModelSpec, PathStep, PlaintextPolicy, Slot, Walk},
     secret::SecretBytes,
     value::{Cell, Place, unpadded, wrong_type},
     wire::Ciphertext,
@@ -36,7 +35,7 @@ impl FieldSelection {
         Self::Only(names.into_iter().map(Into::into).collect())
     }
 
-    fn check(&self, model: &ModelSpec) -> Result<()> {
+    pub(super) fn check(&self, model: &ModelSpec) -> Result<()> {
         for (name, field) in self.named(model)? {
             let forbidden =
                 matches!(field.holds(), Holds::Value(_) | Holds::Values(_)) && !field.mode().can_open();
@@ -93,62 +92,39 @@ impl Cryptor {
     ///
     /// # Errors
     /// The first error of [`Cryptor::open_each`].
-    pub async fn open<M: PiiModel>(&self, models: &mut [M]) -> Result<()> {
+    pub async fn open<R: PiiRow>(&self, models: &mut [R]) -> Result<()> {
         self.open_each(models, &FieldSelection::All).await?.into_iter().collect()
     }
 
-    /// Opens chosen fields of models in place, and says for each model what became of it.
+    /// Opens chosen fields of models in place, and says for each model what became of it. Rows of several
+    /// models, such as `(Customer, Option<Order>)`, are opened in one batch too; there a field is named with
+    /// its model, as in `customer.email`.
     ///
     /// # Errors
     /// The outer error is for what has nothing to do with single rows: an unknown field name, a
     /// field or cryptor in WriteOnly mode, an audit sink that fails. Then nothing was changed.
-    pub async fn open_each<M: PiiModel>(&self, models: &mut [M], fields: &FieldSelection) -> Result<Opening> {
+    pub async fn open_each<R: PiiRow>(&self, models: &mut [R], fields: &FieldSelection) -> Result<Opening> {
         let scope = self.usable_scope()?;
-        if let Err(error) = fields.check(M::MODEL) {
-            self.record_refusal(Operation::Open, M::MODEL, &error).await?;
-            return Err(error);
-        }
-        if *fields != FieldSelection::Nothing && !self.mode.can_open() {
-            let error = cannot_decrypt().model(M::MODEL.name()).help("this cryptor was limited to writing");
-            self.record_refusal(Operation::Open, M::MODEL, &error).await?;
-            return Err(error);
-        }
-        let rules = match self.rules(M::MODEL) {
+        let rules = match self.model_rules::<R>(fields) {
             Ok(rules) => rules,
-            Err(error) => {
-                self.record_refusal(Operation::Open, M::MODEL, &error).await?;
+            Err((model, error)) => {
+                self.record_refusal(Operation::Open, model, &error).await?;
                 return Err(error);
             }
         };
-        let mut places = RowPlaces::with_capacity(models.len());
-        let mut events = Vec::new();
-        let mut rows = Vec::with_capacity(models.len());
-        let mut walk = Walk::for_models::<M>(models.len());
-        for model in models.iter() {
-            let start = walk.slots().len();
-            let row = match places.add(model, scope) {
-                Ok(place) => {
-                    model.visit(&mut walk);
-                    Row { place, slots: start..walk.slots().len(), failed: None }
-                }
-                Err(error) => {
-                    if self.is_audited() {
-                        events.push(self.refusal(Operation::Open, M::MODEL, &error));
-                    }
-                    Row { place: 0, slots: start..start, failed: Some(error) }
-                }
-            };
-            rows.push(row);
-        }
+        let Rows { places, walk, parts, mut failed, mut events, .. } = Rows::of(self, scope, models);
         let mut changes = Vec::with_capacity(walk.slots().len());
         let mut to_open: Vec<OpenItem<'_>> = Vec::with_capacity(walk.slots().len());
         let mut opened_slots = Vec::with_capacity(walk.slots().len());
         let mut legacy_to_open: Vec<LegacyOpen<'_>> = Vec::new();
         let mut legacy_slots = Vec::new();
-        for row in &mut rows {
-            let slots = walk.slots().get(row.slots.clone()).unwrap_or_default();
-            for (found, index) in slots.iter().zip(row.slots.start..) {
-                let change = match places.place(row.place, &walk, found) {
+        for part in &parts {
+            let Some(ModelRules { rules, fields }) = rules.get(part.model) else { continue };
+            let slots = walk.slots().get(part.slots.clone()).unwrap_or_default();
+            for (found, index) in slots.iter().zip(part.slots.start..) {
+                let place = part.place.and_then(|place| places.place(place, &walk, found));
+                let mut fail = |error| fail(&mut failed, part.row, error);
+                let change = match place {
                     Some(place) => match found.cell {
                         Cell::Plain(_) | Cell::Opened { .. } => Change::Keep,
                         Cell::Sealed { text, .. } | Cell::Foreign(text) => {
@@ -163,7 +139,7 @@ impl Cryptor {
                                     Some(text),
                                     Some(error.kind()),
                                 );
-                                row.fail(place.locate(error));
+                                fail(place.locate(error));
                                 Change::Keep
                             } else if text.is_foreign() {
                                 match rules.legacy_form(&place, text) {
@@ -181,7 +157,7 @@ impl Cryptor {
                                         };
                                         let refused = Some(error.kind());
                                         self.note_event(&mut events, operation, &place, None, refused);
-                                        row.fail(place.locate(error));
+                                        fail(place.locate(error));
                                         Change::Keep
                                     }
                                 }
@@ -203,7 +179,7 @@ impl Cryptor {
                                     Change::Accept(plain)
                                 }
                                 Err(error) => {
-                                    row.fail(place.locate(error));
+                                    fail(place.locate(error));
                                     Change::Keep
                                 }
                             }
@@ -216,13 +192,13 @@ impl Cryptor {
                                 None,
                                 Some(ErrorKind::NotEncrypted),
                             );
-                            row.fail(place.locate(not_encrypted()));
+                            fail(place.locate(not_encrypted()));
                             Change::Keep
                         }
                         Cell::Malformed(error) => {
                             let error = Error::from(*error);
                             self.note_event(&mut events, Operation::Open, &place, None, Some(error.kind()));
-                            row.fail(place.locate(error));
+                            fail(place.locate(error));
                             Change::Keep
                         }
                     },
@@ -242,9 +218,9 @@ impl Cryptor {
                 if let Some(change) = change {
                     *change = Change::Keep;
                 }
-                let row = rows.partition_point(|row| row.slots.end <= slot);
-                if let Some(row) = rows.get_mut(row) {
-                    row.fail(place.locate(error));
+                let part = parts.partition_point(|part| part.slots.end <= slot);
+                if let Some(part) = parts.get(part) {
+                    fail(&mut failed, part.row, place.locate(error));
                 }
             }
         };
@@ -263,18 +239,23 @@ impl Cryptor {
             }
         }
         self.record(events).await?;
-        let mut cells = WalkMut { cells: Vec::with_capacity(changes.len()) };
-        for (model, row) in models.iter_mut().zip(&rows).filter(|(_, row)| !row.slots.is_empty()) {
-            debug_assert_eq!(cells.cells.len(), row.slots.start);
-            model.visit_mut(&mut cells);
-        }
+        let cells = Placed::of(models, &parts, changes.len());
         let mut changes = cells.cells.into_iter().zip(changes);
-        for row in &rows {
-            for (cell, change) in changes.by_ref().take(row.slots.len()) {
-                change.apply(cell, row.failed.is_none());
+        for part in &parts {
+            let row_is_good = failed.get(part.row).is_some_and(Option::is_none);
+            for (cell, change) in changes.by_ref().take(part.slots.len()) {
+                change.apply(cell, row_is_good);
             }
         }
-        Ok(rows.into_iter().map(|row| row.failed.map_or(Ok(()), Err)).collect())
+        Ok(failed.into_iter().map(|failed| failed.map_or(Ok(()), Err)).collect())
+    }
+
+    /// Refuses what this cryptor was limited not to do.
+    pub(super) fn check_opening(&self, model: &ModelSpec, fields: &FieldSelection) -> Result<()> {
+        if *fields == FieldSelection::Nothing || self.mode.can_open() {
+            return Ok(());
+        }
+        Err(cannot_decrypt().model(model.name()).help("this cryptor was limited to writing"))
     }
 
     /// Opens values and notes an event for each. What opened is of its type.
@@ -346,16 +327,11 @@ impl Cryptor {
     }
 }
 
-/// A row of the batch: where it belongs, which slots are its, and what went wrong first.
-struct Row {
-    place: usize,
-    slots: Range<usize>,
-    failed: Option<Error>,
-}
-
-impl Row {
-    fn fail(&mut self, error: Error) {
-        self.failed.get_or_insert(error);
+/// Notes what went wrong first in a row.
+#[cold]
+fn fail(failed: &mut [Option<Error>], row: usize, error: Error) {
+    if let Some(failed) = failed.get_mut(row) {
+        failed.get_or_insert(error);
     }
 }
 

@@ -153,7 +153,7 @@ impl<'a> Visited<'a> {
         let models = models.into_iter();
         let expected = models.size_hint().0;
         let mut places = RowPlaces::with_capacity(expected);
-        let mut walk = Walk::for_models::<M>(expected);
+        let mut walk = Walk::for_models(&[M::MODEL], expected);
         let mut visit = |model: &'a M| {
             let place = places.add(model, scope)?;
             let start = walk.slots().len();

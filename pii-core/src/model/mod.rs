@@ -20,6 +20,7 @@ use crate::{
     context::ContextWriter,
     error::{Error, ErrorKind, Result},
     row::RowWriter,
+    value::not_opened,
 };
 
 /// A struct with personal fields; implemented by `#[derive(PiiModel)]`.
@@ -69,5 +70,36 @@ pub trait PiiModel: Sized {
                 .model(Self::MODEL.name())
                 .message("the schema can't be written as JSON")
         })
+    }
+
+    /// Forgets the sealed texts of all values, so that the next save seals them anew: for a row whose id
+    /// or context changes, or to move it to a new data key.
+    ///
+    /// ```
+    /// # use pii_core as pii;
+    /// # use pii::PiiModel;
+    /// # async fn run<M: PiiModel>(cryptor: &pii::Cryptor, mut customer: M, change: fn(&mut M)) -> pii::Result<()> {
+    /// cryptor.open(std::slice::from_mut(&mut customer)).await?; // as `.decrypt_pii()` does
+    /// change(&mut customer); // of its id or tenant
+    /// customer.reseal()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](crate::ErrorKind::State) with the first field that has a value whose plaintext
+    /// is not known; then nothing was changed.
+    fn reseal(&mut self) -> Result<()> {
+        let mut walk = Walk::default();
+        self.visit(&mut walk);
+        if let Some(slot) = walk.slots().iter().find(|slot| slot.cell.plain().is_none()) {
+            return Err(not_opened().field(Self::MODEL.name(), slot.field.name()));
+        }
+        let mut walk = WalkMut::default();
+        self.visit_mut(&mut walk);
+        walk.cells.into_iter().for_each(|cell| {
+            cell.reseal();
+        });
+        Ok(())
     }
 }

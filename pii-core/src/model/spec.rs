@@ -247,6 +247,7 @@ impl FieldRole {
 pub struct FieldSpec {
     name: &'static str,
     column: &'static str,
+    prefix: Option<&'static str>,
     attribute: &'static str,
     was: &'static [&'static str],
     holds: Holds,
@@ -269,6 +270,7 @@ impl FieldSpec {
         Self {
             name,
             column,
+            prefix: None,
             attribute: column,
             was: &[],
             holds,
@@ -287,6 +289,12 @@ impl FieldSpec {
     #[must_use]
     pub const fn with_was(mut self, was: &'static [&'static str]) -> Self {
         self.was = was;
+        self
+    }
+
+    #[must_use]
+    pub const fn with_prefix(mut self, prefix: &'static str) -> Self {
+        self.prefix = Some(prefix);
         self
     }
 
@@ -362,6 +370,13 @@ impl FieldSpec {
     #[must_use]
     pub const fn column(&self) -> &'static str {
         self.column
+    }
+
+    /// What stands before the names of a nested struct's columns in SQL, if it has columns of its own and
+    /// is not one of JSON.
+    #[must_use]
+    pub const fn prefix(&self) -> Option<&'static str> {
+        self.prefix
     }
 
     /// The name under which serde writes the field: that of an item's attribute, or a key in JSON.

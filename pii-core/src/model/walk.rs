@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{FieldSpec, Holds, PiiField, PiiModel};
+use super::{FieldSpec, Holds, ModelSpec, PiiField};
 use crate::value::{Cell, TypeOps};
 
 /// One step of the way from a model to a value.
@@ -50,10 +50,10 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// With room for this many models.
-    pub(crate) fn for_models<M: PiiModel>(models: usize) -> Self {
-        let fields = M::MODEL.fields().iter().filter(|field| field.is_sealed()).count();
-        let values = models.saturating_mul(fields);
+    /// With room for this many rows of these models.
+    pub(crate) fn for_models(models: &[&ModelSpec], rows: usize) -> Self {
+        let fields = models.iter().flat_map(|model| model.fields());
+        let values = rows.saturating_mul(fields.filter(|field| field.is_sealed()).count());
         Self { steps: Vec::with_capacity(values), slots: Vec::with_capacity(values), ..Self::default() }
     }
 

@@ -113,6 +113,15 @@ impl Cell {
         };
     }
 
+    /// Forgets the sealed text, and says whether the plaintext is known.
+    pub(crate) fn reseal(&mut self) -> bool {
+        *self = match self.take() {
+            Self::Opened { plain, .. } => Self::Plain(plain),
+            other => other,
+        };
+        matches!(self, Self::Plain(_))
+    }
+
     /// Makes accepted legacy text a plain value: these bytes of its type.
     pub(crate) fn accept_legacy(&mut self, plain: SecretBytes) {
         *self = match self.take() {

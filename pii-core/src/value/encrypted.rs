@@ -178,18 +178,7 @@ impl<T> Encrypted<T> {
     /// # Errors
     /// [`ErrorKind::State`] if the plaintext is not known: open the value first.
     pub fn reseal(&mut self) -> Result<()> {
-        match &self.cell {
-            Cell::Plain(_) => Ok(()),
-            Cell::Opened { plain, .. } => {
-                self.cell = Cell::Plain(plain.clone());
-                Ok(())
-            }
-            Cell::Sealed { .. } | Cell::Legacy(_) | Cell::Foreign(_) | Cell::Malformed(_) => {
-                Err(Error::new(ErrorKind::State)
-                    .message("a value must be opened before it can be sealed anew")
-                    .help("load it with `.decrypt_pii()`"))
-            }
-        }
+        if self.cell.reseal() { Ok(()) } else { Err(not_opened()) }
     }
 
     pub(crate) fn from_plain(bytes: SecretBytes) -> Self {
@@ -216,6 +205,12 @@ impl<T: PiiValue> Encrypted<T> {
             None => FULL.to_owned(),
         }
     }
+}
+
+pub(crate) fn not_opened() -> Error {
+    Error::new(ErrorKind::State)
+        .message("a value must be opened before it can be sealed anew")
+        .help("load it with `.decrypt_pii()`")
 }
 
 fn not_accepted() -> Error {

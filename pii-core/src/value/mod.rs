@@ -18,6 +18,7 @@ mod sqlx_codecs;
 mod times;
 
 pub(crate) use cell::{Cell, Place};
+pub(crate) use encrypted::not_opened;
 pub use encrypted::{Encrypted, EncryptedStr, ValueState};
 pub use enums::{PiiEnum, enum_bytes, enum_from_plaintext, enum_value, is_enum};
 pub(crate) use padding::{padded, unpadded};

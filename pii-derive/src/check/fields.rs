@@ -1,5 +1,7 @@
 //! Rules for the attributes of fields.
 
+use syn::Ident;
+
 use crate::{
     ast::{Field, ID_KEYS, Kind, Model},
     attr::{Choice, Given, Mask},
@@ -27,6 +29,9 @@ pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
         {
             cx.error(bind, "`bind` goes beside `id`: `#[pii(id, bind = \"field\")]`");
         }
+        if let Some(prefix) = field.attrs.keys.find("prefix").filter(|_| field.kind != Kind::Skipped) {
+            prefixed(cx, model, field, prefix);
+        }
         if let (true, Some(column)) = (model.attrs.is_nested(), field.attrs.keys.find("column")) {
             cx.error(column, "a nested struct is one column of the model it stands in; remove `column`");
         }
@@ -35,6 +40,26 @@ pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
     let mut versions = model.columns().filter_map(|field| field.attrs.keys.find("version"));
     if let (Some(_), Some(second)) = (versions.next(), versions.next()) {
         cx.error(second, "a model has at most one version column");
+    }
+}
+
+/// A nested struct in columns of its own.
+fn prefixed(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>, prefix: &Ident) {
+    if !field.is_nested() {
+        cx.error(
+            prefix,
+            "`prefix` goes beside `nested`, for a struct whose fields are columns; for one column write `column`",
+        );
+    } else if types::is_collection(field.ty) {
+        cx.error(field.ty, "a list or map has no columns of its own: remove `prefix` to store it as JSON");
+    } else if model.is_generic(field.ty) || types::mentions_self(field.ty) {
+        cx.error(
+            field.ty,
+            "the columns of this struct must be known here: its type can't depend on the parameters of the model",
+        );
+    }
+    if let Some(column) = field.attrs.keys.find("column") {
+        cx.error(column, "with `prefix` the struct is no column of its own; remove `column`, or `prefix`");
     }
 }
 

@@ -61,7 +61,7 @@ fn indexed(cx: &Ctxt, field: &Field<'_>, at: &syn::Ident) {
             at,
             "this field is stored plain: an index of the database finds it; a blind index is for sealed fields",
         ),
-        Kind::Sealed(Shape::Json) => cx.error(
+        Kind::Sealed(Shape::Json | Shape::Columns) => cx.error(
             at,
             "a list, map or nested struct has no one value to search for; give what is searched for a field of its own",
         ),

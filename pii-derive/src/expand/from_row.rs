@@ -1,36 +1,89 @@
-//! `sqlx::FromRow`, on request.
+//! `sqlx::FromRow`, on request, and the same with a prefix before the columns' names.
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Type, WherePredicate, parse_quote};
+use syn::{Generics, Type, WherePredicate, parse_quote};
 
-use super::generics::{bound, with};
-use crate::ast::{Kind, Model, Shape};
+use super::generics::{bound, lazy_bound, with};
+use crate::{
+    ast::{Kind, Model, Shape},
+    types,
+};
 
 pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
+    wrap(model, predicates(model), &body(model))
+}
+
+/// The same for a nested struct, which may stand in columns of its own.
+pub(super) fn nested(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let ident = model.ident;
+    let body = body(model);
+    let (_, ty_generics, _) = model.generics.split_for_impl();
+    // what a struct in JSON, or of another database, need not have
+    let lazy = model.fields.iter().filter_map(|field| match field.kind {
+        Kind::Skipped => Some(lazy_bound(field.ty, &quote!(::core::default::Default))),
+        Kind::Sealed(Shape::Json) => {
+            Some(lazy_bound(field.ty, &quote!(#private::serde::de::DeserializeOwned)))
+        }
+        _ => None,
+    });
+    let generics = with_row(model, predicates(model).into_iter().chain(lazy));
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+    quote! {
+        #private::if_sqlx! {
+            #[automatically_derived]
+            impl #impl_generics #private::FromNested<'__r, __R> for #ident #ty_generics #where_clause {
+                fn from_nested(row: &'__r __R, prefix: &str) -> ::core::result::Result<Self, #private::sqlx::Error> {
+                    #body
+                }
+            }
+        }
+    }
+}
+
+/// Reads every field from `row`, whose columns begin with `prefix`.
+fn body(model: &Model<'_>) -> TokenStream {
     let private = model.private();
     let fields = model.fields.iter().map(|field| {
         let (ident, ty, column) = (field.ident, field.ty, &field.column);
         match field.kind {
             Kind::Skipped => quote!(#ident: ::core::default::Default::default()),
+            Kind::Sealed(Shape::Columns) => {
+                let own = field.prefix();
+                quote! {
+                    #ident: <#ty as #private::FromNested<'__r, __R>>::from_nested(
+                        row,
+                        &#private::prefixed(prefix, #own),
+                    )?
+                }
+            }
             Kind::Sealed(Shape::Json) => quote! {
                 #ident: {
                     let text: ::core::option::Option<::std::string::String> =
-                        #private::sqlx::Row::try_get(row, #column)?;
+                        #private::sqlx::Row::try_get(row, &*#private::prefixed(prefix, #column))?;
                     // a missing `Option` is JSON's null
                     #private::from_json::<#ty>(text.as_deref().unwrap_or("null")).map_err(|error| {
                         #private::sqlx::Error::ColumnDecode {
-                            index: ::std::string::String::from(#column),
+                            index: #private::prefixed(prefix, #column).into_owned(),
                             source: ::std::boxed::Box::new(error),
                         }
                     })?
                 }
             },
-            _ => quote!(#ident: #private::sqlx::Row::try_get::<#ty, _>(row, #column)?),
+            _ if field.is_id() && types::option_argument(ty).is_none() => quote! {
+                #ident: {
+                    let column = #private::prefixed(prefix, #column);
+                    #private::id_is_there(row, &column)?;
+                    #private::sqlx::Row::try_get::<#ty, _>(row, &*column)?
+                }
+            },
+            _ => quote! {
+                #ident: #private::sqlx::Row::try_get::<#ty, _>(row, &*#private::prefixed(prefix, #column))?
+            },
         }
     });
-    let body = quote!(::core::result::Result::Ok(Self { #(#fields),* }));
-    wrap(model, predicates(model), &body)
+    quote!(::core::result::Result::Ok(Self { #(#fields),* }))
 }
 
 /// The implementation around a body, which the fallback has too.
@@ -42,18 +95,37 @@ pub(super) fn wrap(
     let private = model.private();
     let ident = model.ident;
     let (_, ty_generics, _) = model.generics.split_for_impl();
-    let mut generics = with(model, predicates);
-    generics.params.insert(0, parse_quote!('__r));
-    generics.params.push(parse_quote!(__R: #private::sqlx::Row));
+    let generics = with_row(model, predicates);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     quote! {
         #private::if_sqlx! {
             #[automatically_derived]
             impl #impl_generics #private::sqlx::FromRow<'__r, __R> for #ident #ty_generics #where_clause {
-                fn from_row(row: &'__r __R) -> ::core::result::Result<Self, #private::sqlx::Error> { #body }
+                fn from_row(row: &'__r __R) -> ::core::result::Result<Self, #private::sqlx::Error> {
+                    <Self as #private::FromPrefixedRow<'__r, __R>>::from_prefixed_row(row, "")
+                }
+            }
+
+            #[automatically_derived]
+            impl #impl_generics #private::FromPrefixedRow<'__r, __R> for #ident #ty_generics #where_clause {
+                fn from_prefixed_row(
+                    row: &'__r __R,
+                    prefix: &str,
+                ) -> ::core::result::Result<Self, #private::sqlx::Error> {
+                    #body
+                }
             }
         }
     }
+}
+
+/// With the row's lifetime and type.
+fn with_row(model: &Model<'_>, predicates: impl IntoIterator<Item = WherePredicate>) -> Generics {
+    let private = model.private();
+    let mut generics = with(model, predicates);
+    generics.params.insert(0, parse_quote!('__r));
+    generics.params.push(parse_quote!(__R: #private::sqlx::Row));
+    generics
 }
 
 fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
@@ -71,6 +143,9 @@ fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
                 predicates.push(bound(field.ty, &quote!(::core::default::Default)));
             }
             Kind::Skipped => {}
+            Kind::Sealed(Shape::Columns) => {
+                predicates.push(bound(field.ty, &quote!(#private::FromNested<'__r, __R>)));
+            }
             Kind::Sealed(Shape::Json) => {
                 predicates.extend(column(&parse_quote!(::core::option::Option<::std::string::String>)));
                 if model.is_generic(field.ty) {

@@ -46,7 +46,8 @@ fn implementations(model: &Model<'_>) -> TokenStream {
     let debug = debug::implementation(model);
     if model.attrs.is_nested() {
         let field = nested::implementation(model);
-        return quote!(#facts #probes #debug #field);
+        let (sql, from_row) = (sql::nested(model), from_row::nested(model));
+        return quote!(#facts #probes #debug #field #sql #from_row);
     }
     let checks = view::checks(model);
     let implementation = model::implementation(model);

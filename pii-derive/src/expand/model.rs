@@ -179,6 +179,10 @@ fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {
     };
     let mut spec = quote!(#private::FieldSpec::new(#name, #column, #holds));
     spec.extend(was(attrs.was.as_ref()));
+    if let Some(prefix) = &attrs.prefix {
+        let prefix = &prefix.value;
+        spec.extend(quote!(.with_prefix(#prefix)));
+    }
     if field.attribute != field.column {
         let attribute = &field.attribute;
         spec.extend(quote!(.with_attribute(#attribute)));

@@ -14,17 +14,8 @@ use crate::{
 pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
     let private = model.private();
     let ids: Vec<_> = model.ids().collect();
-    let columns = model.columns().map(|field| {
-        let (column, kind) = (&field.column, Ident::new(column_kind(field), field.ident.span()));
-        quote!(#private::SqlColumn::new(#column, #private::ColumnKind::#kind))
-    });
-    let binds = model.columns().map(|field| {
-        let (start, _) = types::ends(field.ty);
-        let (ident, method) = (field.ident, Ident::new(bind_method(field), start));
-        // spelt out, because the bounds on one column's type must not decide another's
-        let ty = if is_generated(field) { id_type(field) } else { field.ty };
-        quote_spanned!(start=> out.#method::<#ty>(&self.#ident);)
-    });
+    let (constants, columns) = columns(model);
+    let binds = binds(model);
     let bind_own_id = ids.iter().map(|field| {
         let (ident, ty) = (field.ident, id_type(field));
         let method = format_ident!("{}", if is_generated(field) { "bind_optional_id" } else { "bind" });
@@ -43,9 +34,9 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
     let parts = id_parts(&ids);
     let types = ids.iter().map(|field| id_type(field));
     let body = quote! {
-        const COLUMNS: &'static [#private::SqlColumn] = &[#(#columns),*];
+        const COLUMNS: &'static [#private::SqlColumn] = #columns;
 
-        fn bind_columns(&self, out: &mut #private::Binder<'_, __DB>) { #(#binds)* }
+        fn bind_columns(&self, out: &mut #private::Binder<'_, __DB>) { #binds }
 
         fn bind_id(id: &Self::Id, out: &mut #private::Binder<'_, __DB>) { #(out.bind::<#types>(#parts);)* }
 
@@ -55,7 +46,117 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
 
         fn write_own_id(&self, out: &mut #private::RowWriter) { #(#write_own_id)* }
     };
-    wrap(model, predicates(model), &body)
+    let implementation = wrap(model, predicates(model), &body);
+    quote!(#constants #implementation)
+}
+
+/// The columns of a nested struct, for models that give it a prefix.
+pub(super) fn nested(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let ident = model.ident;
+    let (constants, columns) = columns(model);
+    let binds = binds(model);
+    let nulls = model.columns().map(|field| {
+        let ty = field.ty;
+        match field.kind {
+            Kind::Sealed(Shape::Columns) => {
+                quote!(<#ty as #private::BindNested<__DB>>::bind_nulls(out);)
+            }
+            Kind::Sealed(_) => quote!(out.sealed_null();),
+            _ => quote!(out.null::<#ty>();),
+        }
+    });
+    let optional = model.columns().filter(|field| !field.is_sealed()).flat_map(|field| {
+        let ty = field.ty;
+        let ty: Type = parse_quote!(::core::option::Option<#ty>);
+        [
+            lazy_bound(&ty, &quote!(#private::sqlx::Encode<'__q, __DB>)),
+            bound(&ty, &quote!(#private::sqlx::Type<__DB>)),
+        ]
+    });
+    let (impl_generics, ty_generics, where_clause) = model.generics.split_for_impl();
+    let mut generics: Generics = with(model, predicates(model).into_iter().chain(optional));
+    generics.params.push(parse_quote!(__DB: #private::sqlx::Database));
+    let (bind_generics, _, bind_where) = generics.split_for_impl();
+    quote! {
+        #constants
+
+        #private::if_sqlx! {
+            #[automatically_derived]
+            impl #impl_generics #private::NestedColumns for #ident #ty_generics #where_clause {
+                const COLUMNS: &'static [#private::SqlColumn] = #columns;
+            }
+
+            #[automatically_derived]
+            impl #bind_generics #private::BindNested<__DB> for #ident #ty_generics #bind_where {
+                fn bind_nested(&self, out: &mut #private::Binder<'_, __DB>) { #binds }
+
+                fn bind_nulls(out: &mut #private::Binder<'_, __DB>) { #(#nulls)* }
+            }
+        }
+    }
+}
+
+/// The list of columns, and constants that it needs where a nested struct has columns of its own.
+fn columns(model: &Model<'_>) -> (Option<TokenStream>, TokenStream) {
+    let private = model.private();
+    let column = |field: &Field<'_>| {
+        let (column, kind) = (&field.column, Ident::new(column_kind(field), field.ident.span()));
+        quote!(#private::SqlColumn::new(#column, #private::ColumnKind::#kind))
+    };
+    if !model.columns().any(has_columns) {
+        let columns = model.columns().map(column);
+        return (None, quote!(&[#(#columns),*]));
+    }
+    let mut constants = TokenStream::new();
+    let (mut parts, mut count) = (Vec::new(), Vec::new());
+    for (index, field) in model.columns().enumerate() {
+        if !has_columns(field) {
+            let column = column(field);
+            parts.push(quote!(&[#column]));
+            count.push(quote!(1));
+            continue;
+        }
+        let names = format_ident!("__PII_NAMES_{index}");
+        let columns = format_ident!("__PII_COLUMNS_{index}");
+        let (ty, prefix) = (field.ty, field.prefix());
+        let own = quote!(<#ty as #private::NestedColumns>::COLUMNS);
+        constants.extend(quote! {
+            const #names: &[u8; #private::prefixed_length(#prefix, #own)] = &#private::prefixed_names(#prefix, #own);
+            const #columns: &[#private::SqlColumn; #own.len()] = &#private::prefixed_columns(#prefix, #own, #names);
+        });
+        parts.push(quote!(#columns));
+        count.push(quote!(#columns.len()));
+    }
+    let constants = quote! {
+        #private::if_sqlx! {
+            #constants
+            const __PII_COLUMNS: &[#private::SqlColumn; 0 #(+ #count)*] = &#private::all_columns(&[#(#parts),*]);
+        }
+    };
+    (Some(constants), quote!(__PII_COLUMNS))
+}
+
+/// The calls that bind every column of `self` to `out`.
+fn binds(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let binds = model.columns().map(|field| {
+        let (start, _) = types::ends(field.ty);
+        let ident = field.ident;
+        // spelt out, because the bounds on one column's type must not decide another's
+        let ty = if is_generated(field) { id_type(field) } else { field.ty };
+        if has_columns(field) {
+            return quote!(<#ty as #private::BindNested<__DB>>::bind_nested(&self.#ident, out););
+        }
+        let method = Ident::new(bind_method(field), start);
+        quote_spanned!(start=> out.#method::<#ty>(&self.#ident);)
+    });
+    quote!(#(#binds)*)
+}
+
+/// Whether the field is a nested struct in columns of its own.
+fn has_columns(field: &Field<'_>) -> bool {
+    field.kind == Kind::Sealed(Shape::Columns)
 }
 
 /// The implementation around a body, which the fallback has too.
@@ -101,6 +202,9 @@ fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
     predicates.extend(column(&text));
     for field in model.columns() {
         match field.kind {
+            Kind::Sealed(Shape::Columns) => {
+                predicates.push(lazy_bound(field.ty, &quote!(#private::BindNested<__DB>)));
+            }
             Kind::Sealed(shape) => {
                 predicates.push(lazy_bound(field.ty, &quote!(#private::PiiField)));
                 if shape == Shape::Json {

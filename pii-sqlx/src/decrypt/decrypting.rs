@@ -2,7 +2,7 @@
 
 use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt as _;
-use pii_core::{Cryptor, Error, ErrorKind, FieldSelection, PiiModel, Result};
+use pii_core::{Cryptor, Error, ErrorKind, FieldSelection, PiiRow, Result};
 use sqlx::Executor;
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     open::{check, failed, open_all, open_stream, until_error},
     source::RowSource,
 };
+use crate::error;
 
 /// As many rows are opened together in a stream, unless told otherwise.
 const CHUNK: usize = 256;
@@ -23,13 +24,13 @@ pub struct Decrypting<'k, Q> {
     pub(super) chunk: usize,
 }
 
-impl<'k, Q: RowSource<Row: PiiModel>> Decrypting<'k, Q> {
+impl<'k, Q: RowSource<Row: PiiRow>> Decrypting<'k, Q> {
     pub(super) fn new(query: Q, cryptor: &'k Cryptor) -> Self {
         Self { query, cryptor, fields: FieldSelection::All, chunk: CHUNK }
     }
 
     /// Opens these fields only, by their stable names; the others stay sealed. A field that can't be
-    /// opened, because of its mode, is an error then.
+    /// opened, because of its mode, is an error then. Of joined rows, name the model too: `customer.email`.
     ///
     /// ```no_run
     /// # use pii::{Cryptor, DecryptPii, EncryptedStr, PiiModel};
@@ -68,7 +69,7 @@ impl<'k, Q: RowSource<Row: PiiModel>> Decrypting<'k, Q> {
         E: Executor<'c, Database = Q::Database>,
     {
         let row = self.fetch_optional(executor).await?;
-        row.ok_or_else(|| Error::new(ErrorKind::RowNotFound).model(Q::Row::MODEL.name()))
+        row.ok_or_else(|| error::of_row::<Q::Row>(Error::new(ErrorKind::RowNotFound)))
     }
 
     /// The first row, if there is one.

@@ -2,7 +2,7 @@
 
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
-use pii_core::{PiiModel, Result};
+use pii_core::{PiiRow, Result};
 use sqlx::Executor;
 
 use super::{
@@ -35,7 +35,7 @@ use super::{
 #[must_use = "a query does nothing before it is fetched"]
 pub struct EachRow<'k, Q>(pub(super) Decrypting<'k, Q>);
 
-impl<'k, Q: RowSource<Row: PiiModel>> EachRow<'k, Q> {
+impl<'k, Q: RowSource<Row: PiiRow>> EachRow<'k, Q> {
     /// All rows, in order, each with its own result.
     ///
     /// # Errors

@@ -5,11 +5,11 @@ mod each_row;
 mod open;
 mod source;
 
-use pii_core::{Cryptor, PiiModel};
+use pii_core::{Cryptor, PiiRow};
 
 pub use decrypting::Decrypting;
 pub use each_row::EachRow;
-pub use source::RowSource;
+pub use source::{RowSource, SqlxQuery};
 
 /// Adds `.decrypt_pii(&cryptor)` to sqlx's typed queries: `QueryAs`, which
 /// `query_as` and `QueryBuilder::build_query_as` give, and `Map`, which `query_as!`
@@ -44,11 +44,17 @@ pub use source::RowSource;
 ///
 /// The query must give every column that the model needs: also those of its id and of its context, to
 /// which the values are bound.
-pub trait DecryptPii: RowSource<Row: PiiModel> {
+///
+/// Rows may hold several models, [joined](crate::Joined): they are opened in the same batch. On
+/// `sqlx::Any` it works as on the database behind it, with the feature `any`.
+pub trait DecryptPii: SqlxQuery + Sized {
     /// Opens the sealed fields of the rows that the query gives.
-    fn decrypt_pii(self, cryptor: &Cryptor) -> Decrypting<'_, Self> {
+    fn decrypt_pii(self, cryptor: &Cryptor) -> Decrypting<'_, Self>
+    where
+        Self: RowSource<Row: PiiRow>,
+    {
         Decrypting::new(self, cryptor)
     }
 }
 
-impl<Q: RowSource<Row: PiiModel>> DecryptPii for Q {}
+impl<Q: SqlxQuery> DecryptPii for Q {}

@@ -5,32 +5,32 @@ use futures_util::{
     StreamExt as _,
     stream::{self, ReadyChunks},
 };
-use pii_core::{Cryptor, Error, FieldSelection, PiiModel, Result};
+use pii_core::{Cryptor, Error, FieldSelection, PiiRow, Result};
 
-use crate::error::{self, from_sqlx};
+use crate::error;
 
 /// Refuses what would be refused for every row, before the query is sent.
-pub(super) async fn check<M: PiiModel + Send>(cryptor: &Cryptor, fields: &FieldSelection) -> Result<()> {
-    cryptor.open_each::<M>(&mut [], fields).await.map(drop).map_err(error::of::<M>)
+pub(super) async fn check<R: PiiRow + Send>(cryptor: &Cryptor, fields: &FieldSelection) -> Result<()> {
+    cryptor.open_each::<R>(&mut [], fields).await.map(drop).map_err(error::of_row::<R>)
 }
 
 /// Opens these rows in one batch; one that fails, fails all.
-pub(super) async fn open_all<M: PiiModel + Send>(
+pub(super) async fn open_all<R: PiiRow + Send>(
     cryptor: &Cryptor,
     fields: &FieldSelection,
-    mut rows: Vec<M>,
-) -> Result<Vec<M>> {
-    let opening = cryptor.open_each(&mut rows, fields).await.map_err(error::of::<M>)?;
+    mut rows: Vec<R>,
+) -> Result<Vec<R>> {
+    let opening = cryptor.open_each(&mut rows, fields).await.map_err(error::of_row::<R>)?;
     opening.into_iter().collect::<Result<()>>()?;
     Ok(rows)
 }
 
 /// Opens those rows that were decoded in one batch, and says for each what became of it, in order.
-pub(super) async fn open_each<M: PiiModel + Send>(
+pub(super) async fn open_each<R: PiiRow + Send>(
     cryptor: &Cryptor,
     fields: &FieldSelection,
-    rows: Vec<Result<M>>,
-) -> Result<Vec<Result<M>>> {
+    rows: Vec<Result<R>>,
+) -> Result<Vec<Result<R>>> {
     let mut decoded = Vec::with_capacity(rows.len());
     let failed: Vec<Option<Error>> = rows
         .into_iter()
@@ -42,19 +42,19 @@ pub(super) async fn open_each<M: PiiModel + Send>(
             Err(error) => Some(error),
         })
         .collect();
-    let opening = cryptor.open_each(&mut decoded, fields).await.map_err(error::of::<M>)?;
+    let opening = cryptor.open_each(&mut decoded, fields).await.map_err(error::of_row::<R>)?;
     let mut opened = decoded.into_iter().zip(opening).map(|(row, opening)| opening.map(|()| row));
     Ok(failed.into_iter().filter_map(|failed| failed.map(Err).or_else(|| opened.next())).collect())
 }
 
 /// Opens the rows of a stream in batches of up to `chunk` rows. What makes opening impossible for all
 /// rows ends the stream.
-pub(super) fn open_stream<'e, M: PiiModel + Send + 'e>(
-    rows: BoxStream<'e, sqlx::Result<M>>,
+pub(super) fn open_stream<'e, R: PiiRow + Send + 'e>(
+    rows: BoxStream<'e, sqlx::Result<R>>,
     cryptor: &'e Cryptor,
     fields: FieldSelection,
     chunk: usize,
-) -> BoxStream<'e, Result<M>> {
+) -> BoxStream<'e, Result<R>> {
     let opening = Opening { chunks: rows.ready_chunks(chunk), cryptor, fields, is_checked: false };
     stream::unfold(Some(opening), |opening| async {
         let mut opening = opening?;
@@ -68,32 +68,32 @@ pub(super) fn open_stream<'e, M: PiiModel + Send + 'e>(
     .boxed()
 }
 
-struct Opening<'e, M> {
-    chunks: ReadyChunks<BoxStream<'e, sqlx::Result<M>>>,
+struct Opening<'e, R> {
+    chunks: ReadyChunks<BoxStream<'e, sqlx::Result<R>>>,
     cryptor: &'e Cryptor,
     fields: FieldSelection,
     is_checked: bool,
 }
 
-impl<M: PiiModel + Send> Opening<'_, M> {
-    async fn next(&mut self) -> Result<Option<Vec<Result<M>>>> {
+impl<R: PiiRow + Send> Opening<'_, R> {
+    async fn next(&mut self) -> Result<Option<Vec<Result<R>>>> {
         // the query is sent when the first chunk is asked for
         if !self.is_checked {
-            check::<M>(self.cryptor, &self.fields).await?;
+            check::<R>(self.cryptor, &self.fields).await?;
             self.is_checked = true;
         }
         let Some(rows) = self.chunks.next().await else { return Ok(None) };
-        let rows = rows.into_iter().map(|row| row.map_err(failed::<M>)).collect();
+        let rows = rows.into_iter().map(|row| row.map_err(failed::<R>)).collect();
         open_each(self.cryptor, &self.fields, rows).await.map(Some)
     }
 }
 
-pub(super) fn failed<M: PiiModel>(error: sqlx::Error) -> Error {
-    from_sqlx(error, M::MODEL)
+pub(super) fn failed<R: PiiRow>(error: sqlx::Error) -> Error {
+    error::of_query::<R>(error)
 }
 
 /// Ends a stream after its first error.
-pub(super) fn until_error<'e, M: Send + 'e>(rows: BoxStream<'e, Result<M>>) -> BoxStream<'e, Result<M>> {
+pub(super) fn until_error<'e, R: Send + 'e>(rows: BoxStream<'e, Result<R>>) -> BoxStream<'e, Result<R>> {
     rows.scan(false, |is_over, row| {
         let ended = std::mem::replace(is_over, row.is_err());
         std::future::ready((!ended).then_some(row))

@@ -3,7 +3,7 @@
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
     Database, Executor, FromRow, IntoArguments,
-    query::{Map, QueryAs},
+    query::{Map, Query, QueryAs, QueryScalar},
 };
 
 /// A query of sqlx that maps its rows to `Row`.
@@ -11,11 +11,13 @@ use sqlx::{
 /// It has no lifetime parameter: with one, the futures that are built on it would not be known to be
 /// `Send`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a query that gives rows of a known type",
+    message = "`{Self}` is not a query that gives models",
     label = "use `query_as`, `query_as!`, `QueryBuilder::build_query_as` or `query(..).try_map(..)`",
-    note = "the type of the rows needs `sqlx::FromRow`: derive it, or write `#[pii(from_row)]`"
+    note = "the type of the rows needs `sqlx::FromRow`: derive it, or write `#[pii(from_row)]`",
+    note = "`query_scalar` gives one column, and a sealed value opens only together with its row's id and encryption \
+            context: select these columns too, into a model, and name what is wanted with `.fields([...])`"
 )]
-pub trait RowSource: sealed::Sealed + Sized + Send {
+pub trait RowSource: SqlxQuery + Sized + Send {
     /// The database.
     type Database: Database;
 
@@ -96,14 +98,10 @@ where
     }
 }
 
-mod sealed {
-    use sqlx::{
-        Database,
-        query::{Map, QueryAs},
-    };
+/// A query of sqlx, also one that has no `.decrypt_pii()`, so that it can be told why.
+pub trait SqlxQuery {}
 
-    pub trait Sealed {}
-
-    impl<DB: Database, O, A> Sealed for QueryAs<'_, DB, O, A> {}
-    impl<DB: Database, F, A> Sealed for Map<'_, DB, F, A> {}
-}
+impl<DB: Database, O, A> SqlxQuery for QueryAs<'_, DB, O, A> {}
+impl<DB: Database, F, A> SqlxQuery for Map<'_, DB, F, A> {}
+impl<DB: Database, O, A> SqlxQuery for QueryScalar<'_, DB, O, A> {}
+impl<DB: Database, A> SqlxQuery for Query<'_, DB, A> {}

@@ -40,6 +40,10 @@ pub trait Dialect:
     #[doc(hidden)]
     const MAX_PARAMETERS: usize;
 
+    /// What ends a SELECT whose rows nobody else is to change until the transaction ends.
+    #[doc(hidden)]
+    const LOCK_ROWS: &'static str = " FOR UPDATE";
+
     /// Whether sqlx forgets a transaction whose `begin` was dropped while it was on its way.
     #[doc(hidden)]
     const LEAVES_BEGIN_OPEN: bool;

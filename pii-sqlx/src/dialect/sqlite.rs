@@ -16,6 +16,9 @@ impl Dialect for Sqlite {
     /// `SQLITE_MAX_VARIABLE_NUMBER` since 3.32.
     const MAX_PARAMETERS: usize = 32_766;
 
+    /// Who has read in a transaction can't write in it any more, once someone else has written.
+    const LOCK_ROWS: &'static str = "";
+
     const LEAVES_BEGIN_OPEN: bool = false;
 
     /// sqlx stores a UUID as its 16 bytes.

@@ -63,6 +63,7 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Insert<'a, M, DB> {
 
 impl<M: SqlModel<DB> + Sync, DB: Dialect> Insert<'_, M, DB> {
     async fn run(self) -> Result<()> {
+        self.table.name()?;
         let mut rows = self.table.seal(vec![self.model]).await?;
         let statement = self.table.insert_into("", &mut rows)?;
         let mut connection = self.table.connection(self.connection).await?;
@@ -98,6 +99,7 @@ where
 {
     async fn run(self) -> Result<M::Id> {
         let Insert { table, model, connection } = self.0;
+        table.name()?;
         let mut rows = table.seal(vec![model]).await?;
         let mut statement = table.insert_into("", &mut rows)?;
         let ids: Vec<_> =

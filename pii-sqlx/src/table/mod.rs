@@ -8,6 +8,9 @@ mod insert;
 mod insert_many;
 mod list;
 mod load;
+mod move_row;
+#[cfg(feature = "postgres")]
+mod next_id;
 mod rows;
 mod scope;
 mod update;
@@ -24,6 +27,9 @@ pub use get::{Get, GetOptional};
 pub use insert::{Insert, InsertReturningId};
 pub use insert_many::InsertMany;
 pub use list::List;
+pub use move_row::MoveRow;
+#[cfg(feature = "postgres")]
+pub use next_id::{NextId, NextIds};
 pub use update::Update;
 pub use upsert::Upsert;
 
@@ -33,6 +39,7 @@ use crate::{
     dialect::Dialect,
     error::{self, from_sqlx},
     model::SqlModel,
+    pieces::Columns,
     statement::{Statement, quoted_table},
 };
 
@@ -214,6 +221,45 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// and UUIDs. Where it holds something else, no row is in the scope.
     pub fn delete(&self, id: impl Into<M::Id>) -> Delete<'_, M, DB> {
         Delete::new(self, id.into())
+    }
+
+    /// Moves a row to another id, tenant or other encryption context: opens it, lets `change` change the
+    /// model, seals all of its values anew and writes every column, in one transaction.
+    ///
+    /// ```no_run
+    /// # use pii::{EncryptedStr, PiiModel, SqlTable};
+    /// # #[derive(PiiModel)]
+    /// # #[pii(name = "customer", table = "customers", context(tenant = self.tenant), from_row)]
+    /// # struct Customer { #[pii(id)] id: i64, tenant: String, email: EncryptedStr }
+    /// # async fn run(customers: SqlTable<Customer, sqlx::Sqlite>) -> pii::Result<()> {
+    /// customers.move_row(7, |customer| customer.tenant = "globex".into()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The row is the same afterwards for those that refer to it, unless its id changes: then foreign keys
+    /// need `ON UPDATE CASCADE`. Keys are asked for before the transaction begins; for that the row is read
+    /// twice, and `change` is called twice. A version column is counted up. All sealed fields
+    /// must be readable and writable here. A cryptor that is scoped to one tenant moves no row into another:
+    /// take one that may see both.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RowNotFound`] if there is no such row in the cryptor's scope; [`ErrorKind::State`] with the
+    /// field that can't be opened here; [`ErrorKind::Mode`] with one that can't be sealed;
+    /// [`ErrorKind::ContextMismatch`] if the row would leave the scope; [`ErrorKind::Database`] if the new id
+    /// is taken. Then nothing was changed.
+    pub fn move_row<F>(&self, id: impl Into<M::Id>, change: F) -> MoveRow<'_, M, DB, F>
+    where
+        M: for<'r> FromRow<'r, DB::Row>,
+        F: Fn(&mut M) + Send + Sync,
+    {
+        MoveRow::new(self, id.into(), change)
+    }
+
+    /// The model's columns, for a statement that you write yourself.
+    #[must_use]
+    pub fn columns(&self) -> Columns<M, DB> {
+        Columns::new()
     }
 
     /// The connection to use, one of the pool if none is given. To be called when everything is sealed, or

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A model with the texts of its sealed values.
-pub(super) struct NewRow<'a, M> {
+pub(crate) struct NewRow<'a, M> {
     model: &'a M,
     texts: SealedTexts,
     /// the columns of ids that the database makes up
@@ -21,8 +21,7 @@ pub(super) struct NewRow<'a, M> {
 
 impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// Seals the models in one batch.
-    pub(super) async fn seal<'a>(&self, models: Vec<&'a M>) -> Result<Vec<NewRow<'a, M>>> {
-        self.name()?;
+    pub(crate) async fn seal<'a>(&self, models: Vec<&'a M>) -> Result<Vec<NewRow<'a, M>>> {
         let texts = self.cryptor.seal_texts(models.iter().copied()).await.map_err(error::of::<M>)?;
         models
             .into_iter()
@@ -32,28 +31,41 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 
     /// How many rows fit in one statement.
-    pub(super) fn rows_per_statement() -> usize {
+    pub(crate) fn rows_per_statement() -> usize {
         (DB::MAX_PARAMETERS / (M::COLUMNS.len() + indexes::count::<M>()).max(1)).max(1)
     }
 
     /// `INSERT INTO "t" ("a", "b") VALUES ($1, $2), ($3, $4)` for rows that omit the same columns.
     pub(super) fn insert_into(&self, alias: &str, rows: &mut [NewRow<'_, M>]) -> Result<Statement<DB>> {
-        let omitted = rows.first().map_or(&[][..], |row| &row.omitted);
-        let columns = M::COLUMNS.iter().map(|column| column.name).filter(|name| !omitted.contains(name));
-        let indexed = rows.first().map(NewRow::index_columns).unwrap_or_default();
-        let columns = columns.chain(indexed.iter().copied());
         let mut statement = Statement::new("INSERT INTO ");
         statement.push(self.name()?);
         statement.push(alias);
         statement.push(" (");
-        statement.push_names(columns);
+        statement.push_names(Self::inserted_columns(rows));
         statement.push(") VALUES ");
+        self.push_values(&mut statement, rows)?;
+        Ok(statement)
+    }
+
+    /// The columns of rows that omit the same.
+    pub(crate) fn inserted_columns(rows: &[NewRow<'_, M>]) -> impl Iterator<Item = &'static str> {
+        let omitted = rows.first().map_or(&[][..], |row| &row.omitted);
+        let indexed = rows.first().map(NewRow::index_columns).unwrap_or_default();
+        M::COLUMNS.iter().map(|column| column.name).filter(|name| !omitted.contains(name)).chain(indexed)
+    }
+
+    /// Appends `($1, $2), ($3, $4)`.
+    pub(crate) fn push_values(
+        &self,
+        statement: &mut Statement<DB>,
+        rows: &mut [NewRow<'_, M>],
+    ) -> Result<()> {
+        let indexed = rows.first().map(NewRow::index_columns).unwrap_or_default();
         statement.reserve(rows.len(), M::COLUMNS.len() + indexed.len());
         for (index, row) in rows.iter_mut().enumerate() {
             statement.push(if index > 0 { ", (" } else { "(" });
             let texts: Vec<_> = indexes::written(row.texts.indexes()).collect();
-            let mut binder =
-                Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts));
+            let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts));
             row.model.bind_columns(&mut binder);
             if !binder.finish()?.anything {
                 return Err(Error::new(ErrorKind::Configuration)
@@ -65,11 +77,11 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
             }
             for (_, text) in texts {
                 statement.push(", ");
-                indexes::bind::<M, DB>(&mut statement, text)?;
+                indexes::bind::<M, DB>(statement, text)?;
             }
             statement.push(")");
         }
-        Ok(statement)
+        Ok(())
     }
 }
 
@@ -80,7 +92,7 @@ impl<M> NewRow<'_, M> {
     }
 
     /// Whether the rows can stand in one statement.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.omitted == other.omitted
     }
 }

@@ -74,10 +74,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             if sets_data {
                 statement.push(", ");
             }
-            statement.push_name(name);
-            statement.push(" = ");
-            statement.push_name(name);
-            statement.push(" + 1");
+            push_next_version(&mut statement, name);
         } else if !sets_data {
             return Err(Error::new(ErrorKind::Configuration)
                 .model(M::MODEL.name())
@@ -110,6 +107,14 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
         Ok(!rows.is_empty())
     }
+}
+
+/// Appends `"version" = "version" + 1`.
+pub(super) fn push_next_version<DB: Dialect>(statement: &mut Statement<DB>, version: &str) {
+    statement.push_name(version);
+    statement.push(" = ");
+    statement.push_name(version);
+    statement.push(" + 1");
 }
 
 /// The name of the version column.

@@ -35,6 +35,7 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Upsert<'a, M, DB> {
 impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
     async fn run(self) -> Result<()> {
         let Self { table, model, connection } = self;
+        table.name()?;
         let mut rows = table.seal(vec![model]).await?;
         let insert = table.insert_into(DB::UPSERT_ALIAS, &mut rows)?;
         let scope = table.scope_columns()?;

@@ -39,6 +39,33 @@ impl Customer {
     }
 }
 
+pub(crate) const ORDERS: &str = "create table orders (id bigint primary key, tenant text not null, \
+     customer bigint not null, city text not null, address text not null)";
+
+/// Has columns of the same names as a customer.
+#[derive(PiiModel, Clone)]
+#[pii(name = "order", table = "orders", context(app = "tests", tenant = self.tenant), from_row)]
+pub(crate) struct Order {
+    #[pii(id)]
+    pub(crate) id: i64,
+    pub(crate) tenant: String,
+    pub(crate) customer: i64,
+    pub(crate) city: String,
+    pub(crate) address: EncryptedStr,
+}
+
+impl Order {
+    pub(crate) fn new(id: i64, customer: i64) -> Self {
+        Self {
+            id,
+            tenant: "acme".into(),
+            customer,
+            city: "Paris".into(),
+            address: EncryptedStr::new(format!("{id} canary road")),
+        }
+    }
+}
+
 /// The same rows by way of `sqlx::FromRow`.
 #[derive(PiiModel, sqlx::FromRow)]
 #[pii(name = "customer", table = "customers", context(app = "tests", tenant = self.tenant))]
@@ -212,6 +239,68 @@ impl Person {
             profile: Encrypted::json(&Profile { born: 1815, languages: vec!["canary-en".into()] }).unwrap(),
         }
     }
+}
+
+pub(crate) const VISITS: &str = "create table visits (id bigint primary key, at_city text not null, \
+     at_street text not null, at_door text, from_city text, from_street text, from_door text, \
+     by_phones text not null, by_age bigint, by_home_city text not null, by_home_street text not null, \
+     by_home_door text)";
+
+/// Nested structs in columns of their own, one of them in another.
+#[derive(PiiModel, Clone)]
+#[pii(name = "visit", table = "visits", from_row)]
+pub(crate) struct Visit {
+    #[pii(id)]
+    pub(crate) id: i64,
+    #[pii(nested, prefix = "at_")]
+    pub(crate) place: Address,
+    #[pii(nested, prefix = "from_")]
+    pub(crate) origin: Option<Address>,
+    #[pii(nested, prefix = "by_")]
+    pub(crate) visitor: Visitor,
+}
+
+/// Knows nothing of serde.
+#[derive(PiiModel, Clone)]
+#[pii(nested)]
+pub(crate) struct Visitor {
+    pub(crate) phones: Vec<EncryptedStr>,
+    pub(crate) age: Option<i64>,
+    #[pii(nested, prefix = "home_")]
+    pub(crate) home: Address,
+    #[pii(skip)]
+    pub(crate) seen: u8,
+}
+
+impl Visit {
+    pub(crate) fn new(id: i64) -> Self {
+        let address = |street: &str| Address {
+            city: "London".into(),
+            street: EncryptedStr::new(street),
+            door: Some(EncryptedStr::new("canary door")),
+        };
+        Self {
+            id,
+            place: address("1 canary place"),
+            origin: None,
+            visitor: Visitor {
+                phones: vec![EncryptedStr::new("+44 20 canary 1")],
+                age: None,
+                home: address("2 canary home"),
+                seen: 7,
+            },
+        }
+    }
+}
+
+/// The same rows, of which some nested structs are one column of JSON.
+#[derive(PiiModel)]
+#[pii(name = "visit", table = "whole_visits", from_row)]
+pub(crate) struct WholeVisit {
+    #[pii(id)]
+    pub(crate) id: i64,
+    #[pii(nested)]
+    pub(crate) place: Address,
 }
 
 pub(crate) const READINGS: &str = "create table readings (id bigint primary key, tenant text not null, a text not null, \

@@ -58,6 +58,11 @@ impl TestDatabase {
         Self { pool, folder }
     }
 
+    /// For a connection whose driver is chosen by its URL.
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite:{}", self.folder.path().join("test.db").display())
+    }
+
     /// The name of a table with its schema.
     pub(crate) fn qualified(&self, table: &str) -> String {
         format!("{SCHEMA}.{table}")

@@ -1,5 +1,6 @@
 //! What holds for every database. `super` is the database.
 
+mod any;
 mod bulk;
 mod collections;
 mod connections;
@@ -7,8 +8,12 @@ mod crud;
 mod errors;
 mod ids;
 mod indexes;
+mod joins;
 mod legacy;
 mod modes;
+mod moves;
+mod nested;
+mod pieces;
 mod places;
 mod queries;
 mod scopes;
