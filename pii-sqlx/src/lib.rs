@@ -65,6 +65,8 @@ mod joined;
 mod json;
 mod key_store;
 mod model;
+#[cfg(feature = "mysql")]
+mod mysql_error;
 mod nested;
 mod pieces;
 mod statement;

@@ -30,7 +30,10 @@ use crate::{
             `sqlx::MySql` (feature `mysql`)"
 )]
 pub trait Dialect:
-    Database<Arguments: IntoArguments<Self> + Clone> + HasStatementCache + KeyDatabase + sealed::Sealed
+    Database<Arguments: IntoArguments<Self> + Clone, ArgumentBuffer: Send>
+    + HasStatementCache
+    + KeyDatabase
+    + sealed::Sealed
 {
     /// What stands around names, doubled inside them.
     #[doc(hidden)]
@@ -44,9 +47,19 @@ pub trait Dialect:
     #[doc(hidden)]
     const LOCK_ROWS: &'static str = " FOR UPDATE";
 
+    /// How many bytes of values a statement may have before the next row goes into another one, and how they
+    /// are measured.
+    #[doc(hidden)]
+    const MAX_BYTES: Option<Measure<Self>> = None;
+
     /// Whether sqlx forgets a transaction whose `begin` was dropped while it was on its way.
     #[doc(hidden)]
     const LEAVES_BEGIN_OPEN: bool;
+
+    /// Whether sqlx does not read, or reads wrongly, what is left of the answers to a statement that was dropped
+    /// while it was on its way.
+    #[doc(hidden)]
+    const LEAVES_ANSWERS_UNREAD: bool;
 
     /// An expression for the text that stands in the encryption context for the value of this column,
     /// whose name is quoted. Of a value that is neither text nor integer nor UUID it is no such text.
@@ -141,6 +154,13 @@ impl<DB: Database> Clone for ExactText<DB> {
 }
 
 impl<DB: Database> Copy for ExactText<DB> {}
+
+/// A limit, and how to measure a value: it is encoded into a buffer, whose length is taken.
+pub struct Measure<DB: Database> {
+    pub(crate) limit: usize,
+    pub(crate) buffer: fn() -> DB::ArgumentBuffer,
+    pub(crate) take: fn(&mut DB::ArgumentBuffer) -> usize,
+}
 
 mod sealed {
     pub trait Sealed {}

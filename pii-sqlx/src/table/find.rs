@@ -102,7 +102,7 @@ where
         }
         let rows = {
             let mut connection = table.connection(connection).await?;
-            DB::fetch(&mut connection, statement.finish()).await.map_err(failed::<M>)?
+            connection.fetch(statement).await.map_err(failed::<M>)?
         };
         let mut models = rows.iter().map(SqlTable::<M, DB>::decode).collect::<Result<Vec<M>>>()?;
         drop(rows);
@@ -190,7 +190,7 @@ where
         let mut statement = table.push_search(statement, &search).await?;
         statement.push(" LIMIT 1");
         let mut connection = table.connection(connection).await?;
-        let rows = DB::fetch(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
+        let rows = connection.fetch(statement).await.map_err(failed::<M>)?;
         Ok(!rows.is_empty())
     }
 }

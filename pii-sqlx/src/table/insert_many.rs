@@ -3,12 +3,12 @@
 use std::{future::IntoFuture, slice::Chunks};
 
 use futures_core::future::BoxFuture;
-use futures_util::future::try_join;
+use futures_util::future::join;
 use pii_core::Result;
 use sqlx::Database;
 
 use super::{SqlTable, failed, rows::NewRow};
-use crate::{connection::Beginning, dialect::Dialect, error, model::SqlModel, statement::Statement};
+use crate::{dialect::Dialect, error, model::SqlModel, statement::Statement};
 
 /// An INSERT of many rows; made by [`SqlTable::insert_many`].
 #[must_use = "nothing is inserted before this is awaited"]
@@ -42,24 +42,26 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> InsertMany<'_, M, DB> {
         let Some(first) = chunks.next() else { return Ok(0) };
         // whatever keys the whole call needs are asked for before a connection is taken
         table.cryptor.prepare(models.iter().copied()).await.map_err(error::of::<M>)?;
-        let statements = table.seal_chunk(first).await?;
-        if chunks.len() == 0 && statements.len() == 1 {
+        let mut statements = table.seal_chunk(first).await?;
+        if chunks.len() == 0
+            && statements.len() == 1
+            && let Some(statement) = statements.pop()
+        {
             let mut connection = table.connection(connection).await?;
-            return table.send(&mut connection, statements).await;
+            return connection.execute(statement).await.map_err(failed::<M>);
         }
-        let mut beginning = Beginning::on(table.connection(connection).await?);
-        let mut tx = beginning.begin().await.map_err(failed::<M>)?;
-        match table.insert_chunks(&mut tx, statements, chunks).await {
-            Ok(inserted) => {
-                tx.commit().await.map_err(failed::<M>)?;
-                Ok(inserted)
-            }
+        let mut connection = table.connection(connection).await?;
+        let mut tx = connection.begin().await.map_err(failed::<M>)?;
+        let inserted = match table.insert_chunks(&mut tx, statements, chunks).await {
+            Ok(inserted) => tx.commit().await.map_err(failed::<M>).map(|()| inserted),
             Err(error) => {
                 // the first error is the one to tell; a connection that is lost rolls back anyway
                 let _ = tx.rollback().await;
                 Err(error)
             }
-        }
+        };
+        connection.finished();
+        inserted
     }
 }
 
@@ -73,25 +75,30 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
     ) -> Result<u64> {
         let (mut inserted, mut sealed) = (0, first);
         for chunk in chunks {
-            // `try_join` polls the sending first: the database works while the values are sealed
-            let (sent, next) = try_join(self.send(connection, sealed), self.seal_chunk(chunk)).await?;
-            inserted += sent;
-            sealed = next;
+            // the sending is polled first: the database works while the values are sealed. Neither is given up
+            // when the other fails: the connection is to roll back
+            let (sent, next) = join(self.send(connection, sealed), self.seal_chunk(chunk)).await;
+            inserted += sent?;
+            sealed = next?;
         }
         Ok(inserted + self.send(connection, sealed).await?)
     }
 
-    /// The statements for one chunk: one, or more where neighbours omit different columns. The order
-    /// of the rows stays, because ids are made up in it.
+    /// The statements for one chunk: one, or more where neighbours omit different columns or rows are large.
+    /// The order of the rows stays, because ids are made up in it.
     async fn seal_chunk(&self, models: &[&M]) -> Result<Vec<Statement<DB>>> {
         let mut rows = self.seal(models.to_vec()).await?;
-        rows.chunk_by_mut(NewRow::is_like)
-            .map(|rows| {
-                let statement = self.insert_into("", rows)?;
+        let mut statements = Vec::with_capacity(1);
+        for mut alike in rows.chunk_by_mut(NewRow::is_like) {
+            while !alike.is_empty() {
+                let (statement, taken) = self.insert_some("", alike)?;
                 // whole chunks have the same text and are prepared once; others hardly come again
-                Ok(if rows.len() == ROWS_PER_CHUNK { statement } else { statement.once() })
-            })
-            .collect()
+                let is_whole = taken == ROWS_PER_CHUNK;
+                statements.push(if is_whole { statement } else { statement.once() });
+                alike = alike.get_mut(taken..).unwrap_or_default();
+            }
+        }
+        Ok(statements)
     }
 
     async fn send(&self, connection: &mut DB::Connection, statements: Vec<Statement<DB>>) -> Result<u64> {

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     binder::{Binder, Part},
-    connection::Beginning,
     dialect::Dialect,
     error,
     model::SqlModel,
@@ -57,22 +56,26 @@ where
         table.check(&FieldSelection::All).await?;
         if connection.is_none() {
             // keys are asked for before the transaction, which finds them at hand
-            let model = {
+            let rows = {
                 let mut connection = table.connection(None).await?;
-                table.stored(&id, "", &mut connection).await?
+                connection.fetch(table.select_stored(&id, "")?).await.map_err(failed::<M>)?
             };
+            let model = table.stored(&id, &rows)?;
+            drop(rows);
             table.moved(&id, model, &change).await?;
         }
-        let mut beginning = Beginning::on(table.connection(connection).await?);
-        let mut tx = beginning.begin().await.map_err(failed::<M>)?;
-        match table.move_locked(&id, &change, &mut tx).await {
+        let mut connection = table.connection(connection).await?;
+        let mut tx = connection.begin().await.map_err(failed::<M>)?;
+        let moved = match table.move_locked(&id, &change, &mut tx).await {
             Ok(()) => tx.commit().await.map_err(failed::<M>),
             Err(error) => {
                 // the first error is the one to tell; a connection that is lost rolls back anyway
                 let _ = tx.rollback().await;
                 Err(error)
             }
-        }
+        };
+        connection.finished();
+        moved
     }
 }
 
@@ -86,7 +89,10 @@ where
     where
         F: Fn(&mut M) + Send + Sync,
     {
-        let model = self.stored(id, DB::LOCK_ROWS, connection).await?;
+        let select = self.select_stored(id, DB::LOCK_ROWS)?;
+        let rows = DB::fetch(connection, select.finish()).await.map_err(failed::<M>)?;
+        let model = self.stored(id, &rows)?;
+        drop(rows);
         let (model, texts) = self.moved(id, model, change).await?;
         let statement = self.set_all(id, &model, texts)?;
         match DB::execute(connection, statement.finish()).await.map_err(failed::<M>)? {
@@ -95,14 +101,18 @@ where
         }
     }
 
-    /// The row as it is stored.
-    async fn stored(&self, id: &M::Id, lock: &str, connection: &mut DB::Connection) -> Result<M> {
-        let wanted = self.written(|out| M::write_id(id, out));
+    /// What reads the row.
+    fn select_stored(&self, id: &M::Id, lock: &str) -> Result<Statement<DB>> {
         let mut statement = self.select()?;
         self.push_where(&mut statement, Part::ExactId, |binder| M::bind_id(id, binder))?;
         self.push_scope(&mut statement)?;
         statement.push(lock);
-        let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
+        Ok(statement)
+    }
+
+    /// The row as it is stored.
+    fn stored(&self, id: &M::Id, rows: &[DB::Row]) -> Result<M> {
+        let wanted = self.written(|out| M::write_id(id, out));
         let row = rows.first().ok_or_else(|| self.not_written(&wanted))?;
         let model = Self::decode(row).map_err(|error| error.row(&wanted))?;
         if self.written(|out| model.write_own_id(out)) != wanted {

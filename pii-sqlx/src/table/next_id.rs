@@ -7,7 +7,7 @@ use pii_core::{Error, ErrorKind, Result};
 use sqlx::{Decode, PgConnection, Postgres, Row as _, Type, TypeInfo as _};
 
 use super::{SqlTable, failed, no_id};
-use crate::{dialect::Dialect as _, model::SqlModel, statement::Statement};
+use crate::{model::SqlModel, statement::Statement};
 
 /// The next value of the id's sequence; made by [`SqlTable::next_id`].
 #[must_use = "no value is fetched before this is awaited"]
@@ -94,7 +94,7 @@ where
         statement.push(")");
         let rows = {
             let mut connection = table.connection(connection).await?;
-            Postgres::fetch(&mut connection, statement.finish()).await.map_err(failed::<M>)?
+            connection.fetch(statement).await.map_err(failed::<M>)?
         };
         let ids = rows.iter().map(|row| row.try_get::<Option<M::Id>, _>(0).map_err(failed::<M>));
         ids.collect::<Result<Option<Vec<_>>>>()?.ok_or_else(|| {

@@ -20,6 +20,11 @@ pub(crate) struct NewRow<'a, M> {
 }
 
 impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
+    pub(super) async fn seal_one<'a>(&self, model: &'a M) -> Result<NewRow<'a, M>> {
+        let row = self.seal(vec![model]).await?.pop();
+        row.ok_or_else(|| error::of::<M>(Error::new(ErrorKind::State).message("the row was not sealed")))
+    }
+
     /// Seals the models in one batch.
     pub(crate) async fn seal<'a>(&self, models: Vec<&'a M>) -> Result<Vec<NewRow<'a, M>>> {
         let texts = self.cryptor.seal_texts(models.iter().copied()).await.map_err(error::of::<M>)?;
@@ -35,16 +40,27 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         (DB::MAX_PARAMETERS / (M::COLUMNS.len() + indexes::count::<M>()).max(1)).max(1)
     }
 
-    /// `INSERT INTO "t" ("a", "b") VALUES ($1, $2), ($3, $4)` for rows that omit the same columns.
-    pub(super) fn insert_into(&self, alias: &str, rows: &mut [NewRow<'_, M>]) -> Result<Statement<DB>> {
+    /// `INSERT INTO "t" ("a", "b") VALUES ($1, $2)`
+    pub(super) fn insert_into(&self, alias: &str, row: &mut NewRow<'_, M>) -> Result<Statement<DB>> {
+        Ok(self.insert_some(alias, std::slice::from_mut(row))?.0)
+    }
+
+    /// `INSERT INTO "t" ("a", "b") VALUES ($1, $2), ($3, $4)` for rows that omit the same columns, for as many
+    /// of them as one statement can take, and how many those are: at least one.
+    pub(super) fn insert_some(
+        &self,
+        alias: &str,
+        rows: &mut [NewRow<'_, M>],
+    ) -> Result<(Statement<DB>, usize)> {
         let mut statement = Statement::new("INSERT INTO ");
         statement.push(self.name()?);
         statement.push(alias);
         statement.push(" (");
         statement.push_names(Self::inserted_columns(rows));
         statement.push(") VALUES ");
-        self.push_values(&mut statement, rows)?;
-        Ok(statement)
+        let mut statement = if rows.len() > 1 { statement.measured() } else { statement };
+        let taken = self.push_values(&mut statement, rows)?;
+        Ok((statement, taken))
     }
 
     /// The columns of rows that omit the same.
@@ -54,15 +70,20 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         M::COLUMNS.iter().map(|column| column.name).filter(|name| !omitted.contains(name)).chain(indexed)
     }
 
-    /// Appends `($1, $2), ($3, $4)`.
+    /// Appends `($1, $2), ($3, $4)`, until the statement is full, and says of how many rows.
     pub(crate) fn push_values(
         &self,
         statement: &mut Statement<DB>,
         rows: &mut [NewRow<'_, M>],
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let indexed = rows.first().map(NewRow::index_columns).unwrap_or_default();
         statement.reserve(rows.len(), M::COLUMNS.len() + indexed.len());
+        let mut taken = 0;
         for (index, row) in rows.iter_mut().enumerate() {
+            if statement.is_full() {
+                break;
+            }
+            taken += 1;
             statement.push(if index > 0 { ", (" } else { "(" });
             let texts: Vec<_> = indexes::written(row.texts.indexes()).collect();
             let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts));
@@ -81,7 +102,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
             }
             statement.push(")");
         }
-        Ok(())
+        Ok(taken)
     }
 }
 

@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use pii_core::{Error, ErrorKind, Result};
 use sqlx::Database;
 
-use super::{SqlTable, failed, no_id, rows::NewRow, update::version_of};
+use super::{SqlTable, failed, no_id, update::version_of};
 use crate::{
     dialect::{Dialect, Upsert as UpsertColumns, Upserted},
     model::{SqlColumn, SqlModel},
@@ -36,14 +36,14 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
     async fn run(self) -> Result<()> {
         let Self { table, model, connection } = self;
         table.name()?;
-        let mut rows = table.seal(vec![model]).await?;
-        let insert = table.insert_into(DB::UPSERT_ALIAS, &mut rows)?;
+        let mut row = table.seal_one(model).await?;
+        let insert = table.insert_into(DB::UPSERT_ALIAS, &mut row)?;
         let scope = table.scope_columns()?;
-        let indexed = rows.first().map(NewRow::index_columns).unwrap_or_default();
+        let indexed = row.index_columns();
         let mut statement = insert.duplicate();
         DB::push_upsert(&mut statement, &columns::<M, DB>(&indexed, &scope)?);
         let mut connection = table.connection(connection).await?;
-        let upserted = DB::upsert(&mut connection, statement.finish(), insert.finish());
+        let upserted = connection.upsert(statement, insert);
         let is_outside = match upserted.await.map_err(failed::<M>)? {
             Upserted::Written => false,
             Upserted::LeftAlone => !scope.is_empty(),
