@@ -48,6 +48,11 @@ pub(crate) fn is_scalar(ty: &Type) -> bool {
     matches!(ty, Type::Path(ty) if ty.path.get_ident().is_some_and(|ident| SCALARS.iter().any(|name| ident == name)))
 }
 
+/// Whether the type is the standard library's text.
+pub(crate) fn is_string(ty: &Type) -> bool {
+    last_ident(ty).is_some_and(|ident| ident == "String")
+}
+
 /// Whether the type is known not to be an integer.
 pub(crate) fn is_no_integer(ty: &Type) -> bool {
     const OTHERS: &[&str] = &["Option", "String", "str", "bool", "char", "f32", "f64"];
