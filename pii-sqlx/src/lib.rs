@@ -101,12 +101,12 @@ pub mod __private {
 
     pub use crate::{
         binder::Binder,
-        joined::{FromPrefixedRow, id_is_there, prefixed},
+        joined::{FromPrefixedRow, not_null, prefixed},
         json::from_json,
         model::{ColumnKind, SqlColumn, SqlModel},
         nested::{
-            BindNested, FromNested, NestedColumns, all_columns, prefixed_columns, prefixed_length,
-            prefixed_names,
+            BindNested, FromNested, NestedColumns, all_columns, names_differ, prefixed_columns,
+            prefixed_length, prefixed_names,
         },
     };
 }

@@ -131,29 +131,13 @@ pub const fn prefixed_columns<const N: usize>(
 }
 
 /// The columns of a model: its own, and those of nested structs.
-///
-/// # Panics
-/// At compile time, if two have the same name.
 #[must_use]
-#[allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a constant: what goes wrong is an error of the compiler"
-)]
+#[allow(clippy::indexing_slicing, reason = "a constant: out of bounds is an error of the compiler")]
 pub const fn all_columns<const N: usize>(mut parts: &[&[SqlColumn]]) -> [SqlColumn; N] {
     let (mut out, mut index) = ([SqlColumn::new("", ColumnKind::Plain); N], 0);
     while let [part, others @ ..] = parts {
         let mut part = *part;
         while let [column, rest @ ..] = part {
-            let mut earlier = 0;
-            while earlier < index {
-                if is_same(out[earlier].name, column.name) {
-                    panic!(
-                        "a column of a nested struct has the name of another column; choose another `prefix`"
-                    );
-                }
-                earlier += 1;
-            }
             out[index] = *column;
             index += 1;
             part = rest;
@@ -161,6 +145,22 @@ pub const fn all_columns<const N: usize>(mut parts: &[&[SqlColumn]]) -> [SqlColu
         parts = others;
     }
     out
+}
+
+/// Whether every column has a name of its own.
+#[must_use]
+pub const fn names_differ(mut columns: &[SqlColumn]) -> bool {
+    while let [first, rest @ ..] = columns {
+        let mut others = rest;
+        while let [other, rest @ ..] = others {
+            if is_same(first.name, other.name) {
+                return false;
+            }
+            others = rest;
+        }
+        columns = rest;
+    }
+    true
 }
 
 const fn is_same(a: &str, b: &str) -> bool {

@@ -6,7 +6,7 @@ use syn::{Generics, Type, WherePredicate, parse_quote};
 
 use super::generics::{bound, lazy_bound, with};
 use crate::{
-    ast::{Kind, Model, Shape},
+    ast::{Field, Kind, Model, Shape},
     types,
 };
 
@@ -71,10 +71,10 @@ fn body(model: &Model<'_>) -> TokenStream {
                     })?
                 }
             },
-            _ if field.is_id() && types::option_argument(ty).is_none() => quote! {
+            _ if is_never_null(field) => quote! {
                 #ident: {
                     let column = #private::prefixed(prefix, #column);
-                    #private::id_is_there(row, &column)?;
+                    #private::not_null(row, &column)?;
                     #private::sqlx::Row::try_get::<#ty, _>(row, &*column)?
                 }
             },
@@ -117,6 +117,12 @@ pub(super) fn wrap(
             }
         }
     }
+}
+
+/// Whether NULL can't be a value of the field. A driver may read it as 0 or an empty text all the same.
+fn is_never_null(field: &Field<'_>) -> bool {
+    types::option_argument(field.ty).is_none()
+        && (field.is_id() || types::is_scalar(field.ty) || types::is_string(field.ty))
 }
 
 /// With the row's lifetime and type.

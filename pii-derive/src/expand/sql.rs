@@ -128,8 +128,14 @@ fn columns(model: &Model<'_>) -> (Option<TokenStream>, TokenStream) {
         parts.push(quote!(#columns));
         count.push(quote!(#columns.len()));
     }
+    let prefix = model.columns().find_map(|field| field.attrs.prefix.as_ref());
+    let place = prefix.map_or_else(|| model.ident.span(), |prefix| prefix.value.span());
+    let clash = quote_spanned! {place=>
+        ::core::panic!("a column of a nested struct has the name of another column: choose another `prefix`")
+    };
     let constants = quote! {
         #private::if_sqlx! {
+            const _: () = if !#private::names_differ(__PII_COLUMNS) { #clash };
             #constants
             const __PII_COLUMNS: &[#private::SqlColumn; 0 #(+ #count)*] = &#private::all_columns(&[#(#parts),*]);
         }

@@ -5,7 +5,12 @@ use std::fmt;
 use pii_core::{Error, ErrorKind, Result};
 use sqlx::Database;
 
-use crate::{dialect::Dialect, model::SqlModel, statement::Statement, table::SqlTable};
+use crate::{
+    dialect::Dialect,
+    model::SqlModel,
+    statement::{Statement, quoted_name},
+    table::SqlTable,
+};
 
 /// Sealed models for an INSERT that you write yourself; made by [`SqlTable::seal_rows`].
 ///
@@ -35,10 +40,11 @@ use crate::{dialect::Dialect, model::SqlModel, statement::Statement, table::SqlT
 /// # }
 /// ```
 ///
-/// An update of one row takes the same pieces: `UPDATE customers SET ({columns}) = {values} WHERE id = $3`, with
-/// [`parameters`](Self::parameters)` + 1` as the number of the first placeholder that is yours; bind its value after
-/// the arguments, with `.bind(id)`.
+/// For an update of one row there are [`assignments`](Self::assignments); what you bind after the arguments,
+/// with `.bind(id)`, has the placeholder after the last of [`parameters`](Self::parameters).
 pub struct SealedRows<DB: Database> {
+    /// quoted
+    names: Vec<String>,
     columns: String,
     values: String,
     arguments: DB::Arguments,
@@ -56,6 +62,22 @@ impl<DB: Database> SealedRows<DB> {
     #[must_use]
     pub fn values(&self) -> &str {
         &self.values
+    }
+
+    /// The columns with their placeholders, as an UPDATE sets them: `"id" = $1, "email" = $2`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] if there is more than one row.
+    pub fn assignments(&self) -> Result<String> {
+        let placeholders = self.values.strip_prefix('(').and_then(|values| values.strip_suffix(')'));
+        match placeholders.filter(|values| !values.contains('(')) {
+            Some(placeholders) => {
+                let pairs = self.names.iter().zip(placeholders.split(", "));
+                Ok(pairs.map(|(column, value)| format!("{column} = {value}")).collect::<Vec<_>>().join(", "))
+            }
+            None => Err(Error::new(ErrorKind::Configuration)
+                .message("an UPDATE sets the columns of one row, and several were sealed")),
+        }
     }
 
     /// How many placeholders there are.
@@ -113,13 +135,11 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
                 "some of these models have an id and others leave it to the database",
             );
         }
-        let names: Vec<&'static str> = Self::inserted_columns(&rows).collect();
+        let names: Vec<_> = Self::inserted_columns(&rows).map(quoted_name::<DB>).collect();
         let parameters = names.len().saturating_mul(rows.len());
-        let mut columns = Statement::<DB>::new("");
-        columns.push_names(names);
         let mut values = Statement::<DB>::new("");
         self.push_values(&mut values, &mut rows)?;
         let (values, arguments) = values.into_parts();
-        Ok(SealedRows { columns: columns.into_sql(), values, arguments, parameters })
+        Ok(SealedRows { columns: names.join(", "), names, values, arguments, parameters })
     }
 }

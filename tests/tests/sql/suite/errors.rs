@@ -42,6 +42,12 @@ async fn null_where_the_field_is_not_optional_says_so() {
         assert!(shown.contains("`email` is NULL") && shown.contains("`Option`"), "{shown}");
     }
     assert_eq!(table.get(1).await.unwrap_err().row_id(), Some("1"));
+    // a driver may take it for an empty text
+    table.upsert(&Customer::new(1)).await.unwrap();
+    assert!(table.get(1).await.is_ok());
+    sql(&db, "update customers set city = null").await;
+    let error = table.get(1).await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Database, Some("city")));
 }
 
 #[tokio::test]

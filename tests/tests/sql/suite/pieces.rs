@@ -20,6 +20,7 @@ async fn a_whole_model_is_bound_to_an_insert_that_returns_rows() {
     let rows = customers.seal_rows([&Customer::new(1), &Customer::new(2)]).await.unwrap();
     assert_eq!(rows.parameters(), 10);
     assert_eq!(rows.columns(), customers.columns().to_string());
+    assert_eq!(rows.assignments().unwrap_err().kind(), ErrorKind::Configuration);
     let insert = format!("insert into customers ({}) values {} returning *", rows.columns(), rows.values());
     let inserted = sqlx::query_as_with::<_, Customer, _>(AssertSqlSafe(insert), rows.into_arguments())
         .decrypt_pii(&cryptor)
@@ -45,9 +46,8 @@ async fn a_whole_model_is_bound_to_an_update_with_conditions_of_ones_own() {
     let row = customers.seal_rows([&ada]).await.unwrap();
     let (city, id) = (row.parameters() + 1, row.parameters() + 2);
     let update = format!(
-        "update customers set ({}) = {} where city = ${city} and id = ${id} returning *",
-        row.columns(),
-        row.values()
+        "update customers set {} where city = ${city} and id = ${id} returning *",
+        row.assignments().unwrap()
     );
     let updated = sqlx::query_as_with::<_, Customer, _>(AssertSqlSafe(update), row.into_arguments())
         .bind("London")
