@@ -250,11 +250,16 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod environment;
 
 // The public interface is:
 
 // values
+#[cfg(feature = "sea-orm")]
+#[doc(inline)]
+pub use pii_core::ToActiveValue;
 #[doc(inline)]
 pub use pii_core::{
     Ciphertext, Encrypted, EncryptedStr, Json, Mask, PiiValue, Sealed, SealedField, SecretBytes, ValueState,

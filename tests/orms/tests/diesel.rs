@@ -1,0 +1,3 @@
+//! diesel.
+#[test]
+fn x() {}
