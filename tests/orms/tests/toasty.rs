@@ -13,6 +13,7 @@ use std::{
 
 use pii::{Cryptor, EncryptedStr, ErrorKind, FieldSelection, PiiModel, TestKeyring, ValueState, ctx};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
+use toasty_driver_postgresql::PostgreSQL;
 
 #[derive(PiiModel)]
 #[pii(name = "customer", context(tenant = self.tenant))]
@@ -120,7 +121,7 @@ impl TestDatabase {
         let separator = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{separator}options=-c%20search_path%3D{schema}");
         let models = toasty::models!(CustomerRow);
-        let db = toasty::Db::builder().models(models).connect(&url).await.unwrap();
+        let db = toasty::Db::builder().models(models).build(PostgreSQL::new(url).unwrap()).await.unwrap();
         db.push_schema().await.unwrap();
         Self { db, connection, schema }
     }
