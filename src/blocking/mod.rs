@@ -36,8 +36,9 @@
 //! There, a call that waits would stop other tasks, and wait for ever if it needed one of them. So it is an
 //! error, [`ErrorKind::State`](crate::ErrorKind::State), before anything is done. Inside Tokio, wait in
 //! `tokio::task::spawn_blocking`, where it is allowed. `block_in_place`, and a thread that has merely entered a runtime by
-//! `Handle::enter`, can't be told from async code and are refused too. Of other runtimes' threads nothing is known: there,
-//! it is up to you.
+//! `Handle::enter`, can't be told from async code and are refused too. The other way round, a task of a `LocalSet` that
+//! `Runtime::block_on` drives on a runtime with many threads looks like a blocking thread. Of other runtimes' threads
+//! nothing is known. There, it is up to you.
 mod cryptor;
 mod documents;
 mod inside;

@@ -3,7 +3,7 @@
 use std::{
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Wake, Waker},
     thread::{self, Thread},
 };
 
@@ -37,7 +37,8 @@ pub trait Wait: Send + Sync + 'static {
     fn wait(&self, work: Pin<&mut dyn Future<Output = ()>>) -> Result<()>;
 }
 
-/// Tokio's, of any flavor. It is shut down with the last clone of the cryptor that it was handed to.
+/// Tokio's, of any flavor. It is shut down with the last clone of the cryptor that it was handed to, for which Tokio
+/// allows no async code: share an `Arc` of it where the cryptor may come to its end there.
 impl Wait for Runtime {
     fn wait(&self, work: Pin<&mut dyn Future<Output = ()>>) -> Result<()> {
         match self.handle().runtime_flavor() {
@@ -103,7 +104,7 @@ fn wait_within(runtime: &Handle, work: Pin<&mut dyn Future<Output = ()>>) {
 fn park_until_done(mut work: Pin<&mut dyn Future<Output = ()>>) {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
-    while let Poll::Pending = work.as_mut().poll(&mut context) {
+    while work.as_mut().poll(&mut context).is_pending() {
         thread::park();
     }
 }
