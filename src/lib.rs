@@ -78,7 +78,7 @@
 //! from the value. Copied to another row, field, table or tenant, it does not open.
 //!
 //! **Databases.** `SqlTable` makes the statements for simple rows, and `DecryptPii` adds `.decrypt_pii()` to
-//! the queries of sqlx that you write yourself. Neither knows any cryptography. For another database, use
+//! the queries of sqlx that you write yourself. Neither knows any cryptography. For another database or ORM, use
 //! [`Cryptor::seal`] and [`Cryptor::open`], or serialise what [`Cryptor::sealed`] gives.
 //!
 //! What is stored, byte for byte, is written in `FORMAT.md` of the repository; what is protected against
@@ -97,6 +97,8 @@
 //! | `kms` | the keyring of AWS KMS, `KmsKeyring`, with a client or an `SdkConfig` of yours |
 //! | `kms-from-env` | `KmsKeyring::from_env`: region and credentials as the AWS command line finds them |
 //! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
+//! | `diesel`, `sea-orm` | sealed columns of these ORMs, on any backend |
+//! | `blocking` | the module `blocking`: calls that wait, for programs without async |
 //! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
 //! | `public-keyring` | `PublicKeyring`, for programs that write and can't read; compiles elliptic curves in |
 //! | `amsdal` | `Amsdal`: values of AMSDAL's PII fields |
@@ -252,11 +254,16 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod environment;
 
 // The public interface is:
 
 // values
+#[cfg(feature = "sea-orm")]
+#[doc(inline)]
+pub use pii_core::ToActiveValue;
 #[doc(inline)]
 pub use pii_core::{
     Ciphertext, Encrypted, EncryptedStr, Json, Mask, Masked, PiiEnum, PiiScalar, PiiValue, Revealed, Sealed,

@@ -78,6 +78,8 @@ pub use policies::{FieldPolicies, LegacyPolicy};
 pub use row::{NoId, RowId, RowWriter};
 pub use schema::{UPDATE_VARIABLE as SCHEMA_UPDATE_VARIABLE, check_schema, schema_of};
 pub use secret::SecretBytes;
+#[cfg(feature = "sea-orm")]
+pub use value::ToActiveValue;
 pub use value::{
     Encrypted, EncryptedStr, Json, Masked, PiiEnum, PiiScalar, PiiValue, Revealed, Sealed, SealedField,
     Shows, ValueState, masked, revealed,

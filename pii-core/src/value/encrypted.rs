@@ -47,6 +47,11 @@ pub type EncryptedStr = Encrypted<String>;
 /// # use pii_core as pii;
 /// let email: pii::EncryptedStr = "ENC:AgE...".to_owned().into();
 /// ```
+#[cfg_attr(
+    feature = "diesel",
+    derive(diesel::expression::AsExpression, diesel::deserialize::FromSqlRow),
+    diesel(sql_type = diesel::sql_types::Text)
+)]
 pub struct Encrypted<T> {
     cell: Cell,
     value: PhantomData<fn() -> T>,

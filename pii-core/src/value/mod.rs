@@ -3,6 +3,8 @@
 mod cell;
 #[cfg(feature = "rust_decimal")]
 mod decimal;
+#[cfg(feature = "diesel")]
+mod diesel_codecs;
 #[allow(dead_code, reason = "some types come with features")]
 pub(crate) mod encoding;
 mod encrypted;
@@ -10,6 +12,8 @@ mod enums;
 mod padding;
 mod pii_value;
 mod scalars;
+#[cfg(feature = "sea-orm")]
+mod sea_orm_codecs;
 mod serde_impls;
 mod shown;
 #[cfg(feature = "sqlx")]
@@ -26,5 +30,7 @@ pub(crate) use pii_value::does_not_fit;
 pub(crate) use pii_value::{HasTypeOps, TypeOps, decode_json, wrong_type};
 pub use pii_value::{Json, PiiValue};
 pub use scalars::PiiScalar;
+#[cfg(feature = "sea-orm")]
+pub use sea_orm_codecs::ToActiveValue;
 pub use serde_impls::{Sealed, SealedField};
 pub use shown::{Masked, Revealed, Shows, masked, revealed};
