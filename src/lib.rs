@@ -277,7 +277,8 @@ pub use environment::envelope_from_env;
 #[doc(inline)]
 pub use pii_core::{
     CacheLimits, Cryptor, CryptorStats, CryptorStatus, DataKeyRotation, EncryptionContext, EnvelopeBuilder,
-    FieldPolicies, FieldSelection, IntoContext, KeptKey, LegacyPolicy, Opening, SealedTexts, StoredText, ctx,
+    FieldPolicies, FieldSelection, IntoContext, KeptKey, LegacyPolicy, Opening, SealedTexts, StateCounts,
+    StoredText, ctx,
 };
 // documents
 #[doc(inline)]
@@ -348,7 +349,10 @@ pub use pii_core::{Error, ErrorKind, FormatError, Result};
 // SQL
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[doc(inline)]
-pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder, sqlx_error};
+pub use pii_sqlx::{
+    Adoption, AdoptionCensus, AdoptionReport, DecryptPii, Dialect, ShadowColumn, SqlKeyStore, SqlModel,
+    SqlTable, Stored, Swap, builder, sqlx_error,
+};
 // DynamoDB
 #[cfg(feature = "dynamo")]
 #[doc(inline)]

@@ -37,7 +37,7 @@ pub use context::{ContextText, ContextValue, ContextWriter, EncryptionContext, I
 pub use crypto::DataKey;
 pub use cryptor::{
     CacheLimits, Cryptor, CryptorBackend, CryptorStats, CryptorStatus, DataKeyRotation, EnvelopeBuilder,
-    FieldSelection, KeptKey, OpenItem, Opening, SealItem, SealedTexts, StoredText, ValuePlace,
+    FieldSelection, KeptKey, OpenItem, Opening, SealItem, SealedTexts, StateCounts, StoredText, ValuePlace,
 };
 /// The future of the traits that you may implement: of the crate `futures-core`.
 pub use futures_core::future::BoxFuture;

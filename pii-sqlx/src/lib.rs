@@ -56,6 +56,7 @@
 //! and ids. This crate names no runtime and no TLS library: choose them on your own dependency on sqlx.
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod binder;
 mod connection;
 mod decrypt;
@@ -67,18 +68,22 @@ mod model;
 mod statement;
 mod table;
 
+pub use adopt::{Adoption, AdoptionCensus, AdoptionReport, ShadowColumn};
 pub use decrypt::DecryptPii;
 pub use dialect::Dialect;
 pub use error::sqlx_error;
 pub use key_store::SqlKeyStore;
 pub use model::SqlModel;
-pub use table::SqlTable;
+pub use table::{SqlTable, Stored, Swap};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
     pub use crate::{
         decrypt::{Decrypting, EachRow, RowSource},
-        table::{Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, Update, Upsert},
+        table::{
+            Delete, Get, GetOptional, GetStored, Insert, InsertMany, InsertReturningId, List, SwapMany,
+            SwapOne, Update, Upsert,
+        },
     };
 }
 

@@ -4,6 +4,7 @@ mod backend;
 mod counters;
 pub(crate) mod envelope;
 mod legacy;
+mod moving;
 mod nodes;
 mod open;
 mod place;
@@ -22,6 +23,7 @@ pub use envelope::{CacheLimits, CryptorStatus, DataKeyRotation, EnvelopeBuilder,
 use legacy::Legacies;
 #[cfg(feature = "pydynox")]
 pub(crate) use legacy::LegacyCodec;
+pub use moving::StateCounts;
 pub(crate) use nodes::NodeBatch;
 pub use open::{FieldSelection, Opening};
 #[cfg(test)]

@@ -113,6 +113,18 @@ impl Cell {
         };
     }
 
+    /// Makes an opened value plain, and says whether it was one.
+    pub(crate) fn forget_text(&mut self) -> bool {
+        if !matches!(self, Self::Opened { .. }) {
+            return false;
+        }
+        *self = match self.take() {
+            Self::Opened { plain, .. } => Self::Plain(plain),
+            other => other,
+        };
+        true
+    }
+
     /// Makes accepted legacy text a plain value.
     pub(crate) fn accept_legacy(&mut self) {
         *self = match self.take() {

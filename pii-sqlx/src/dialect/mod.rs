@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use sqlx::{Database, Decode, IntoArguments, Type, database::HasStatementCache, error::BoxDynError};
 
-use crate::{key_store::KeyDatabase, statement::Finished};
+use crate::{adopt::AdoptionDatabase, key_store::KeyDatabase, statement::Finished};
 
 /// A database that [`SqlTable`](crate::SqlTable) knows: SQLite with the feature `sqlite`, Postgres
 /// with `postgres`.
@@ -19,7 +19,7 @@ use crate::{key_store::KeyDatabase, statement::Finished};
     note = "tables work with `sqlx::Sqlite` (feature `sqlite`) and `sqlx::Postgres` (feature `postgres`)"
 )]
 pub trait Dialect:
-    Database<Arguments: IntoArguments<Self>> + HasStatementCache + KeyDatabase + sealed::Sealed
+    Database<Arguments: IntoArguments<Self>> + HasStatementCache + KeyDatabase + AdoptionDatabase + sealed::Sealed
 {
     /// What stands around names, doubled inside them.
     #[doc(hidden)]
