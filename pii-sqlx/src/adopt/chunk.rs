@@ -1,20 +1,41 @@
 //! One chunk of rows.
 
-use pii_core::{Error, ErrorKind, FieldSelection, Result};
-use sqlx::FromRow;
+use pii_core::{Error, ErrorKind, FieldSelection, PlaintextPolicy, Result};
+use sqlx::{Database, FromRow};
 
-use super::{
-    job::{Adoption, Way},
-    report::AdoptionReport,
-};
+use super::report::AdoptionReport;
 use crate::{
     dialect::Dialect,
     error::{self, sqlx_error},
     model::SqlModel,
-    table::{Rows, Swap},
+    table::{Rows, SqlTable, Swap},
 };
 
-impl<M, DB> Adoption<'_, M, DB>
+/// Where to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Seal,
+    Back,
+}
+
+impl Way {
+    pub(super) fn policy(self) -> PlaintextPolicy {
+        match self {
+            Self::Seal => PlaintextPolicy::AcceptAndSeal,
+            Self::Back => PlaintextPolicy::Prepare,
+        }
+    }
+}
+
+/// What moves rows, one chunk after the other.
+pub(super) struct Mover<'a, M, DB: Database> {
+    pub(super) table: &'a SqlTable<M, DB>,
+    /// the flags of shadow columns
+    pub(super) flags: Vec<(String, String)>,
+    pub(super) attempts: u32,
+}
+
+impl<M, DB> Mover<'_, M, DB>
 where
     M: SqlModel<DB> + for<'r> FromRow<'r, DB::Row> + Send + Sync,
     DB: Dialect,

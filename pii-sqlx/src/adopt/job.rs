@@ -2,19 +2,16 @@
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
-use pii_core::{Error, ErrorKind, FieldSelection, PlaintextPolicy, Result, StateCounts};
+use pii_core::{Error, ErrorKind, FieldSelection, Result, StateCounts};
 use sqlx::{Database, FromRow};
 
 use super::{
+    chunk::{Mover, Way},
     page::{Cursor, Page},
     report::{AdoptionCensus, AdoptionReport},
     shadow::ShadowColumn,
 };
-use crate::{
-    dialect::Dialect,
-    model::SqlModel,
-    table::{Rows, SqlTable},
-};
+use crate::{dialect::Dialect, model::SqlModel, table::SqlTable};
 
 /// Rows of a chunk, unless something else is said.
 const CHUNK_ROWS: u32 = 500;
@@ -61,9 +58,7 @@ type Watch<'a> = Box<dyn FnMut(&AdoptionReport) -> ControlFlow<()> + Send + 'a>;
 /// ```
 #[must_use = "nothing is done before `seal`, `roll_back` or `verify` is called"]
 pub struct Adoption<'a, M: SqlModel<DB>, DB: Database> {
-    pub(super) table: &'a SqlTable<M, DB>,
-    pub(super) flags: Vec<(String, String)>,
-    pub(super) attempts: u32,
+    mover: Mover<'a, M, DB>,
     chunk: u32,
     after: Option<M::Id>,
     watch: Option<Watch<'a>>,
@@ -78,9 +73,7 @@ where
     /// A job for this table.
     pub fn of(table: &'a SqlTable<M, DB>) -> Self {
         Self {
-            table,
-            flags: Vec::new(),
-            attempts: 5,
+            mover: Mover { table, flags: Vec::new(), attempts: 5 },
             chunk: CHUNK_ROWS,
             after: None,
             watch: None,
@@ -94,7 +87,7 @@ where
         if let Err(error) = shadow.check() {
             self.wrong.get_or_insert(error);
         }
-        self.flags.push(shadow.flag());
+        self.mover.flags.push(shadow.flag());
         self
     }
 
@@ -106,7 +99,7 @@ where
 
     /// How often a row is tried that others write to again and again; 5 times otherwise.
     pub fn attempts(mut self, times: u32) -> Self {
-        self.attempts = times.max(1);
+        self.mover.attempts = times.max(1);
         self
     }
 
@@ -148,91 +141,66 @@ where
     ///
     /// # Errors
     /// [`ErrorKind::Database`].
-    pub async fn verify(mut self) -> Result<AdoptionCensus> {
+    pub async fn verify(self) -> Result<AdoptionCensus> {
+        let Self { mover, chunk, after, .. } = self;
         let mut census = AdoptionCensus::default();
-        let mut cursor = self.cursor();
-        let all = Page { columns: None, rows: self.chunk };
+        let mut cursor = Cursor::after(after);
+        let all = Page { columns: None, rows: chunk };
         loop {
-            let mut rows = self.table.page(&cursor, &all).await?;
+            let mut rows = mover.table.page(&cursor, &all).await?;
             StateCounts::add(&rows.models, &mut census.fields);
             census.rows += rows.models.len() as u64;
-            match self.next(&mut rows) {
+            match Cursor::next(&mut rows, chunk) {
                 Some(next) => cursor = next,
                 None => return Ok(census),
             }
         }
     }
 
-    async fn run(mut self, way: Way) -> Result<AdoptionReport> {
-        if let Some(error) = self.wrong.take() {
+    async fn run(self, way: Way) -> Result<AdoptionReport> {
+        let Self { mover, chunk, after, mut watch, wrong } = self;
+        if let Some(error) = wrong {
             return Err(error);
         }
-        let moved = self.moved(way)?;
+        let moved = moved::<M, DB>(mover.table, way)?;
         let mut report = AdoptionReport::default();
-        let mut cursor = self.cursor();
-        let page = Page { columns: Some((moved.columns, way == Way::Back)), rows: self.chunk };
+        let mut cursor = Cursor::after(after);
+        let page = Page { columns: Some((moved.columns, way == Way::Back)), rows: chunk };
         loop {
-            let mut rows = self.table.page(&cursor, &page).await?;
+            let mut rows = mover.table.page(&cursor, &page).await?;
             report.rows_read += rows.models.len() as u64;
-            self.work(&mut rows, way, &moved.fields, &mut report).await?;
-            let next = self.next(&mut rows);
+            mover.work(&mut rows, way, &moved.fields, &mut report).await?;
+            let next = Cursor::next(&mut rows, chunk);
             report.is_complete = next.is_none();
-            let goes_on = self.watch.as_mut().map_or(ControlFlow::Continue(()), |watch| watch(&report));
+            let goes_on = watch.as_mut().map_or(ControlFlow::Continue(()), |watch| watch(&report));
             match next.filter(|_| goes_on.is_continue()) {
                 Some(next) => cursor = next,
                 None => return Ok(report),
             }
         }
     }
+}
 
-    /// Where to go on after these rows, if they are not the last ones.
-    fn next(&self, rows: &mut Rows<M>) -> Option<Cursor<M, M::Id>> {
-        let is_full = rows.models.len() >= self.chunk as usize;
-        rows.models.pop().filter(|_| is_full).map(Cursor::AfterRow)
+/// The fields that are to be moved, and their columns.
+fn moved<M: SqlModel<DB>, DB: Dialect>(table: &SqlTable<M, DB>, way: Way) -> Result<Moved> {
+    let policies = table.cryptor().plaintext_policies(M::MODEL)?;
+    let paths = policies.iter().filter(|(_, policy)| *policy == way.policy()).map(|(path, _)| path);
+    let fields: BTreeSet<&str> = paths.filter_map(|path| path.split('.').next()).collect();
+    if fields.is_empty() {
+        let name = way.policy().name();
+        return Err(Error::new(ErrorKind::Configuration)
+            .model(M::MODEL.name())
+            .message(format!("no field has the policy `{name}`, which this job needs"))
+            .help(format!(
+                "set it with `FieldPolicies`, or write `#[pii(plaintext = \"{name}\")]` on the struct"
+            )));
     }
-
-    fn cursor(&mut self) -> Cursor<M, M::Id> {
-        self.after.take().map_or(Cursor::Start, Cursor::After)
-    }
-
-    /// The fields that are to be moved, and their columns.
-    fn moved(&self, way: Way) -> Result<Moved> {
-        let policies = self.table.cryptor().plaintext_policies(M::MODEL)?;
-        let paths = policies.iter().filter(|(_, policy)| *policy == way.policy()).map(|(path, _)| path);
-        let fields: BTreeSet<&str> = paths.filter_map(|path| path.split('.').next()).collect();
-        if fields.is_empty() {
-            let name = way.policy().name();
-            return Err(Error::new(ErrorKind::Configuration)
-                .model(M::MODEL.name())
-                .message(format!("no field has the policy `{name}`, which this job needs"))
-                .help(format!(
-                    "set it with `FieldPolicies`, or write `#[pii(plaintext = \"{name}\")]` on the struct"
-                )));
-        }
-        let columns =
-            fields.iter().filter_map(|name| M::MODEL.field(name)).map(|field| field.column()).collect();
-        Ok(Moved { fields: FieldSelection::only(fields), columns })
-    }
+    let columns = fields.iter().filter_map(|name| M::MODEL.field(name)).map(|field| field.column()).collect();
+    Ok(Moved { fields: FieldSelection::only(fields), columns })
 }
 
 /// What a job moves.
 struct Moved {
     fields: FieldSelection,
     columns: Vec<&'static str>,
-}
-
-/// Where to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    Seal,
-    Back,
-}
-
-impl Way {
-    fn policy(self) -> PlaintextPolicy {
-        match self {
-            Self::Seal => PlaintextPolicy::AcceptAndSeal,
-            Self::Back => PlaintextPolicy::Prepare,
-        }
-    }
 }

@@ -18,6 +18,18 @@ pub(super) enum Cursor<M, I> {
     AfterRow(M),
 }
 
+impl<M, I> Cursor<M, I> {
+    pub(super) fn after(id: Option<I>) -> Self {
+        id.map_or(Self::Start, Self::After)
+    }
+
+    /// Where to go on after these rows, if there may be more. Takes the last one of them.
+    pub(super) fn next(rows: &mut Rows<M>, asked_for: u32) -> Option<Self> {
+        let is_full = rows.models.len() >= asked_for as usize;
+        rows.models.pop().filter(|_| is_full).map(Self::AfterRow)
+    }
+}
+
 /// Which rows.
 pub(super) struct Page {
     /// those that hold plaintext in one of these columns, or that hold sealed text; all, if there are none

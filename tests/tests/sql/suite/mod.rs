@@ -1,5 +1,6 @@
 //! What holds for every database. `super` is the database.
 
+mod adoption;
 mod bulk;
 mod collections;
 mod connections;
@@ -13,6 +14,7 @@ mod queries;
 mod scopes;
 mod streams;
 mod subjects;
+mod swaps;
 mod tampering;
 
 use pii::{Cryptor, SqlTable};
