@@ -12,6 +12,7 @@ mod modes;
 mod places;
 mod queries;
 mod scopes;
+mod shadows;
 mod streams;
 mod subjects;
 mod swaps;
