@@ -48,10 +48,24 @@ pub trait AdoptionDatabase: KeyDatabase {
     #[doc(hidden)]
     fn drop_triggers(shadow: &ShadowNames) -> Vec<String>;
 
+    /// Statements that let rows have no value in a retired column, of this name, where the database can do that.
+    #[doc(hidden)]
+    fn let_be_null(shadow: &ShadowNames, column: &str) -> Vec<String> {
+        let _ = (shadow, column);
+        Vec::new()
+    }
+
     /// A statement that copies the plain column to the sealed one where that is empty, in at most this many
     /// rows.
     #[doc(hidden)]
     fn fill(shadow: &ShadowNames, rows: u32) -> String;
+}
+
+impl ShadowNames {
+    /// A condition: whether a row has to be filled.
+    pub(super) fn is_due(&self) -> String {
+        format!("{} IS NULL AND {} IS NOT NULL", self.sealed, self.plain)
+    }
 }
 
 /// The names of a shadow column in SQL, quoted where nothing else is said.

@@ -68,10 +68,14 @@ impl AdoptionDatabase for Postgres {
         ]
     }
 
+    fn let_be_null(shadow: &ShadowNames, column: &str) -> Vec<String> {
+        vec![format!("ALTER TABLE {} ALTER COLUMN {column} DROP NOT NULL", shadow.table)]
+    }
+
     fn fill(shadow: &ShadowNames, rows: u32) -> String {
         let ShadowNames { table, plain, sealed, .. } = shadow;
         let ids = shadow.ids.join(", ");
-        let is_due = format!("{sealed} IS NULL AND {plain} IS NOT NULL");
+        let is_due = shadow.is_due();
         format!(
             "UPDATE {table} SET {sealed} = {text} WHERE {is_due} AND ({ids}) IN \
              (SELECT {ids} FROM {table} WHERE {is_due} ORDER BY {ids} LIMIT {rows})",

@@ -52,7 +52,7 @@ impl fmt::Display for AdoptionReport {
             "{} rows read, {} written, {} read again, {} gone, {} left, {} failed",
             self.rows_read, self.rows_written, self.retries, self.gone, self.left, self.failed
         )?;
-        if self.is_complete { Ok(()) } else { f.write_str("; stopped before the end") }
+        if self.is_complete { Ok(()) } else { f.write_str("; not at the end yet") }
     }
 }
 

@@ -177,17 +177,22 @@ impl<DB: Dialect> ShadowColumn<DB> {
 
     /// Ends the time of the older programs: the triggers go, and the plain column gets another name, `…_retired`.
     /// A program that still uses it fails, instead of reading what is no longer true.
+    ///
+    /// New rows have nothing in it. Postgres is told to allow that; SQLite can't be, so that a plain column that
+    /// is `NOT NULL` without a default is dropped there at once, with [`finish`](Self::finish).
     #[must_use]
     pub fn retire(&self) -> Vec<String> {
         let names = self.names();
         let mut statements = DB::drop_triggers(&names);
-        statements.push(rename(&names, &names.plain, &self.quoted_retired()));
+        let retired = self.quoted_retired();
+        statements.push(rename(&names, &names.plain, &retired));
+        statements.extend(DB::let_be_null(&names, &retired));
         statements
     }
 
     /// Takes back what [`retire`](Self::retire) did. The plain column has the values of that moment, until
     /// [`Adoption::roll_back`](super::Adoption::roll_back) has written the newer ones: older programs come back
-    /// after that.
+    /// after that. That it was `NOT NULL` is for you to say again.
     #[must_use]
     pub fn restore(&self) -> Vec<String> {
         let names = self.names();
@@ -216,9 +221,23 @@ impl<DB: Dialect> ShadowColumn<DB> {
         self.check()?;
         let failed = |error| from_sqlx(error, self.model);
         let mut connection = pool.acquire().await.map_err(failed)?;
-        // names are quoted, and the rest was written by this crate
-        let query = sqlx::query(AssertSqlSafe(DB::fill(&self.names(), rows)));
-        DB::execute(&mut connection, Finished { query, shared: Vec::new() }).await.map_err(failed)
+        let names = self.names();
+        let due = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", names.table, names.is_due());
+        loop {
+            // names are quoted, and the rest was written by this crate
+            let query = sqlx::query(AssertSqlSafe(DB::fill(&names, rows.max(1))));
+            let fill = Finished { query, shared: Vec::new() };
+            let filled = DB::execute(&mut connection, fill).await.map_err(failed)?;
+            if filled > 0 {
+                return Ok(filled);
+            }
+            // someone else may have filled the very rows that were chosen, and not the ones behind them
+            let query = sqlx::query(AssertSqlSafe(due.clone()));
+            let due = Finished { query, shared: Vec::new() };
+            if DB::fetch(&mut connection, due).await.map_err(failed)?.is_empty() {
+                return Ok(0);
+            }
+        }
     }
 
     /// The column of the model, and the one that tells its triggers that a value stays the same.

@@ -63,7 +63,7 @@ impl AdoptionDatabase for Sqlite {
     fn fill(shadow: &ShadowNames, rows: u32) -> String {
         let ShadowNames { table, plain, sealed, flag, .. } = shadow;
         let ids = shadow.ids.join(", ");
-        let is_due = format!("{sealed} IS NULL AND {plain} IS NOT NULL");
+        let is_due = shadow.is_due();
         format!(
             "UPDATE {table} SET {sealed} = {text}, {flag} = 1 WHERE {is_due} AND ({ids}) IN \
              (SELECT {ids} FROM {table} WHERE {is_due} ORDER BY {ids} LIMIT {rows})",

@@ -201,7 +201,9 @@ async fn a_sealed_value_is_taken_from_a_job_alone() {
     let report = job(&patients(&db, &sealing(&cryptor))).seal().await.unwrap();
     assert!(report.is_done() && report.rows_written == 1, "{report}");
     let sealed = stored(&db, 1).await;
-    [&sealed.0, &sealed.1, &sealed.2].map(|text| assert_sealed_text(text.as_deref().unwrap()));
+    for text in [&sealed.0, &sealed.1, &sealed.2] {
+        assert_sealed_text(text.as_deref().unwrap());
+    }
     assert_eq!(plain(&db, 1).await, texts("ada@example.com", "1815-12-10", "12.25"));
     assert_eq!(opened(&table, 1).await, texts("ada@example.com", "1815-12-10", "12.25"));
     assert_no_flags(&db).await;
@@ -344,6 +346,44 @@ async fn a_table_goes_the_whole_way_and_back_once() {
     assert_eq!(opened(&table, 101).await, texts("again@old.example", "1815-12-10", "12.25"));
     assert_eq!(opened(&table, 7).await.1, None);
     assert_eq!(table.list().await.unwrap().len(), 51);
+}
+
+/// One waits for the rows that the other one fills: it is not done then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_can_fill_a_column_at_once() {
+    let db = TestDatabase::new(4, &[PATIENTS]).await;
+    for id in 0..300 {
+        sqlx::query("insert into patients (id, tenant, birthday) values ($1, 'acme', '1990-01-02')")
+            .bind(id)
+            .execute(&db.pool)
+            .await
+            .unwrap();
+    }
+    let shadow = ShadowColumn::<Db>::of::<Patient>("birthday").unwrap();
+    run(&db, shadow.add()).await;
+    let left = "select count(*) from patients where birthday_sealed is null";
+    let fillers: Vec<_> = (0..3)
+        .map(|_| {
+            let (pool, shadow) = (db.pool.clone(), shadow.clone());
+            tokio::spawn(async move {
+                let mut all = 0;
+                loop {
+                    match shadow.fill(&pool, 10).await.unwrap() {
+                        0 => break,
+                        rows => all += rows,
+                    }
+                }
+                (all, sqlx::query_scalar::<_, i64>(left).fetch_one(&pool).await.unwrap())
+            })
+        })
+        .collect();
+    let mut all = 0;
+    for filler in fillers {
+        let (filled, left) = filler.await.unwrap();
+        assert_eq!(left, 0, "it said that it was done");
+        all += filled;
+    }
+    assert_eq!(all, 300, "each row is filled once");
 }
 
 /// An older program, and one of this library that is prepared, write to the same rows while the job seals.
