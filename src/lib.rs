@@ -450,3 +450,8 @@ struct ReadmeDoctests;
 #[cfg(all(doctest, feature = "derive", feature = "postgres", feature = "testing"))]
 #[doc = include_str!("../docs/guide.md")]
 struct GuideDoctests;
+
+/// The examples in the page on moving tables.
+#[cfg(all(doctest, feature = "derive", feature = "postgres"))]
+#[doc = include_str!("../docs/migration.md")]
+struct MigrationDoctests;
