@@ -3,6 +3,8 @@
 mod chunk;
 mod database;
 mod job;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod page;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -76,7 +76,7 @@ where
     /// This row as it is stored, if it is still there.
     pub(super) async fn again(&self, row: &M) -> Result<Rows<M>> {
         let mut statement = self.select()?;
-        self.push_where(&mut statement, |binder| row.bind_own_id(binder))?;
+        self.push_where(&mut statement, Part::ExactId, |binder| row.bind_own_id(binder))?;
         self.push_scope(&mut statement)?;
         self.fetch_stored(statement).await
     }

@@ -89,7 +89,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             bind_text::<M, DB>(&mut statement, change.column, change.new.clone())?;
         }
         push_flags::<M, DB>(&mut statement, changes, flags);
-        self.push_where(&mut statement, |binder| changes.model.bind_own_id(binder))?;
+        self.push_where(&mut statement, Part::ExactId, |binder| changes.model.bind_own_id(binder))?;
         let context = context_columns::<M, DB>();
         if !context.is_empty() {
             statement.push(" AND ");
@@ -209,7 +209,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
     pub(super) async fn why_not_swapped(&self, model: &M, connection: &mut DB::Connection) -> Result<Swap> {
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push(self.name()?);
-        self.push_where(&mut statement, |binder| model.bind_own_id(binder))?;
+        self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
         self.push_scope(&mut statement)?;
         let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
         Ok(if rows.is_empty() { Swap::Gone } else { Swap::Changed })
