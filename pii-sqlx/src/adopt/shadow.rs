@@ -178,8 +178,8 @@ impl<DB: Dialect> ShadowColumn<DB> {
     /// Ends the time of the older programs: the triggers go, and the plain column gets another name, `…_retired`.
     /// A program that still uses it fails, instead of reading what is no longer true.
     ///
-    /// New rows have nothing in it. Postgres is told to allow that; SQLite can't be, so that a plain column that
-    /// is `NOT NULL` without a default is dropped there at once, with [`finish`](Self::finish).
+    /// New rows have nothing in it. Postgres is told to allow that. On SQLite and MySQL a plain column that is
+    /// `NOT NULL` gets a default, or is dropped at once, with [`finish`](Self::finish).
     #[must_use]
     pub fn retire(&self) -> Vec<String> {
         let names = self.names();

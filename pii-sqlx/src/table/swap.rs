@@ -130,16 +130,13 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             return Ok(outcomes);
         }
         let mut connection = self.connection(connection).await?;
-        let swapped = if DB::UPDATES_FROM_VALUES {
-            self.swap_by_values(&mut changes, flags, &mut connection).await?
+        let told = if DB::UPDATES_FROM_VALUES {
+            let swapped = self.swap_by_values(&mut changes, flags, &mut connection).await?;
+            self.told(&changes, &swapped, &mut connection).await?
         } else {
-            self.swap_in_transaction(&changes, flags, &mut connection).await?
+            self.swap_in_transaction(&changes, flags, connection).await?
         };
-        for change in &changes {
-            let outcome = match swapped.contains(&change.row) {
-                true => Swap::Swapped,
-                false => self.why_not_swapped(change.model, &mut connection).await?,
-            };
+        for (change, outcome) in changes.iter().zip(told) {
             if let Some(of_row) = outcomes.get_mut(change.row) {
                 *of_row = outcome;
             }
@@ -151,14 +148,18 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         &self,
         changes: &[Changes<'_, M>],
         flags: &[(String, String)],
-        connection: &mut DB::Connection,
-    ) -> Result<HashSet<usize>> {
-        let mut beginning = Beginning::on(Connection::Given(connection));
+        connection: Connection<'_, DB>,
+    ) -> Result<Vec<Swap>> {
+        let mut beginning = Beginning::on(connection);
         let mut tx: Transaction<'_, DB> = beginning.begin().await.map_err(failed::<M>)?;
-        match self.swap_in_turn(changes, flags, &mut tx).await {
-            Ok(swapped) => {
+        let told = match self.swap_in_turn(changes, flags, &mut tx).await {
+            Ok(swapped) => self.told(changes, &swapped, &mut tx).await,
+            Err(error) => Err(error),
+        };
+        match told {
+            Ok(told) => {
                 tx.commit().await.map_err(failed::<M>)?;
-                Ok(swapped)
+                Ok(told)
             }
             Err(error) => {
                 // the first error is the one to tell
@@ -166,6 +167,23 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
                 Err(error)
             }
         }
+    }
+
+    /// What became of each row, when it is known which were swapped.
+    async fn told(
+        &self,
+        changes: &[Changes<'_, M>],
+        swapped: &HashSet<usize>,
+        connection: &mut DB::Connection,
+    ) -> Result<Vec<Swap>> {
+        let mut told = Vec::with_capacity(changes.len());
+        for change in changes {
+            told.push(match swapped.contains(&change.row) {
+                true => Swap::Swapped,
+                false => self.why_not_swapped(change.model, connection).await?,
+            });
+        }
+        Ok(told)
     }
 }
 

@@ -409,8 +409,8 @@ async fn with_all_of_them_at_work_both_columns_agree() {
                 let (id, email) = (count * 7 % ROWS, format!("old-{count}@x.y"));
                 // before, so that whatever is found in the end is known
                 newest.lock().unwrap().entry(id).or_default().push(email.clone());
-                let update = "update patients set email = $2 where id = $1";
-                sqlx::query(update).bind(id).bind(&email).execute(&db.pool).await.unwrap();
+                let update = "update patients set email = $1 where id = $2";
+                sqlx::query(update).bind(&email).bind(id).execute(&db.pool).await.unwrap();
                 count += 1;
                 written[0].fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_micros(200)).await;
