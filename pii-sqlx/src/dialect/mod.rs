@@ -49,6 +49,11 @@ pub trait Dialect:
     #[doc(hidden)]
     const LEAVES_BEGIN_OPEN: bool;
 
+    /// Whether sqlx does not read, or reads wrongly, what is left of the answers to a statement that was dropped
+    /// while it was on its way.
+    #[doc(hidden)]
+    const LEAVES_ANSWERS_UNREAD: bool;
+
     /// An expression for the text that stands in the encryption context for the value of this column,
     /// whose name is quoted. Of a value that is neither text nor integer nor UUID it is no such text.
     #[doc(hidden)]

@@ -28,6 +28,9 @@ impl Dialect for MySql {
     /// sqlx 0.9.0 counts it when the server's answer is there.
     const LEAVES_BEGIN_OPEN: bool = true;
 
+    /// sqlx 0.9.0 takes what is left of the answer to a PREPARE for rows, and waits for their end for ever.
+    const LEAVES_ANSWERS_UNREAD: bool = true;
+
     /// The default collations take `Ada`, `ADA` and `Ada ` for equal.
     const EXACT_TEXT: Option<ExactText<Self>> = Some(ExactText {
         is_text: <str as Type<Self>>::compatible,

@@ -17,6 +17,8 @@ impl Dialect for Postgres {
     /// So does sqlx 0.9.0: <https://github.com/transact-rs/sqlx/issues/4393>.
     const LEAVES_BEGIN_OPEN: bool = true;
 
+    const LEAVES_ANSWERS_UNREAD: bool = false;
+
     fn context_text(column: &str) -> String {
         format!("CAST({column} AS text)")
     }

@@ -18,6 +18,8 @@ impl Dialect for Sqlite {
 
     const LEAVES_BEGIN_OPEN: bool = false;
 
+    const LEAVES_ANSWERS_UNREAD: bool = false;
+
     /// sqlx stores a UUID as its 16 bytes.
     fn context_text(column: &str) -> String {
         let digits = |from, count| format!("substr(hex({column}), {from}, {count})");

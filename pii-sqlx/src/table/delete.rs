@@ -35,7 +35,7 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Delete<'a, M, DB> {
         table.push_where(&mut statement, Part::ExactId, |binder| M::bind_id(&id, binder))?;
         table.push_scope(&mut statement)?;
         let mut connection = table.connection(connection).await?;
-        match DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)? {
+        match connection.execute(statement).await.map_err(failed::<M>)? {
             0 => Err(table.not_written(&table.written(|out| M::write_id(&id, out)))),
             _ => Ok(()),
         }

@@ -84,7 +84,7 @@ where
         table.push_where(&mut statement, Part::Id, |binder| M::bind_id(&id, binder))?;
         let rows = {
             let mut connection = table.connection(connection).await?;
-            DB::fetch(&mut connection, statement.finish()).await.map_err(failed::<M>)?
+            connection.fetch(statement).await.map_err(failed::<M>)?
         };
         let wanted = table.written(|out| M::write_id(&id, out));
         let Some(row) = rows.first() else {

@@ -66,7 +66,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Insert<'_, M, DB> {
         let mut rows = self.table.seal(vec![self.model]).await?;
         let statement = self.table.insert_into("", &mut rows)?;
         let mut connection = self.table.connection(self.connection).await?;
-        DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
+        connection.execute(statement).await.map_err(failed::<M>)?;
         Ok(())
     }
 }
@@ -104,13 +104,15 @@ where
             M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name).collect();
         DB::push_returning(&mut statement, &ids);
         let mut connection = table.connection(connection).await?;
-        let returned =
-            DB::insert_returning(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
+        let returned = connection
+            .call(|connection| DB::insert_returning(connection, statement.finish()))
+            .await
+            .map_err(failed::<M>)?;
         let row = match returned {
             Returned::Row(row) => Some(row),
             Returned::Number(number) => match table.select_inserted(model, &ids, number)? {
                 Some(statement) => {
-                    let rows = DB::fetch(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
+                    let rows = connection.fetch(statement).await.map_err(failed::<M>)?;
                     rows.into_iter().next()
                 }
                 None => None,

@@ -237,8 +237,8 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         given: Option<&'a mut DB::Connection>,
     ) -> Result<Connection<'a, DB>> {
         match given {
-            Some(connection) => Ok(Connection::Given(connection)),
-            None => Ok(Connection::Pooled(self.pool.acquire().await.map_err(failed::<M>)?)),
+            Some(connection) => Ok(Connection::given(connection)),
+            None => Ok(Connection::pooled(self.pool.acquire().await.map_err(failed::<M>)?)),
         }
     }
 

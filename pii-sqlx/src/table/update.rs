@@ -9,6 +9,7 @@ use sqlx::Database;
 use super::{SqlTable, failed};
 use crate::{
     binder::{Binder, Part},
+    connection::Connection,
     dialect::Dialect,
     error,
     model::SqlModel,
@@ -42,7 +43,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
         let texts = table.cryptor.seal_texts([model]).await.map_err(error::of::<M>)?.pop();
         let statement = table.set(model, texts)?;
         let mut connection = table.connection(connection).await?;
-        let updated = DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
+        let updated = connection.execute(statement).await.map_err(failed::<M>)?;
         if updated > 0 {
             return Ok(());
         }
@@ -97,7 +98,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         &self,
         model: &M,
         in_scope: bool,
-        connection: &mut DB::Connection,
+        connection: &mut Connection<'_, DB>,
     ) -> Result<bool> {
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push(self.name()?);
@@ -105,7 +106,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         if in_scope {
             self.push_scope_of(&mut statement, model)?;
         }
-        let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
+        let rows = connection.fetch(statement).await.map_err(failed::<M>)?;
         Ok(!rows.is_empty())
     }
 }

@@ -41,7 +41,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
         let mut statement = insert.duplicate();
         DB::push_upsert(&mut statement, &columns::<M, DB>(&scope)?);
         let mut connection = table.connection(connection).await?;
-        let upserted = DB::upsert(&mut connection, statement.finish(), insert.finish());
+        let upserted = connection.upsert(statement, insert);
         let is_outside = match upserted.await.map_err(failed::<M>)? {
             Upserted::Written => false,
             Upserted::LeftAlone => !scope.is_empty(),
