@@ -84,7 +84,7 @@ where
     async fn fetch_stored(&self, statement: Statement<DB>) -> Result<Rows<M>> {
         let rows = {
             let mut connection = self.connection(None).await?;
-            DB::fetch(&mut connection, statement.finish()).await.map_err(failed::<M>)?
+            connection.fetch(statement).await.map_err(failed::<M>)?
         };
         Ok(Rows {
             models: rows.iter().map(Self::decode).collect::<Result<_>>()?,

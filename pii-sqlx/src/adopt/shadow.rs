@@ -3,14 +3,15 @@
 use std::{fmt, marker::PhantomData};
 
 use pii_core::{Error, ErrorKind, ModelSpec, Result, TypeCode};
-use sqlx::{AssertSqlSafe, Pool};
+use sqlx::Pool;
 
 use super::database::ShadowNames;
 use crate::{
+    connection::Connection,
     dialect::Dialect,
     error::from_sqlx,
     model::{ColumnKind, SqlModel},
-    statement::{Finished, quoted_name, quoted_table},
+    statement::{Statement, quoted_name, quoted_table},
 };
 
 /// Postgres cuts longer names off, and two could become one.
@@ -220,21 +221,17 @@ impl<DB: Dialect> ShadowColumn<DB> {
     pub async fn fill(&self, pool: &Pool<DB>, rows: u32) -> Result<u64> {
         self.check()?;
         let failed = |error| from_sqlx(error, self.model);
-        let mut connection = pool.acquire().await.map_err(failed)?;
+        let mut connection = Connection::pooled(pool.acquire().await.map_err(failed)?);
         let names = self.names();
         let due = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", names.table, names.is_due());
         loop {
-            // names are quoted, and the rest was written by this crate
-            let query = sqlx::query(AssertSqlSafe(DB::fill(&names, rows.max(1))));
-            let fill = Finished { query, shared: Vec::new() };
-            let filled = DB::execute(&mut connection, fill).await.map_err(failed)?;
+            let fill = Statement::new(&DB::fill(&names, rows.max(1)));
+            let filled = connection.execute(fill).await.map_err(failed)?;
             if filled > 0 {
                 return Ok(filled);
             }
             // someone else may have filled the very rows that were chosen, and not the ones behind them
-            let query = sqlx::query(AssertSqlSafe(due.clone()));
-            let due = Finished { query, shared: Vec::new() };
-            if DB::fetch(&mut connection, due).await.map_err(failed)?.is_empty() {
+            if connection.fetch(Statement::new(&due)).await.map_err(failed)?.is_empty() {
                 return Ok(0);
             }
         }

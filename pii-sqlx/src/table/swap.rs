@@ -7,11 +7,7 @@ use pii_core::Result;
 use sqlx::{Database, Transaction};
 
 use super::{Rows, SqlTable, Stored, failed, swapping::Changes};
-use crate::{
-    connection::{Beginning, Connection},
-    dialect::Dialect,
-    model::SqlModel,
-};
+use crate::{connection::Connection, dialect::Dialect, model::SqlModel};
 
 /// What became of a row whose values were to be swapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +52,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SwapOne<'_, M, DB> {
         };
         let statement = table.swap_one(&changes, &[])?;
         let mut connection = table.connection(connection).await?;
-        let swapped = DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
+        let swapped = connection.execute(statement).await.map_err(failed::<M>)?;
         match swapped {
             0 => table.why_not_swapped(&row.model, &mut connection).await,
             _ => Ok(Swap::Swapped),
@@ -148,25 +144,26 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         &self,
         changes: &[Changes<'_, M>],
         flags: &[(String, String)],
-        connection: Connection<'_, DB>,
+        mut connection: Connection<'_, DB>,
     ) -> Result<Vec<Swap>> {
-        let mut beginning = Beginning::on(connection);
-        let mut tx: Transaction<'_, DB> = beginning.begin().await.map_err(failed::<M>)?;
-        let told = match self.swap_in_turn(changes, flags, &mut tx).await {
-            Ok(swapped) => self.told(changes, &swapped, &mut tx).await,
-            Err(error) => Err(error),
-        };
-        match told {
-            Ok(told) => {
-                tx.commit().await.map_err(failed::<M>)?;
-                Ok(told)
+        let mut tx: Transaction<'_, DB> = connection.begin().await.map_err(failed::<M>)?;
+        let told = {
+            let mut within = Connection::given(&mut *tx);
+            match self.swap_in_turn(changes, flags, &mut within).await {
+                Ok(swapped) => self.told(changes, &swapped, &mut within).await,
+                Err(error) => Err(error),
             }
+        };
+        let told = match told {
+            Ok(told) => tx.commit().await.map_err(failed::<M>).map(|()| told),
             Err(error) => {
                 // the first error is the one to tell
                 let _ = tx.rollback().await;
                 Err(error)
             }
-        }
+        };
+        connection.finished();
+        told
     }
 
     /// What became of each row, when it is known which were swapped.
@@ -174,7 +171,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         &self,
         changes: &[Changes<'_, M>],
         swapped: &HashSet<usize>,
-        connection: &mut DB::Connection,
+        connection: &mut Connection<'_, DB>,
     ) -> Result<Vec<Swap>> {
         let mut told = Vec::with_capacity(changes.len());
         for change in changes {

@@ -7,6 +7,7 @@ use pii_core::Result;
 use super::{SqlTable, Swap, failed, no_id, stored::Texts, update::version_of};
 use crate::{
     binder::{Binder, Part},
+    connection::Connection,
     dialect::Dialect,
     error,
     model::{SqlColumn, SqlModel},
@@ -118,12 +119,12 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         &self,
         changes: &[Changes<'_, M>],
         flags: &[(String, String)],
-        connection: &mut DB::Connection,
+        connection: &mut Connection<'_, DB>,
     ) -> Result<HashSet<usize>> {
         let mut swapped = HashSet::with_capacity(changes.len());
         for change in changes {
             let statement = self.swap_one(change, flags)?;
-            if DB::execute(connection, statement.finish()).await.map_err(failed::<M>)? > 0 {
+            if connection.execute(statement).await.map_err(failed::<M>)? > 0 {
                 swapped.insert(change.row);
             }
         }
@@ -135,7 +136,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         &self,
         changes: &mut [Changes<'_, M>],
         flags: &[(String, String)],
-        connection: &mut DB::Connection,
+        connection: &mut Connection<'_, DB>,
     ) -> Result<HashSet<usize>> {
         let mut swapped = HashSet::with_capacity(changes.len());
         changes.sort_by(|a, b| a.names().cmp(b.names()));
@@ -146,7 +147,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
                 let statement = self.swap_values(chunk, flags)?;
                 // whole chunks have the same text and are prepared once; others hardly come again
                 let statement = if chunk.len() == rows { statement } else { statement.once() };
-                let found = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
+                let found = connection.fetch(statement).await.map_err(failed::<M>)?;
                 for row in &found {
                     let number = DB::number(row).map_err(failed::<M>)?;
                     swapped.extend(usize::try_from(number).ok().and_then(|n| chunk.get(n)).map(|c| c.row));
@@ -206,12 +207,16 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         Ok(statement)
     }
 
-    pub(super) async fn why_not_swapped(&self, model: &M, connection: &mut DB::Connection) -> Result<Swap> {
+    pub(super) async fn why_not_swapped(
+        &self,
+        model: &M,
+        connection: &mut Connection<'_, DB>,
+    ) -> Result<Swap> {
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push(self.name()?);
         self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
         self.push_scope(&mut statement)?;
-        let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
+        let rows = connection.fetch(statement).await.map_err(failed::<M>)?;
         Ok(if rows.is_empty() { Swap::Gone } else { Swap::Changed })
     }
 }

@@ -20,7 +20,10 @@ use pii::{
 };
 use sqlx::{AssertSqlSafe, Database as _, Pool};
 
-use super::{super::Db, TestDatabase, customers, database, sql, stored};
+use super::{
+    super::{Db, in_dialect},
+    TestDatabase, customers, database, sql, stored,
+};
 use crate::{
     models::{Customer, EMAIL, MEMBERS, Member, PEOPLE, Person, SSN},
     support::{cryptor, is_send},
@@ -42,7 +45,7 @@ fn email(id: i64) -> String {
 
 /// As a program writes that knows nothing of sealing. Every third row has no number.
 async fn old_insert(db: &TestDatabase, id: i64, email: &str) {
-    sqlx::query("insert into customers values ($1, $2, 'London', $3, $4)")
+    sqlx::query(in_dialect("insert into customers values ($1, $2, 'London', $3, $4)"))
         .bind(id)
         .bind(if id % 2 == 0 { "acme" } else { "zeta" })
         .bind(email)
@@ -294,7 +297,7 @@ async fn a_scoped_job_moves_its_own_rows_alone() {
 async fn ids_of_several_columns_are_walked_through_in_order() {
     let db = TestDatabase::new(2, &[MEMBERS]).await;
     for (team, number) in [("b", 1), ("a", 2), ("a", 10), ("c", 0), ("a", 1)] {
-        sqlx::query("insert into members values ($1, $2, $3)")
+        sqlx::query(in_dialect("insert into members values ($1, $2, $3)"))
             .bind(team)
             .bind(number)
             .bind(format!("{team}{number}"))
@@ -362,14 +365,14 @@ async fn what_others_write_meanwhile_is_not_lost() {
                     let id = (written * 37 % ROWS) / 3 * 3 + writer;
                     let now = format!("canary-{id}-{written}@old.example");
                     if written % 10 == 9 {
-                        sqlx::query("delete from customers where id = $1")
+                        sqlx::query(in_dialect("delete from customers where id = $1"))
                             .bind(id)
                             .execute(&db.pool)
                             .await
                             .unwrap();
                         ledger.lock().unwrap().remove(&id);
                     } else {
-                        let done = sqlx::query("update customers set email = $1 where id = $2")
+                        let done = sqlx::query(in_dialect("update customers set email = $1 where id = $2"))
                             .bind(&now)
                             .bind(id)
                             .execute(&db.pool)

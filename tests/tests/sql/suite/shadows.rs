@@ -17,7 +17,10 @@ use pii::{
 };
 use sqlx::AssertSqlSafe;
 
-use super::{super::Db, TestDatabase, sql};
+use super::{
+    super::{Db, in_dialect},
+    TestDatabase, sql,
+};
 use crate::support::cryptor;
 
 /// Columns that can hold no sealed text, or no text at all.
@@ -93,11 +96,13 @@ type Texts = (Option<String>, Option<String>, Option<String>);
 
 /// What an older program reads.
 async fn plain(db: &TestDatabase, id: i64) -> Texts {
-    sqlx::query_as("select email, cast(birthday as text), cast(balance as text) from patients where id = $1")
-        .bind(id)
-        .fetch_one(&db.pool)
-        .await
-        .unwrap()
+    sqlx::query_as(in_dialect(
+        "select email, trim(cast(birthday as char(40))), trim(cast(balance as char(40))) from patients where id = $1",
+    ))
+    .bind(id)
+    .fetch_one(&db.pool)
+    .await
+    .unwrap()
 }
 
 /// What a program of this library reads.
@@ -110,11 +115,13 @@ async fn opened(table: &SqlTable<Patient, Db>, id: i64) -> Texts {
 
 /// The sealed columns as they are stored.
 async fn stored(db: &TestDatabase, id: i64) -> Texts {
-    sqlx::query_as("select email_sealed, birthday_sealed, balance_sealed from patients where id = $1")
-        .bind(id)
-        .fetch_one(&db.pool)
-        .await
-        .unwrap()
+    sqlx::query_as(in_dialect(
+        "select email_sealed, birthday_sealed, balance_sealed from patients where id = $1",
+    ))
+    .bind(id)
+    .fetch_one(&db.pool)
+    .await
+    .unwrap()
 }
 
 /// Nothing tells that a value stays the same, outside the statement that does.
@@ -253,7 +260,7 @@ async fn a_table_goes_the_whole_way_and_back_once() {
     let db = TestDatabase::new(1, &[PATIENTS]).await;
     for id in 0..50 {
         let insert = "insert into patients values ($1, 'acme', $2, '1990-01-02', 1.25)";
-        sqlx::query(AssertSqlSafe(insert))
+        sqlx::query(in_dialect(insert))
             .bind(id)
             .bind(format!("p{id}@old.example"))
             .execute(&db.pool)
@@ -353,11 +360,13 @@ async fn a_table_goes_the_whole_way_and_back_once() {
 async fn several_can_fill_a_column_at_once() {
     let db = TestDatabase::new(4, &[PATIENTS]).await;
     for id in 0..300 {
-        sqlx::query("insert into patients (id, tenant, birthday) values ($1, 'acme', '1990-01-02')")
-            .bind(id)
-            .execute(&db.pool)
-            .await
-            .unwrap();
+        sqlx::query(in_dialect(
+            "insert into patients (id, tenant, birthday) values ($1, 'acme', '1990-01-02')",
+        ))
+        .bind(id)
+        .execute(&db.pool)
+        .await
+        .unwrap();
     }
     let shadow = ShadowColumn::<Db>::of::<Patient>("birthday").unwrap();
     run(&db, shadow.add()).await;
@@ -410,7 +419,7 @@ async fn with_all_of_them_at_work_both_columns_agree() {
                 // before, so that whatever is found in the end is known
                 newest.lock().unwrap().entry(id).or_default().push(email.clone());
                 let update = "update patients set email = $1 where id = $2";
-                sqlx::query(update).bind(&email).bind(id).execute(&db.pool).await.unwrap();
+                sqlx::query(in_dialect(update)).bind(&email).bind(id).execute(&db.pool).await.unwrap();
                 count += 1;
                 written[0].fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_micros(200)).await;

@@ -219,7 +219,8 @@ async fn texts_are_compared_by_their_bytes() {
     let db = TestDatabase::new(2, &[]).await;
     let ddl = format!(
         "{LOOSE_COLLATION}; create table customers (id bigint primary key, tenant text not null, \
-         city text not null, email {LOOSE_TEXT} not null, ssn text)"
+         city text not null, email {} not null, ssn text)",
+        LOOSE_TEXT.replace("40", "400")
     );
     sqlx::raw_sql(AssertSqlSafe(ddl)).execute(&db.pool).await.unwrap();
     sql(&db, "insert into customers values (1, 'acme', 'London', 'Ada', null)").await;
