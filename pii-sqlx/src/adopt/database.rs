@@ -95,3 +95,6 @@ pub struct ShadowNames {
 /// What triggers say when a sealed text comes from anyone but a job.
 pub(super) const REFUSAL: &str =
     "pii: a sealed value cannot be written while other programs use its plain column";
+
+/// What triggers say when a value can't be converted: the database's own message would quote it.
+pub(super) const UNFIT: &str = "pii: the plain column cannot hold the value of the sealed one";

@@ -2,7 +2,7 @@
 
 use sqlx::{MySql, Row as _, mysql::MySqlRow};
 
-use super::database::{AdoptionDatabase, REFUSAL, ShadowNames};
+use super::database::{AdoptionDatabase, REFUSAL, ShadowNames, UNFIT};
 use crate::statement::quoted_name;
 
 impl AdoptionDatabase for MySql {
@@ -38,7 +38,10 @@ impl AdoptionDatabase for MySql {
         let differs = |a: &str, b: &str| format!("NOT ({} <=> {})", Self::exact(a), Self::exact(b));
         let from_sealed = format!(
             "IF {is_sealed} THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{REFUSAL}'; END IF;\n    \
-             SET NEW.{plain} = {value};\n    \
+             BEGIN\n      \
+               DECLARE EXIT HANDLER FOR SQLEXCEPTION SIGNAL SQLSTATE '22000' SET MESSAGE_TEXT = '{UNFIT}';\n      \
+               SET NEW.{plain} = {value};\n    \
+             END;\n    \
              SET NEW.{sealed} = {new};",
             is_sealed = Self::is_sealed(&format!("NEW.{sealed}")),
         );

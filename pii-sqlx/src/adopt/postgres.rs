@@ -2,7 +2,7 @@
 
 use sqlx::{Postgres, Row as _, postgres::PgRow};
 
-use super::database::{AdoptionDatabase, REFUSAL, ShadowNames};
+use super::database::{AdoptionDatabase, REFUSAL, ShadowNames, UNFIT};
 use crate::statement::quoted_name;
 
 impl AdoptionDatabase for Postgres {
@@ -29,7 +29,11 @@ impl AdoptionDatabase for Postgres {
             "IF {is_sealed} THEN\n      \
                RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = '{constraint}', MESSAGE = '{REFUSAL}';\n    \
              END IF;\n    \
-             NEW.{plain} := {value};\n    \
+             BEGIN\n      \
+               NEW.{plain} := {value};\n    \
+             EXCEPTION WHEN data_exception THEN\n      \
+               RAISE EXCEPTION USING ERRCODE = 'data_exception', MESSAGE = '{UNFIT}';\n    \
+             END;\n    \
              NEW.{sealed} := {new};",
             is_sealed = Self::is_sealed(&format!("NEW.{sealed}")),
         );

@@ -22,14 +22,15 @@ pub(super) struct Changes<'a, M> {
     /// its index among the rows of the call
     pub(super) row: usize,
     pub(super) model: &'a M,
-    columns: Vec<Change>,
+    columns: Vec<Change<'a>>,
     keeps_version: bool,
 }
 
 /// One text that takes the place of another.
-struct Change {
+struct Change<'a> {
     column: &'static str,
-    old: Option<Arc<str>>,
+    /// may be plaintext: it is copied for the driver alone
+    old: Option<&'a str>,
     new: Option<Arc<str>>,
 }
 
@@ -45,7 +46,7 @@ impl<M> Changes<'_, M> {
 
 impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
     /// Seals the models, and says what that changes in which row. Rows without a change are left out.
-    pub(super) async fn changes<'a>(&self, rows: &[(&'a M, &Texts)]) -> Result<Vec<Changes<'a, M>>> {
+    pub(super) async fn changes<'a>(&self, rows: &[(&'a M, &'a Texts)]) -> Result<Vec<Changes<'a, M>>> {
         self.name()?;
         let models = rows.iter().map(|(model, _)| *model);
         let sealed = self.cryptor.seal_texts(models).await.map_err(error::of::<M>)?;
@@ -55,17 +56,14 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             let mut binder = Binder::new(&mut nowhere, M::MODEL, M::COLUMNS, Part::Texts, Some(&mut texts));
             model.bind_columns(&mut binder);
             let taken = binder.finish()?.taken;
-            let columns: Vec<Change> = M::COLUMNS
+            let columns: Vec<Change<'_>> = M::COLUMNS
                 .iter()
                 .filter(|column| column.kind.is_sealed())
                 .zip(taken)
                 .zip(stored)
-                .filter(|((_, new), old)| new.as_deref() != old.as_ref().map(|old| old.as_str()))
-                .map(|((column, new), old)| Change {
-                    column: column.name,
-                    old: old.as_ref().map(|old| Arc::from(old.as_str())),
-                    new,
-                })
+                .map(|((column, new), old)| (column, new, old.as_ref().map(|old| old.as_str())))
+                .filter(|(_, new, old)| new.as_deref() != *old)
+                .map(|(column, new, old)| Change { column: column.name, old, new })
                 .collect();
             if !columns.is_empty() {
                 changed.push(Changes { row, model, columns, keeps_version: false });
@@ -107,7 +105,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
                 Some(old) => {
                     statement.push(&DB::exact(&column));
                     statement.push(" = ");
-                    bind_text::<M, DB>(&mut statement, change.column, Some(Arc::clone(old)))?;
+                    bind_text::<M, DB>(&mut statement, change.column, Some(Arc::from(*old)))?;
                 }
             }
         }
@@ -183,9 +181,9 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             row.model.bind_columns(&mut binder);
             binder.finish()?;
             for change in &row.columns {
-                for text in [&change.old, &change.new] {
+                for text in [change.old.map(Arc::from), change.new.clone()] {
                     statement.push(", ");
-                    bind_text::<M, DB>(&mut statement, change.column, text.clone())?;
+                    bind_text::<M, DB>(&mut statement, change.column, text)?;
                 }
             }
             statement.push(")");

@@ -15,13 +15,13 @@ use pii::{
     ShadowColumn, SqlTable, Swap,
     testing::assert_sealed_text,
 };
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Database as _};
 
 use super::{
     super::{Db, in_dialect},
     TestDatabase, sql,
 };
-use crate::support::cryptor;
+use crate::support::{Errors, cryptor};
 
 /// Columns that can hold no sealed text, or no text at all.
 const PATIENTS: &str = "create table patients (id bigint primary key, tenant text not null, email varchar(40), \
@@ -251,6 +251,38 @@ async fn a_change_of_the_plain_column_makes_the_sealed_one_plaintext_again() {
     let report = job(&patients(&db, &sealing(&cryptor))).seal().await.unwrap();
     assert_eq!((report.rows_read, report.rows_written), (1, 1));
     assert_eq!(opened(&table, 1).await, texts("ADA@example.com", "1815-12-10", "12.25"));
+}
+
+/// The database's own messages quote what can't be converted.
+#[tokio::test]
+async fn a_value_that_the_plain_column_cannot_hold_is_refused_and_not_shown() {
+    let (db, cryptor, _) = with_shadows().await;
+    let table = patients(&db, &cryptor);
+    table.insert(&patient(1, "ada@example.com")).await.unwrap();
+    let mut unfit = patient(2, "ada@example.com");
+    unfit.birthday = Some(EncryptedStr::new("canary-date"));
+    let inserted = table.insert(&unfit).await;
+    let mut row = table.get(1).stored().await.unwrap();
+    row.birthday = Some(EncryptedStr::new("canary-date"));
+    let swapped = table.swap(&row).await;
+    if Db::NAME == "SQLite" {
+        // there a column holds whatever is written to it
+        assert_eq!((inserted.is_ok(), swapped.unwrap()), (true, Swap::Swapped));
+        assert_eq!(plain(&db, 2).await.1.unwrap(), "canary-date");
+        return;
+    }
+    let errors = Errors::default();
+    for error in [inserted.unwrap_err(), swapped.map(drop).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Database);
+        let below = pii::sqlx_error(&error).unwrap().to_string();
+        assert!(below.contains("the plain column cannot hold the value"), "{below}");
+        errors.add(&error);
+    }
+    for printed in errors.printed() {
+        assert!(!printed.contains("canary"), "{printed}");
+    }
+    assert_eq!(plain(&db, 1).await.1.unwrap(), "1815-12-10");
+    assert_eq!(opened(&table, 1).await.1.unwrap(), "1815-12-10");
 }
 
 /// From the first statement to the last one, with a way back in between.
