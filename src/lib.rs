@@ -288,7 +288,7 @@ pub use environment::envelope_from_env;
 pub use pii_core::{
     CacheLimits, Cryptor, CryptorStats, CryptorStatus, DataKeyRotation, EncryptionContext, EnvelopeBuilder,
     FieldPolicies, FieldSelection, IntoContext, KeptKey, LegacyPolicy, Opening, Other, PiiRow, SealedTexts,
-    StoredText, ctx,
+    StateCounts, StoredText, ctx,
 };
 // documents
 #[doc(inline)]
@@ -363,8 +363,8 @@ pub use pii_core::{Error, ErrorKind, FormatError, Result};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[doc(inline)]
 pub use pii_sqlx::{
-    Columns, DecryptPii, Dialect, FromPrefixedRow, Joined, SealedRows, SqlKeyStore, SqlModel, SqlTable,
-    builder, sqlx_error,
+    Adoption, AdoptionCensus, AdoptionReport, Columns, DecryptPii, Dialect, FromPrefixedRow, Joined,
+    SealedRows, ShadowColumn, SqlKeyStore, SqlModel, SqlTable, Stored, Swap, builder, sqlx_error,
 };
 // DynamoDB
 #[cfg(feature = "dynamo")]
@@ -463,3 +463,8 @@ struct ReadmeDoctests;
 #[cfg(all(doctest, feature = "derive", feature = "postgres", feature = "testing"))]
 #[doc = include_str!("../docs/guide.md")]
 struct GuideDoctests;
+
+/// The examples in the page on moving tables.
+#[cfg(all(doctest, feature = "derive", feature = "postgres"))]
+#[doc = include_str!("../docs/migration.md")]
+struct MigrationDoctests;

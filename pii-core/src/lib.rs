@@ -39,7 +39,7 @@ pub use crypto::DataKey;
 pub use cryptor::{
     CacheLimits, Cryptor, CryptorBackend, CryptorStats, CryptorStatus, DataKeyRotation, EnvelopeBuilder,
     FieldSelection, IndexEntry, IndexItem, IndexTerm, IndexText, KeptKey, OpenItem, Opening, Other, PiiRow,
-    SealItem, SealedTexts, StoredText, ValuePlace,
+    SealItem, SealedTexts, StateCounts, StoredText, ValuePlace,
 };
 /// The future of the traits that you may implement: of the crate `futures-core`.
 pub use futures_core::future::BoxFuture;

@@ -23,6 +23,7 @@ pub struct Binder<'a, DB: Database> {
     part: Part<'a>,
     texts: Option<&'a mut SealedTexts>,
     omitted: Vec<&'static str>,
+    taken: Vec<Option<Arc<str>>>,
     /// whether something stands there already, so that a separator is due
     is_begun: bool,
     failed: Option<Error>,
@@ -47,6 +48,12 @@ pub(crate) enum Part<'a> {
     Version,
     /// `"a" = $1 AND "b" = $2`, for these columns, exactly
     Named(&'a [&'static str]),
+    /// `$1, $2`, for these columns
+    Listed(&'a [&'static str]),
+    /// `$1, $2`, for the id columns alone
+    IdValues,
+    /// nothing: the texts of sealed columns are taken instead, see [`Bound::taken`]
+    Texts,
 }
 
 impl Part<'_> {
@@ -57,19 +64,25 @@ impl Part<'_> {
             Self::Values => true,
             Self::Assignments => kind.is_data(),
             Self::AllAssignments => !kind.is_version(),
-            Self::Id | Self::ExactId => kind.is_id(),
+            Self::Id | Self::ExactId | Self::IdValues => kind.is_id(),
             Self::Version => kind.is_version(),
-            Self::Named(names) => names.contains(&column.name),
+            Self::Named(names) | Self::Listed(names) => names.contains(&column.name),
+            Self::Texts => kind.is_sealed(),
         }
     }
 
     /// Whether the model is asked to bind this column at all.
     fn is_asked_for(self, kind: ColumnKind) -> bool {
-        !matches!(self, Self::Id | Self::ExactId) || kind.is_id()
+        !matches!(self, Self::Id | Self::ExactId | Self::IdValues) || kind.is_id()
     }
 
     fn is_exact(self) -> bool {
         matches!(self, Self::ExactId | Self::Named(_))
+    }
+
+    /// Whether values stand there without the names of their columns.
+    fn is_nameless(self) -> bool {
+        matches!(self, Self::Values | Self::Listed(_) | Self::IdValues)
     }
 }
 
@@ -88,6 +101,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
             part,
             texts,
             omitted: Vec::new(),
+            taken: Vec::new(),
             is_begun: false,
             failed: None,
         }
@@ -180,6 +194,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
             None => Err(Error::new(ErrorKind::State).message("the value was not sealed")),
         };
         match taken {
+            Ok(text) if self.part == Part::Texts => self.taken.push(text),
             Ok(text) => self.value(column, |statement| statement.bind_text(text)),
             Err(error) => self.fail(error::at_column(error, self.model, column.name)),
         }
@@ -215,11 +230,17 @@ impl<'a, DB: Database> Binder<'a, DB> {
         if self.is_begun {
             self.statement.push(match self.part {
                 Part::Id | Part::ExactId | Part::Version | Part::Named(_) => " AND ",
-                Part::Nothing | Part::Values | Part::Assignments | Part::AllAssignments => ", ",
+                Part::Nothing
+                | Part::Values
+                | Part::Assignments
+                | Part::AllAssignments
+                | Part::Listed(_)
+                | Part::IdValues
+                | Part::Texts => ", ",
             });
         }
         self.is_begun = true;
-        if self.part != Part::Values {
+        if !self.part.is_nameless() {
             self.statement.push_name(column.name);
             self.statement.push(" = ");
         }
@@ -243,7 +264,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
         if !is_all_bound {
             return Err(miscounted(self.model, "fewer"));
         }
-        Ok(Bound { anything: self.is_begun, omitted: self.omitted })
+        Ok(Bound { anything: self.is_begun, omitted: self.omitted, taken: self.taken })
     }
 }
 
@@ -253,6 +274,8 @@ pub(crate) struct Bound {
     pub(crate) anything: bool,
     /// the columns of ids that the database makes up
     pub(crate) omitted: Vec<&'static str>,
+    /// the texts of the sealed columns, in their order, if they were asked for
+    pub(crate) taken: Vec<Option<Arc<str>>>,
 }
 
 /// The column that a model binds next.

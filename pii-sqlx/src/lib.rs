@@ -56,6 +56,7 @@
 //! and ids, `any` opens what queries of `sqlx::Any` give. This crate names no runtime and no TLS library: choose them on your own dependency on sqlx.
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod binder;
 mod connection;
 mod decrypt;
@@ -72,6 +73,7 @@ mod pieces;
 mod statement;
 mod table;
 
+pub use adopt::{Adoption, AdoptionCensus, AdoptionReport, ShadowColumn};
 pub use decrypt::DecryptPii;
 pub use dialect::Dialect;
 pub use error::sqlx_error;
@@ -79,7 +81,7 @@ pub use joined::{FromPrefixedRow, Joined};
 pub use key_store::SqlKeyStore;
 pub use model::SqlModel;
 pub use pieces::{Columns, SealedRows};
-pub use table::SqlTable;
+pub use table::{SqlTable, Stored, Swap};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
@@ -88,8 +90,8 @@ pub mod builder {
     pub use crate::{
         decrypt::{Decrypting, EachRow, RowSource, SqlxQuery},
         table::{
-            Delete, Exists, Find, FindOne, FindOptional, Get, GetOptional, Insert, InsertMany,
-            InsertReturningId, List, MoveRow, Update, Upsert,
+            Delete, Exists, Find, FindOne, FindOptional, Get, GetOptional, GetStored, Insert, InsertMany,
+            InsertReturningId, List, MoveRow, SwapMany, SwapOne, Update, Upsert,
         },
     };
 }

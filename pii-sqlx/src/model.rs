@@ -80,6 +80,10 @@ impl ColumnKind {
         self == Self::Version
     }
 
+    pub(crate) fn is_sealed(self) -> bool {
+        matches!(self, Self::Sealed | Self::SealedJson)
+    }
+
     pub(crate) fn is_generated(self) -> bool {
         self == Self::GeneratedId
     }

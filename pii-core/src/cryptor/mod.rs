@@ -5,6 +5,7 @@ mod counters;
 pub(crate) mod envelope;
 mod indexing;
 mod legacy;
+mod moving;
 mod nodes;
 mod open;
 mod place;
@@ -25,6 +26,7 @@ pub use indexing::{IndexEntry, IndexTerm, IndexText};
 use legacy::Legacies;
 #[cfg(feature = "pydynox")]
 pub(crate) use legacy::LegacyCodec;
+pub use moving::StateCounts;
 pub(crate) use nodes::NodeBatch;
 pub use open::{FieldSelection, Opening};
 #[cfg(test)]

@@ -113,6 +113,18 @@ impl Cell {
         };
     }
 
+    /// Makes an opened value plain, and says whether it was one.
+    pub(crate) fn forget_text(&mut self) -> bool {
+        if !matches!(self, Self::Opened { .. }) {
+            return false;
+        }
+        *self = match self.take() {
+            Self::Opened { plain, .. } => Self::Plain(plain),
+            other => other,
+        };
+        true
+    }
+
     /// Forgets the sealed text, and says whether the plaintext is known.
     pub(crate) fn reseal(&mut self) -> bool {
         *self = match self.take() {

@@ -18,6 +18,7 @@ pub(crate) use returning::Returned;
 pub(crate) use upsert::{Upsert, Upserted};
 
 use crate::{
+    adopt::AdoptionDatabase,
     key_store::KeyDatabase,
     statement::{Finished, Statement},
 };
@@ -33,6 +34,7 @@ pub trait Dialect:
     Database<Arguments: IntoArguments<Self> + Clone, ArgumentBuffer: Send>
     + HasStatementCache
     + KeyDatabase
+    + AdoptionDatabase
     + sealed::Sealed
 {
     /// What stands around names, doubled inside them.

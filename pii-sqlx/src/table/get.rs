@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use pii_core::{Error, ErrorKind, FieldSelection, Result};
 use sqlx::{Database, FromRow};
 
-use super::{SqlTable, failed};
+use super::{GetStored, SqlTable, failed};
 use crate::{binder::Part, dialect::Dialect, model::SqlModel};
 
 /// A SELECT of one row; made by [`SqlTable::get`].
@@ -51,6 +51,11 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Get<'a, M, DB> {
         GetOptional(self)
     }
 
+    /// Gives the row with its texts as they are stored, for [`SqlTable::swap`].
+    pub fn stored(self) -> GetStored<'a, M, DB> {
+        GetStored::new(self)
+    }
+
     /// Runs on this transaction or connection.
     pub fn on(mut self, connection: &'a mut DB::Connection) -> Self {
         self.connection = Some(connection);
@@ -65,6 +70,14 @@ where
 {
     /// The row, or the error that it does not exist.
     async fn run(self) -> Result<Result<M>> {
+        Ok(self.run_keeping(|_| Ok(())).await?.map(|(model, ())| model))
+    }
+
+    /// As `run`, with something of the row as it is stored.
+    pub(super) async fn run_keeping<T: Send>(
+        self,
+        keep: impl FnOnce(&DB::Row) -> Result<T> + Send,
+    ) -> Result<Result<(M, T)>> {
         let Self { table, id, fields, connection } = self;
         table.check(&fields).await?;
         let mut statement = table.select()?;
@@ -78,6 +91,7 @@ where
             return Ok(Err(table.not_found(&wanted)));
         };
         let mut model = SqlTable::<M, DB>::decode(row).map_err(|error| error.row(&wanted))?;
+        let kept = keep(row)?;
         drop(rows);
         if table.written(|out| model.write_own_id(out)) != wanted {
             return Err(Error::new(ErrorKind::Integrity)
@@ -86,7 +100,7 @@ where
                 .message("the database gave a row with another id"));
         }
         table.admit(std::slice::from_mut(&mut model), &fields).await?;
-        Ok(Ok(model))
+        Ok(Ok((model, kept)))
     }
 }
 

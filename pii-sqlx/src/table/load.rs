@@ -16,7 +16,7 @@ where
         self.cryptor.open_each::<M>(&mut [], fields).await.map(drop).map_err(error::of::<M>)
     }
 
-    pub(super) fn decode(row: &DB::Row) -> Result<M> {
+    pub(crate) fn decode(row: &DB::Row) -> Result<M> {
         M::from_row(row).map_err(failed::<M>)
     }
 

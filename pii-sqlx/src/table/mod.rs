@@ -13,6 +13,9 @@ mod move_row;
 mod next_id;
 mod rows;
 mod scope;
+mod stored;
+mod swap;
+mod swapping;
 mod update;
 mod upsert;
 
@@ -30,6 +33,9 @@ pub use list::List;
 pub use move_row::MoveRow;
 #[cfg(feature = "postgres")]
 pub use next_id::{NextId, NextIds};
+pub(crate) use stored::Rows;
+pub use stored::{GetStored, Stored};
+pub use swap::{Swap, SwapMany, SwapOne};
 pub use update::Update;
 pub use upsert::Upsert;
 
@@ -262,13 +268,61 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         Columns::new()
     }
 
+    /// Writes the sealed values of a row that differ from those it was loaded with, if the row still holds
+    /// those: nobody's change is overwritten. See [`Swap`] for what may have happened instead.
+    ///
+    /// The row is loaded by [`Get::stored`]. Only sealed columns are written. Beside them the id and the
+    /// columns of the encryption context are compared, for the values are bound to both.
+    ///
+    /// ```no_run
+    /// # use pii::{EncryptedStr, PiiModel, SqlTable};
+    /// # #[derive(PiiModel)]
+    /// # #[pii(name = "customer", table = "customers", from_row)]
+    /// # struct Customer { #[pii(id)] id: i64, email: EncryptedStr }
+    /// # async fn run(customers: SqlTable<Customer, sqlx::Sqlite>) -> pii::Result<()> {
+    /// use pii::Swap;
+    ///
+    /// loop {
+    ///     let mut row = customers.get(7).decrypt_pii().stored().await?;
+    ///     let lower = row.email.expose()?.to_lowercase();
+    ///     row.email.set(lower);
+    ///     match customers.swap(&row).await? {
+    ///         Swap::Changed => continue, // someone was faster: look again
+    ///         Swap::Gone => println!("the row was deleted"),
+    ///         _ => println!("done"),
+    ///     }
+    ///     break;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn swap<'a>(&'a self, row: &'a Stored<M>) -> SwapOne<'a, M, DB> {
+        SwapOne::new(self, row)
+    }
+
+    /// As [`swap`](Self::swap), for many rows, and says for each what became of it, in order. Each row is for
+    /// itself: one that was changed by someone else does not keep the others from being written.
+    ///
+    /// On Postgres the rows go in statements of up to 500; elsewhere one after the other, in a transaction or
+    /// in a savepoint of the one given with `.on()`.
+    pub fn swap_many<'a>(&'a self, rows: &'a [Stored<M>]) -> SwapMany<'a, M, DB> {
+        SwapMany::new(self, rows)
+    }
+
     /// The connection to use, one of the pool if none is given. To be called when everything is sealed, or
     /// nothing needs to be.
-    async fn connection<'a>(&self, given: Option<&'a mut DB::Connection>) -> Result<Connection<'a, DB>> {
+    pub(crate) async fn connection<'a>(
+        &self,
+        given: Option<&'a mut DB::Connection>,
+    ) -> Result<Connection<'a, DB>> {
         match given {
             Some(connection) => Ok(Connection::given(connection)),
             None => Ok(Connection::pooled(self.pool.acquire().await.map_err(failed::<M>)?)),
         }
+    }
+
+    pub(crate) fn cryptor(&self) -> &Cryptor {
+        &self.cryptor
     }
 
     /// The quoted name.
@@ -277,7 +331,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 
     /// `SELECT "a", "b" FROM "t"`
-    fn select(&self) -> Result<Statement<DB>> {
+    pub(crate) fn select(&self) -> Result<Statement<DB>> {
         let name = self.name()?;
         let mut statement = Statement::new("SELECT ");
         statement.push_names(M::COLUMNS.iter().map(|column| column.name));
@@ -287,7 +341,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 
     /// Appends ` WHERE "id" = $1`.
-    fn push_where(
+    pub(crate) fn push_where(
         &self,
         statement: &mut Statement<DB>,
         part: Part<'_>,
@@ -322,11 +376,11 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 }
 
-fn failed<M: PiiModel>(error: sqlx::Error) -> Error {
+pub(crate) fn failed<M: PiiModel>(error: sqlx::Error) -> Error {
     from_sqlx(error, M::MODEL)
 }
 
-fn no_id<M: PiiModel>() -> Error {
+pub(crate) fn no_id<M: PiiModel>() -> Error {
     Error::new(ErrorKind::Configuration)
         .model(M::MODEL.name())
         .message("the model has no id")

@@ -57,10 +57,15 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
 
     /// Appends ` AND CAST("tenant" AS text) = $2`, where there is no model: an id may hold a part of the
     /// context too.
-    pub(super) fn push_scope(&self, statement: &mut Statement<DB>) -> Result<()> {
+    pub(crate) fn push_scope(&self, statement: &mut Statement<DB>) -> Result<()> {
+        self.push_scope_within(statement, "")
+    }
+
+    /// As `push_scope`, with this before the names of the columns.
+    pub(super) fn push_scope_within(&self, statement: &mut Statement<DB>, prefix: &str) -> Result<()> {
         for Bounds { column, value, .. } in self.bounds()? {
             statement.push(" AND ");
-            statement.push(&DB::context_text(&quoted_name::<DB>(column)));
+            statement.push(&DB::context_text(&format!("{prefix}{}", quoted_name::<DB>(column))));
             statement.push(" = ");
             statement
                 .bind_text(Some(value.into()))

@@ -10,6 +10,7 @@ mod keys;
 mod legacy;
 mod lost_records;
 mod modes;
+mod moving;
 mod names;
 mod outages;
 mod paths;

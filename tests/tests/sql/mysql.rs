@@ -38,7 +38,8 @@ pub(crate) const PARAMETERS: i64 = 65_535;
 
 /// A query of the suite with this database's placeholders.
 pub(crate) fn in_dialect(sql: &str) -> AssertSqlSafe<String> {
-    AssertSqlSafe(sql.replace("$1", "?"))
+    let places = ["$1", "$2", "$3", "$4"];
+    AssertSqlSafe(places.iter().fold(sql.to_owned(), |sql, place| sql.replace(place, "?")))
 }
 
 pub(crate) struct TestDatabase {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use pii::{EncryptedStr, ErrorKind, PiiModel, SqlTable, sqlx_error};
+use pii::{EncryptedStr, ErrorKind, PiiModel, ShadowColumn, SqlTable, sqlx_error};
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -231,4 +231,40 @@ struct Counted {
     #[pii(id)]
     id: i32,
     email: EncryptedStr,
+}
+
+/// A plain column that has to be filled is filled by its trigger, and may be empty once it is retired.
+#[tokio::test]
+async fn a_plain_column_that_is_not_null_does_not_keep_the_new_program_from_inserting() {
+    #[derive(PiiModel)]
+    #[pii(name = "patient", table = "patients", plaintext = "prepare")]
+    struct Patient {
+        #[pii(id)]
+        id: i64,
+        #[pii(column = "birthday_sealed")]
+        birthday: EncryptedStr,
+    }
+    let ddl = "create table patients (id bigint primary key, birthday date not null)";
+    let db = TestDatabase::new(1, &[ddl]).await;
+    let patients = SqlTable::<Patient, _>::new(&db.pool, &cryptor());
+    let shadow = ShadowColumn::<Db>::of::<Patient>("birthday").unwrap();
+    let run = async |statements: Vec<String>| {
+        for statement in statements {
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&db.pool).await.unwrap();
+        }
+    };
+    run(shadow.add()).await;
+    patients.insert(&Patient { id: 1, birthday: EncryptedStr::new("1815-12-10") }).await.unwrap();
+    // what the column can't hold, and what it must hold, is refused
+    let error = patients.insert(&Patient { id: 2, birthday: EncryptedStr::new("canary") }).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Database);
+    let nothing = sqlx::query("insert into patients (id) values (3)").execute(&db.pool).await;
+    assert!(nothing.is_err());
+    run(shadow.retire()).await;
+    patients.insert(&Patient { id: 4, birthday: EncryptedStr::new("1815-12-10") }).await.unwrap();
+    let rows: i64 = sqlx::query_scalar("select count(*) from patients where birthday_sealed = '1815-12-10'")
+        .fetch_one(&db.pool)
+        .await
+        .unwrap();
+    assert_eq!(rows, 2);
 }

@@ -1,5 +1,6 @@
 //! What holds for every database. `super` is the database.
 
+mod adoption;
 mod any;
 mod bulk;
 mod collections;
@@ -17,8 +18,10 @@ mod pieces;
 mod places;
 mod queries;
 mod scopes;
+mod shadows;
 mod streams;
 mod subjects;
+mod swaps;
 mod tampering;
 
 use pii::{Cryptor, SqlTable};

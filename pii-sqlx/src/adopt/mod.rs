@@ -1,0 +1,19 @@
+//! Moving a live table from plaintext to sealed values, and back.
+
+mod chunk;
+mod database;
+mod job;
+#[cfg(feature = "mysql")]
+mod mysql;
+mod page;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod report;
+mod shadow;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub(crate) use database::AdoptionDatabase;
+pub use job::Adoption;
+pub use report::{AdoptionCensus, AdoptionReport};
+pub use shadow::ShadowColumn;

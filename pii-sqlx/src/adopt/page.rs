@@ -1,0 +1,111 @@
+//! The next rows of a table in the order of their ids.
+
+use pii_core::Result;
+use sqlx::FromRow;
+
+use crate::{
+    binder::{Binder, Part},
+    dialect::Dialect,
+    model::{ColumnKind, SqlModel},
+    statement::{Statement, quoted_name},
+    table::{Rows, SqlTable, failed, no_id},
+};
+
+/// Where to go on.
+pub(super) enum Cursor<M, I> {
+    Start,
+    After(I),
+    AfterRow(M),
+}
+
+impl<M, I> Cursor<M, I> {
+    pub(super) fn after(id: Option<I>) -> Self {
+        id.map_or(Self::Start, Self::After)
+    }
+
+    /// Where to go on after these rows, if there may be more. Takes the last one of them.
+    pub(super) fn next(rows: &mut Rows<M>, asked_for: u32) -> Option<Self> {
+        let is_full = rows.models.len() >= asked_for as usize;
+        rows.models.pop().filter(|_| is_full).map(Self::AfterRow)
+    }
+}
+
+/// Which rows.
+pub(super) struct Page {
+    /// those that hold plaintext in one of these columns, or that hold sealed text; all, if there are none
+    pub(super) columns: Option<(Vec<&'static str>, bool)>,
+    /// how many
+    pub(super) rows: u32,
+}
+
+impl<M, DB> SqlTable<M, DB>
+where
+    M: SqlModel<DB> + for<'r> FromRow<'r, DB::Row> + Send + Sync,
+    DB: Dialect,
+{
+    /// Reads rows as they are stored: no policy is applied.
+    pub(super) async fn page(&self, cursor: &Cursor<M, M::Id>, page: &Page) -> Result<Rows<M>> {
+        let ids: Vec<_> =
+            M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name).collect();
+        if ids.is_empty() {
+            return Err(no_id::<M>());
+        }
+        let mut statement = self.select()?;
+        statement.push(" WHERE ");
+        statement.push(&condition::<M, DB>(page));
+        self.push_scope(&mut statement)?;
+        if !matches!(cursor, Cursor::Start) {
+            statement.push(" AND (");
+            statement.push_names(ids.iter().copied());
+            statement.push(") > (");
+            let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::IdValues, None);
+            match cursor {
+                Cursor::Start => {}
+                Cursor::After(id) => M::bind_id(id, &mut binder),
+                Cursor::AfterRow(row) => row.bind_own_id(&mut binder),
+            }
+            binder.finish()?;
+            statement.push(")");
+        }
+        statement.push(" ORDER BY ");
+        statement.push_names(ids);
+        statement.push(&format!(" LIMIT {}", page.rows));
+        self.fetch_stored(statement).await
+    }
+
+    /// This row as it is stored, if it is still there.
+    pub(super) async fn again(&self, row: &M) -> Result<Rows<M>> {
+        let mut statement = self.select()?;
+        self.push_where(&mut statement, Part::ExactId, |binder| row.bind_own_id(binder))?;
+        self.push_scope(&mut statement)?;
+        self.fetch_stored(statement).await
+    }
+
+    async fn fetch_stored(&self, statement: Statement<DB>) -> Result<Rows<M>> {
+        let rows = {
+            let mut connection = self.connection(None).await?;
+            connection.fetch(statement).await.map_err(failed::<M>)?
+        };
+        Ok(Rows {
+            models: rows.iter().map(Self::decode).collect::<Result<_>>()?,
+            texts: rows.iter().map(Self::texts_of).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// What the rows have to hold. In a column with JSON there may be both.
+fn condition<M: SqlModel<DB>, DB: Dialect>(page: &Page) -> String {
+    let Some((names, is_sealed)) = &page.columns else { return "1 = 1".to_owned() };
+    let columns = M::COLUMNS.iter().filter(|column| names.contains(&column.name));
+    let conditions: Vec<String> = columns
+        .map(|column| {
+            let name = quoted_name::<DB>(column.name);
+            match (column.kind, is_sealed) {
+                (ColumnKind::Sealed, true) => DB::is_sealed(&name),
+                (ColumnKind::Sealed, false) => format!("NOT ({})", DB::is_sealed(&name)),
+                _ => format!("{name} IS NOT NULL"),
+            }
+        })
+        .collect();
+    format!("({})", conditions.join(" OR "))
+}
