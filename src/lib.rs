@@ -348,7 +348,7 @@ pub use pii_core::{Error, ErrorKind, FormatError, Result};
 // SQL
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[doc(inline)]
-pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder, sqlx_error};
+pub use pii_sqlx::{DecryptPii, Dialect, Interrupted, SqlKeyStore, SqlModel, SqlTable, builder, sqlx_error};
 // DynamoDB
 #[cfg(feature = "dynamo")]
 #[doc(inline)]

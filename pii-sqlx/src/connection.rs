@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{Connection as _, Database, SqlStr, Transaction, pool::PoolConnection};
+use sqlx::{Connection as _, Database, Pool, SqlStr, Transaction, pool::PoolConnection};
 
 use crate::dialect::Dialect;
 
@@ -10,6 +10,13 @@ use crate::dialect::Dialect;
 pub(crate) enum Connection<'a, DB: Database> {
     Given(&'a mut DB::Connection),
     Pooled(PoolConnection<DB>),
+}
+
+/// Where the rows of a stream come from.
+pub enum Source<'a, DB: Database> {
+    Given(&'a mut DB::Connection),
+    /// a connection of it, from the first row that is asked for until the stream ends
+    Pool(&'a Pool<DB>),
 }
 
 /// A connection on which a transaction begins. Every transaction of this crate does so here.

@@ -72,13 +72,16 @@ pub use dialect::Dialect;
 pub use error::sqlx_error;
 pub use key_store::SqlKeyStore;
 pub use model::SqlModel;
-pub use table::SqlTable;
+pub use table::{Interrupted, SqlTable};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
     pub use crate::{
         decrypt::{Decrypting, EachRow, RowSource},
-        table::{Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, Update, Upsert},
+        table::{
+            BulkRow, BulkSource, CommitEachChunk, Delete, Get, GetOptional, Insert, InsertReturningId,
+            Iterated, List, Streamed, Update, Upsert, WriteMany,
+        },
     };
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn open_each<M: PiiModel + Send>(
 
 /// Opens the rows of a stream in batches of up to `chunk` rows. What makes opening impossible for all
 /// rows ends the stream.
-pub(super) fn open_stream<'e, M: PiiModel + Send + 'e>(
+pub(crate) fn open_stream<'e, M: PiiModel + Send + 'e>(
     rows: BoxStream<'e, sqlx::Result<M>>,
     cryptor: &'e Cryptor,
     fields: FieldSelection,
@@ -93,7 +93,7 @@ pub(super) fn failed<M: PiiModel>(error: sqlx::Error) -> Error {
 }
 
 /// Ends a stream after its first error.
-pub(super) fn until_error<'e, M: Send + 'e>(rows: BoxStream<'e, Result<M>>) -> BoxStream<'e, Result<M>> {
+pub(crate) fn until_error<'e, M: Send + 'e>(rows: BoxStream<'e, Result<M>>) -> BoxStream<'e, Result<M>> {
     rows.scan(false, |is_over, row| {
         let ended = std::mem::replace(is_over, row.is_err());
         std::future::ready((!ended).then_some(row))

@@ -7,10 +7,10 @@ mod sqlite;
 
 use std::sync::Arc;
 
-use futures_core::future::BoxFuture;
+use futures_core::{future::BoxFuture, stream::BoxStream};
 use sqlx::{Database, Decode, IntoArguments, Type, database::HasStatementCache, error::BoxDynError};
 
-use crate::{key_store::KeyDatabase, statement::Finished};
+use crate::{connection::Source, key_store::KeyDatabase, statement::Finished};
 
 /// A database that [`SqlTable`](crate::SqlTable) knows: SQLite with the feature `sqlite`, Postgres
 /// with `postgres`.
@@ -58,6 +58,13 @@ pub trait Dialect:
         connection: &'c mut Self::Connection,
         statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<Vec<Self::Row>>>;
+
+    /// Runs a statement and gives its rows as they come.
+    #[doc(hidden)]
+    fn stream<'c>(
+        source: Source<'c, Self>,
+        statement: Finished<Self>,
+    ) -> BoxStream<'c, sqlx::Result<Self::Row>>;
 
     /// The first column of a row.
     #[doc(hidden)]

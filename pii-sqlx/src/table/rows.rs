@@ -13,10 +13,10 @@ use crate::{
 
 /// A model with the texts of its sealed values.
 pub(super) struct NewRow<'a, M> {
-    model: &'a M,
-    texts: SealedTexts,
+    pub(super) model: &'a M,
+    pub(super) texts: SealedTexts,
     /// the columns of ids that the database makes up
-    omitted: Vec<&'static str>,
+    pub(super) omitted: Vec<&'static str>,
 }
 
 impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {

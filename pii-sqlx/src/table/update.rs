@@ -50,11 +50,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
         if version_of::<M, DB>().is_none() || !table.exists(model, &mut connection).await? {
             return Err(table.not_written(&id));
         }
-        Err(Error::new(ErrorKind::Conflict)
-            .model(M::MODEL.name())
-            .row(id)
-            .message("the row has another version than the model")
-            .help("load the row, make the change again and save it"))
+        Err(table.conflict(model))
     }
 }
 
@@ -84,22 +80,50 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         self.push_where(&mut statement, |binder| model.bind_own_id(binder))?;
         self.push_scope_of(&mut statement, model)?;
         if version.is_some() {
-            statement.push(" AND ");
-            let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Version, None);
-            model.bind_columns(&mut binder);
-            binder.finish()?;
+            push_version(&mut statement, model)?;
         }
         Ok(statement)
     }
 
-    async fn exists(&self, model: &M, connection: &mut DB::Connection) -> Result<bool> {
+    /// That someone else was faster.
+    pub(super) fn conflict(&self, model: &M) -> Error {
+        Error::new(ErrorKind::Conflict)
+            .model(M::MODEL.name())
+            .row(self.written(|out| model.write_own_id(out)))
+            .message("the row has another version than the model")
+            .help("load the row, make the change again and save it")
+    }
+
+    /// Whether the row is there, in the scope.
+    pub(super) async fn exists(&self, model: &M, connection: &mut DB::Connection) -> Result<bool> {
+        let statement = self.select_one(model)?;
+        let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Whether the row is there, in the scope, with the version of the model.
+    pub(super) async fn has_version(&self, model: &M, connection: &mut DB::Connection) -> Result<bool> {
+        let mut statement = self.select_one(model)?;
+        push_version(&mut statement, model)?;
+        let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
+        Ok(!rows.is_empty())
+    }
+
+    fn select_one(&self, model: &M) -> Result<Statement<DB>> {
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push(self.name()?);
         self.push_where(&mut statement, |binder| model.bind_own_id(binder))?;
         self.push_scope_of(&mut statement, model)?;
-        let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
-        Ok(!rows.is_empty())
+        Ok(statement)
     }
+}
+
+/// Appends ` AND "version" = $3`.
+fn push_version<M: SqlModel<DB>, DB: Dialect>(statement: &mut Statement<DB>, model: &M) -> Result<()> {
+    statement.push(" AND ");
+    let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Version, None);
+    model.bind_columns(&mut binder);
+    binder.finish().map(drop)
 }
 
 /// The name of the version column.

@@ -38,18 +38,25 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
         let mut connection = self.table.connection(self.connection).await?;
         let written = DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
         if written == 0 && !scope.is_empty() {
-            return Err(Error::new(ErrorKind::ContextMismatch)
-                .model(M::MODEL.name())
-                .row(self.table.written(|out| self.model.write_own_id(out)))
-                .message("the row that has this id is outside the scope of the cryptor"));
+            return Err(self.table.outside_scope(self.model));
         }
         Ok(())
     }
 }
 
+impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
+    /// That an upsert met the row of someone else.
+    pub(super) fn outside_scope(&self, model: &M) -> Error {
+        Error::new(ErrorKind::ContextMismatch)
+            .model(M::MODEL.name())
+            .row(self.written(|out| model.write_own_id(out)))
+            .message("the row that has this id is outside the scope of the cryptor")
+    }
+}
+
 /// ` ON CONFLICT ("id") DO UPDATE SET "a" = excluded."a", "version" = pii_stored."version" + 1`
 /// and ` WHERE pii_stored."tenant" = excluded."tenant"` for columns of the scope.
-fn push_on_conflict<M: SqlModel<DB>, DB: Dialect>(
+pub(super) fn push_on_conflict<M: SqlModel<DB>, DB: Dialect>(
     statement: &mut Statement<DB>,
     scope: &[&'static str],
 ) -> Result<()> {
