@@ -1,25 +1,37 @@
 //! What differs between databases: one file each.
 
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod returning;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod upsert;
 
 use std::sync::Arc;
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use sqlx::{Database, Decode, IntoArguments, Type, database::HasStatementCache, error::BoxDynError};
 
-use crate::{connection::Source, key_store::KeyDatabase, statement::Finished};
+pub(crate) use returning::Returned;
+pub(crate) use upsert::{Upsert, Upserted};
+
+use crate::{
+    connection::Source,
+    key_store::KeyDatabase,
+    statement::{Finished, Statement},
+};
 
 /// A database that [`SqlTable`](crate::SqlTable) knows: SQLite with the feature `sqlite`, Postgres
-/// with `postgres`.
+/// with `postgres`, MySQL and MariaDB with `mysql`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a database that tables work with",
-    note = "tables work with `sqlx::Sqlite` (feature `sqlite`) and `sqlx::Postgres` (feature `postgres`)"
+    note = "tables work with `sqlx::Sqlite` (feature `sqlite`), `sqlx::Postgres` (feature `postgres`) and \
+            `sqlx::MySql` (feature `mysql`)"
 )]
 pub trait Dialect:
-    Database<Arguments: IntoArguments<Self>> + HasStatementCache + KeyDatabase + sealed::Sealed
+    Database<Arguments: IntoArguments<Self> + Clone> + HasStatementCache + KeyDatabase + sealed::Sealed
 {
     /// What stands around names, doubled inside them.
     #[doc(hidden)]
@@ -38,12 +50,64 @@ pub trait Dialect:
     #[doc(hidden)]
     fn context_text(column: &str) -> String;
 
+    /// How texts are compared by their bytes, where `=` may take others for equal.
+    #[doc(hidden)]
+    const EXACT_TEXT: Option<ExactText<Self>> = None;
+
+    /// What stands after the table's name in the INSERT of an upsert.
+    #[doc(hidden)]
+    const UPSERT_ALIAS: &'static str = upsert::STORED;
+
+    /// Appends to an INSERT what is done where the id is taken.
+    #[doc(hidden)]
+    fn push_upsert(statement: &mut Statement<Self>, upsert: &Upsert<'_>) {
+        upsert::push_on_conflict(statement, upsert);
+    }
+
+    /// Runs an upsert of this many rows; `insert` is the same without what [`Dialect::push_upsert`] appended.
+    #[doc(hidden)]
+    fn upsert<'c>(
+        connection: &'c mut Self::Connection,
+        statement: Finished<Self>,
+        _insert: Finished<Self>,
+        rows: u64,
+    ) -> BoxFuture<'c, sqlx::Result<Upserted>> {
+        Box::pin(async move { Ok(Upserted::of(Self::execute(connection, statement).await?, rows)) })
+    }
+
+    /// Whether an UPDATE can take a new value for each row `FROM` a list of `VALUES`.
+    #[doc(hidden)]
+    const UPDATES_FROM_VALUES: bool = true;
+
+    /// Appends to an INSERT that it gives these columns of its row.
+    #[doc(hidden)]
+    fn push_returning(statement: &mut Statement<Self>, columns: &[&str]) {
+        statement.push(" RETURNING ");
+        statement.push_names(columns.iter().copied());
+    }
+
+    /// Runs such an INSERT.
+    #[doc(hidden)]
+    fn insert_returning<'c>(
+        connection: &'c mut Self::Connection,
+        statement: Finished<Self>,
+    ) -> BoxFuture<'c, sqlx::Result<Returned<Self>>> {
+        Box::pin(async move {
+            let row = Self::fetch(connection, statement).await?.into_iter().next();
+            Ok(row.map_or(Returned::Nothing, Returned::Row))
+        })
+    }
+
     /// Adds a text or NULL. Gives the text, if the driver shares it and is not to be the one who frees it.
     #[doc(hidden)]
     fn bind_text(
         arguments: &mut Self::Arguments,
         text: Option<Arc<str>>,
     ) -> Result<Option<Arc<str>>, BoxDynError>;
+
+    /// Adds a number.
+    #[doc(hidden)]
+    fn bind_number(arguments: &mut Self::Arguments, number: i64) -> Result<(), BoxDynError>;
 
     /// Runs a statement and says how many rows it touched.
     #[doc(hidden)]
@@ -73,9 +137,25 @@ pub trait Dialect:
         T: Decode<'r, Self> + Type<Self>;
 }
 
+/// A comparison by bytes: what stands before, between and after a column and a placeholder.
+pub struct ExactText<DB: Database> {
+    pub(crate) is_text: fn(&DB::TypeInfo) -> bool,
+    pub(crate) around: [&'static str; 3],
+}
+
+impl<DB: Database> Clone for ExactText<DB> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<DB: Database> Copy for ExactText<DB> {}
+
 mod sealed {
     pub trait Sealed {}
 
+    #[cfg(feature = "mysql")]
+    impl Sealed for sqlx::MySql {}
     #[cfg(feature = "postgres")]
     impl Sealed for sqlx::Postgres {}
     #[cfg(feature = "sqlite")]

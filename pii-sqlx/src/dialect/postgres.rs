@@ -29,6 +29,10 @@ impl Dialect for Postgres {
         arguments.add(text.as_deref()).map(|()| None)
     }
 
+    fn bind_number(arguments: &mut postgres::PgArguments, number: i64) -> Result<(), BoxDynError> {
+        arguments.add(number)
+    }
+
     fn execute<'c>(
         connection: &'c mut PgConnection,
         statement: Finished<Self>,

@@ -35,6 +35,10 @@ impl Dialect for Sqlite {
         arguments.add(text.clone()).map(|()| text)
     }
 
+    fn bind_number(arguments: &mut sqlite::SqliteArguments, number: i64) -> Result<(), BoxDynError> {
+        arguments.add(number)
+    }
+
     fn execute<'c>(
         connection: &'c mut SqliteConnection,
         statement: Finished<Self>,

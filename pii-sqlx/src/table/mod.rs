@@ -200,10 +200,11 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     fn push_where(
         &self,
         statement: &mut Statement<DB>,
+        part: Part<'_>,
         bind: impl FnOnce(&mut Binder<'_, DB>),
     ) -> Result<()> {
         statement.push(" WHERE ");
-        let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Id, None);
+        let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, part, None);
         bind(&mut binder);
         if binder.finish()?.anything {
             return Ok(());

@@ -39,15 +39,15 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
     async fn run(self) -> Result<()> {
         let Self { table, model, connection } = self;
         table.name()?;
-        let texts = table.cryptor.seal_texts([model]).await.map_err(error::of::<M>)?.pop();
-        let statement = table.set(model, texts)?;
+        let mut texts = table.cryptor.seal_texts([model]).await.map_err(error::of::<M>)?.pop();
+        let statement = table.set(model, texts.as_mut())?;
         let mut connection = table.connection(connection).await?;
         let updated = DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
         if updated > 0 {
             return Ok(());
         }
         let id = table.written(|out| model.write_own_id(out));
-        if version_of::<M, DB>().is_none() || !table.exists(model, &mut connection).await? {
+        if version_of::<M, DB>().is_none() || !table.exists(model, true, &mut connection).await? {
             return Err(table.not_written(&id));
         }
         Err(table.conflict(model))
@@ -56,11 +56,11 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
 
 impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
     /// `UPDATE "t" SET "a" = $1, "version" = "version" + 1 WHERE "id" = $2 AND "version" = $3`
-    fn set(&self, model: &M, mut texts: Option<SealedTexts>) -> Result<Statement<DB>> {
+    pub(super) fn set(&self, model: &M, texts: Option<&mut SealedTexts>) -> Result<Statement<DB>> {
         let mut statement = Statement::new("UPDATE ");
         statement.push(self.name()?);
         statement.push(" SET ");
-        let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Assignments, texts.as_mut());
+        let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Assignments, texts);
         model.bind_columns(&mut binder);
         let sets_data = binder.finish()?.anything;
         let version = version_of::<M, DB>();
@@ -77,7 +77,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
                 .model(M::MODEL.name())
                 .message("the model has no column to update but its id"));
         }
-        self.push_where(&mut statement, |binder| model.bind_own_id(binder))?;
+        self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
         self.push_scope_of(&mut statement, model)?;
         if version.is_some() {
             push_version(&mut statement, model)?;
@@ -94,26 +94,33 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             .help("load the row, make the change again and save it")
     }
 
-    /// Whether the row is there, in the scope.
-    pub(super) async fn exists(&self, model: &M, connection: &mut DB::Connection) -> Result<bool> {
-        let statement = self.select_one(model)?;
+    /// Whether there is a row with the id of this model, in the scope or anywhere.
+    pub(super) async fn exists(
+        &self,
+        model: &M,
+        in_scope: bool,
+        connection: &mut DB::Connection,
+    ) -> Result<bool> {
+        let statement = self.select_one(model, in_scope)?;
         let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
         Ok(!rows.is_empty())
     }
 
     /// Whether the row is there, in the scope, with the version of the model.
     pub(super) async fn has_version(&self, model: &M, connection: &mut DB::Connection) -> Result<bool> {
-        let mut statement = self.select_one(model)?;
+        let mut statement = self.select_one(model, true)?;
         push_version(&mut statement, model)?;
         let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
         Ok(!rows.is_empty())
     }
 
-    fn select_one(&self, model: &M) -> Result<Statement<DB>> {
+    fn select_one(&self, model: &M, in_scope: bool) -> Result<Statement<DB>> {
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push(self.name()?);
-        self.push_where(&mut statement, |binder| model.bind_own_id(binder))?;
-        self.push_scope_of(&mut statement, model)?;
+        self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
+        if in_scope {
+            self.push_scope_of(&mut statement, model)?;
+        }
         Ok(statement)
     }
 }

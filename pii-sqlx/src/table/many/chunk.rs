@@ -10,18 +10,25 @@ use crate::{
     dialect::Dialect,
     model::SqlModel,
     statement::Statement,
-    table::{SqlTable, rows::NewRow, upsert::push_on_conflict},
+    table::{SqlTable, rows::NewRow},
 };
 
 /// Rows with the statements that write them.
 pub(super) struct Chunk<'a, M, DB: Database> {
     pub(super) rows: Vec<Row<'a, M>>,
-    /// each with the rows that it writes
-    pub(super) statements: Vec<(Statement<DB>, Range<usize>)>,
+    pub(super) steps: Vec<Step<DB>>,
+}
+
+/// A statement with the rows that it writes.
+pub(super) struct Step<DB: Database> {
+    pub(super) statement: Statement<DB>,
+    /// of an upsert the INSERT alone
+    pub(super) insert: Option<Statement<DB>>,
+    pub(super) rows: Range<usize>,
 }
 
 impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
-    /// Seals rows in one batch. Whole chunks, of `whole` rows, have the same text and are prepared once.
+    /// Seals rows in one batch; there are `whole` of them in whole chunks.
     ///
     /// There is one statement, or more where neighbours omit different columns, or the same id comes twice:
     /// the order of the rows stays, because ids are made up in it and the last one of an id wins.
@@ -32,25 +39,25 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         whole: usize,
     ) -> Result<Chunk<'a, M, DB>> {
         let mut sealed = self.seal(rows.iter().map(|row| &**row).collect()).await?;
-        let mut statements = Vec::new();
+        let mut steps = Vec::new();
         let mut start = 0;
         let mut rest = sealed.as_mut_slice();
         while !rest.is_empty() {
             let (run, after) = rest.split_at_mut(self.run_length(verb, rest));
-            let statement = self.statement(verb, run)?;
             let end = start + run.len();
-            // other statements hardly come again
-            let statement = if run.len() == whole { statement } else { statement.once() };
-            statements.push((statement, start..end));
+            steps.push(self.step(verb, run, start..end, whole)?);
             (start, rest) = (end, after);
         }
         drop(sealed);
-        Ok(Chunk { rows, statements })
+        Ok(Chunk { rows, steps })
     }
 
     /// How many of these rows can stand in one statement.
     fn run_length(&self, verb: Verb, rows: &[NewRow<'_, M>]) -> usize {
         let Some(first) = rows.first() else { return 0 };
+        if verb == Verb::Update && !DB::UPDATES_FROM_VALUES {
+            return 1;
+        }
         let mut ids = HashSet::new();
         let fits = |row: &&NewRow<'_, M>| {
             first.is_like(row)
@@ -61,15 +68,25 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         rows.iter().take_while(fits).count().max(1)
     }
 
-    fn statement(&self, verb: Verb, rows: &mut [NewRow<'_, M>]) -> Result<Statement<DB>> {
-        match verb {
-            Verb::Insert => self.insert_into("", rows),
-            Verb::Upsert => {
-                let mut statement = self.insert_into(" AS pii_stored", rows)?;
-                push_on_conflict::<M, DB>(&mut statement, &self.scope_columns()?)?;
-                Ok(statement)
+    fn step(
+        &self,
+        verb: Verb,
+        rows: &mut [NewRow<'_, M>],
+        place: Range<usize>,
+        whole: usize,
+    ) -> Result<Step<DB>> {
+        // whole chunks have the same text and are prepared once, as updates of one row; others hardly come again
+        let is_reused = rows.len() == whole || matches!((verb, &*rows), (Verb::Update, [_]));
+        let (statement, insert) = match (verb, rows) {
+            (Verb::Insert, rows) => (self.insert_into("", rows)?, None),
+            (Verb::Upsert, rows) => {
+                let [statement, insert] = self.upsert_statements(rows)?;
+                (statement, Some(insert.once()))
             }
-            Verb::Update => update::statement(self, rows),
-        }
+            (Verb::Update, [row]) => (self.set(row.model, Some(&mut row.texts))?, None),
+            (Verb::Update, rows) => (update::statement(self, rows)?, None),
+        };
+        let statement = if is_reused { statement } else { statement.once() };
+        Ok(Step { statement, insert, rows: place })
     }
 }

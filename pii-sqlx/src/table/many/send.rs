@@ -7,11 +7,11 @@ use std::{future::Future, pin::pin};
 
 use super::{
     Verb,
-    chunk::Chunk,
+    chunk::{Chunk, Step},
     source::{Row, Rows},
 };
 use crate::{
-    dialect::Dialect,
+    dialect::{Dialect, Upserted},
     model::SqlModel,
     statement::Statement,
     table::{SqlTable, failed, update::version_of},
@@ -51,7 +51,7 @@ impl<M: SqlModel<DB> + Send + Sync, DB: Dialect> SqlTable<M, DB> {
             Verb::Upsert => self.scope_columns()?.is_empty(),
             Verb::Update => false,
         };
-        Ok(chunk.statements.len() == 1 && (leaves_none_out || chunk.rows.len() == 1))
+        Ok(chunk.steps.len() == 1 && (leaves_none_out || chunk.rows.len() == 1))
     }
 
     /// Sends the statements one after the other, and says how many rows were written.
@@ -61,14 +61,13 @@ impl<M: SqlModel<DB> + Send + Sync, DB: Dialect> SqlTable<M, DB> {
         connection: &mut DB::Connection,
         chunk: Chunk<'_, M, DB>,
     ) -> Result<u64> {
-        let Chunk { rows, statements } = chunk;
         let mut written = 0;
-        for (statement, range) in statements {
-            let rows = rows.get(range).unwrap_or_default();
-            written += match verb {
-                Verb::Insert => DB::execute(connection, statement.finish()).await.map_err(failed::<M>)?,
-                Verb::Upsert => self.send_upsert(connection, statement, rows).await?,
-                Verb::Update => self.send_update(connection, statement, rows).await?,
+        for Step { statement, insert, rows } in chunk.steps {
+            let rows = chunk.rows.get(rows).unwrap_or_default();
+            written += match (verb, insert) {
+                (Verb::Update, _) => self.send_update(connection, statement, rows).await?,
+                (_, Some(insert)) => self.send_upsert(connection, statement, insert, rows).await?,
+                (_, None) => DB::execute(connection, statement.finish()).await.map_err(failed::<M>)?,
             };
         }
         Ok(written)
@@ -78,21 +77,27 @@ impl<M: SqlModel<DB> + Send + Sync, DB: Dialect> SqlTable<M, DB> {
         &self,
         connection: &mut DB::Connection,
         statement: Statement<DB>,
+        insert: Statement<DB>,
         rows: &[Row<'_, M>],
     ) -> Result<u64> {
-        let (expected, scope) = (count(rows), self.scope_columns()?);
-        let written = DB::execute(connection, statement.finish()).await.map_err(failed::<M>)?;
-        if written >= expected || scope.is_empty() {
-            return Ok(expected);
-        }
-        for row in rows {
-            if !self.exists(row, connection).await? {
-                return Err(self.outside_scope(row));
+        let (expected, is_scoped) = (count(rows), !self.scope_columns()?.is_empty());
+        let upserted = DB::upsert(connection, statement.finish(), insert.finish(), expected);
+        let refused = match upserted.await.map_err(failed::<M>)? {
+            Upserted::Written => return Ok(expected),
+            Upserted::LeftAlone if !is_scoped => return Ok(expected),
+            Upserted::LeftAlone => Error::new(ErrorKind::ContextMismatch)
+                .model(M::MODEL.name())
+                .message("a row that has one of these ids is outside the scope of the cryptor"),
+            Upserted::Refused(error) => failed::<M>(error),
+        };
+        if is_scoped {
+            for row in rows {
+                if !self.exists(row, true, connection).await? && self.exists(row, false, connection).await? {
+                    return Err(self.outside_scope(row));
+                }
             }
         }
-        Err(Error::new(ErrorKind::ContextMismatch)
-            .model(M::MODEL.name())
-            .message("a row that has one of these ids is outside the scope of the cryptor"))
+        Err(refused)
     }
 
     async fn send_update(
@@ -128,7 +133,7 @@ impl<M: SqlModel<DB> + Send + Sync, DB: Dialect> SqlTable<M, DB> {
             if has_version && self.has_version(row, connection).await? {
                 continue;
             }
-            if !self.exists(row, connection).await? {
+            if !self.exists(row, true, connection).await? {
                 return Ok(self.not_written(&self.written(|out| row.write_own_id(out))));
             }
             if has_version {
