@@ -363,8 +363,8 @@ pub use pii_core::{Error, ErrorKind, FormatError, Result};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[doc(inline)]
 pub use pii_sqlx::{
-    Adoption, AdoptionCensus, AdoptionReport, Columns, DecryptPii, Dialect, FromPrefixedRow, Joined,
-    SealedRows, ShadowColumn, SqlKeyStore, SqlModel, SqlTable, Stored, Swap, builder, sqlx_error,
+    Adoption, AdoptionCensus, AdoptionReport, Columns, DecryptPii, Dialect, FromPrefixedRow, Interrupted,
+    Joined, SealedRows, ShadowColumn, SqlKeyStore, SqlModel, SqlTable, Stored, Swap, builder, sqlx_error,
 };
 // DynamoDB
 #[cfg(feature = "dynamo")]

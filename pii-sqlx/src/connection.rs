@@ -1,7 +1,7 @@
 //! The connection that a statement runs on.
 
 use futures_core::future::BoxFuture;
-use sqlx::{Connection as _, Database, SqlStr, Transaction, pool::PoolConnection};
+use sqlx::{Connection as _, Database, Pool, SqlStr, Transaction, pool::PoolConnection};
 
 use crate::{
     dialect::{Dialect, Upserted},
@@ -15,6 +15,13 @@ use crate::{
 pub(crate) struct Connection<'a, DB: Dialect> {
     place: Place<'a, DB>,
     does_harm: bool,
+}
+
+/// Where the rows of a stream come from.
+pub enum Source<'a, DB: Database> {
+    Given(&'a mut DB::Connection),
+    /// a connection of it, from the first row that is asked for until the stream ends
+    Pool(&'a Pool<DB>),
 }
 
 enum Place<'a, DB: Database> {
@@ -41,13 +48,14 @@ impl<'a, DB: Dialect> Connection<'a, DB> {
         self.call(|connection| DB::fetch(connection, statement.finish())).await
     }
 
-    /// Runs an upsert; `insert` is the same without what is done where the id is taken.
+    /// Runs an upsert of this many rows; `insert` is the same without what is done where the id is taken.
     pub(crate) async fn upsert(
         &mut self,
         statement: Statement<DB>,
         insert: Statement<DB>,
+        rows: u64,
     ) -> sqlx::Result<Upserted> {
-        self.call(|connection| DB::upsert(connection, statement.finish(), insert.finish())).await
+        self.call(|connection| DB::upsert(connection, statement.finish(), insert.finish(), rows)).await
     }
 
     pub(crate) async fn call<T>(

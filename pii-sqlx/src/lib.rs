@@ -81,7 +81,7 @@ pub use joined::{FromPrefixedRow, Joined};
 pub use key_store::SqlKeyStore;
 pub use model::SqlModel;
 pub use pieces::{Columns, SealedRows};
-pub use table::{SqlTable, Stored, Swap};
+pub use table::{Interrupted, SqlTable, Stored, Swap};
 
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
@@ -90,8 +90,9 @@ pub mod builder {
     pub use crate::{
         decrypt::{Decrypting, EachRow, RowSource, SqlxQuery},
         table::{
-            Delete, Exists, Find, FindOne, FindOptional, Get, GetOptional, GetStored, Insert, InsertMany,
-            InsertReturningId, List, MoveRow, SwapMany, SwapOne, Update, Upsert,
+            BulkRow, BulkSource, CommitEachChunk, Delete, Exists, Find, FindOne, FindOptional, Get,
+            GetOptional, GetStored, Insert, InsertReturningId, Iterated, List, MoveRow, Streamed, SwapMany,
+            SwapOne, Update, Upsert, WriteMany,
         },
     };
 }

@@ -1,7 +1,7 @@
 //! Where values belong: model, path, row and context, recomputed from the model for each batch.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher as _, Hash as _, Hasher as _},
     ops::Range,
     sync::{Arc, LazyLock},
@@ -120,6 +120,24 @@ impl RowPlaces {
     pub(crate) fn forget_rows(&mut self) {
         self.rows.clear();
         self.bytes.clear();
+    }
+
+    /// The index of the row's context.
+    pub(crate) fn context_index(&self, row: usize) -> Option<usize> {
+        self.rows.get(row).map(|row| row.context)
+    }
+
+    /// Forgets the rows, and every context but these.
+    pub(crate) fn keep_contexts(&mut self, kept: &HashSet<usize>) {
+        self.forget_rows();
+        self.known.clear();
+        self.last.1 = None;
+        let mut index = 0;
+        self.contexts.retain(|_| {
+            let is_kept = kept.contains(&index);
+            index += 1;
+            is_kept
+        });
     }
 
     /// The different contexts of all rows.

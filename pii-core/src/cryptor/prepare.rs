@@ -12,12 +12,14 @@ use crate::{
     context::EncryptionContext,
     error::{Error, Result},
     model::{Level, PiiModel, PlaintextPolicy, Walk},
+    value::Cell,
     wire::{Ciphertext, KeyId},
 };
 
 impl Cryptor {
     /// Asks for the keys that sealing these models will need, and seals nothing: for work in chunks,
-    /// which should not wait for keys while it holds a connection. Of the sealed values of unknown
+    /// which should not wait for keys while it holds a connection. Where every value of a context is sealed
+    /// already, no key of it is needed. Of the sealed values of unknown
     /// origin, which are verified before they are written back, the first one of each key is
     /// verified here. The keys stay within the limits of the cache.
     ///
@@ -32,8 +34,10 @@ impl Cryptor {
         let rules = self.rules(M::MODEL)?;
         let mut places = RowPlaces::default();
         let mut to_verify = Samples::default();
+        let mut to_seal = ToSeal::default();
         for model in models {
             let row = places.add(model, scope)?;
+            to_seal.add(model, places.context_index(row));
             if self.mode.can_open() {
                 to_verify.add(model, &places, row);
             }
@@ -43,6 +47,11 @@ impl Cryptor {
         self.verify_samples(to_verify, scope).await?;
         if !self.mode.can_seal() {
             // nothing new can be sealed, so no key is needed
+            return Ok(());
+        }
+        places.keep_contexts(&to_seal.contexts);
+        if places.contexts().is_empty() {
+            // sealed values that are written back need no key
             return Ok(());
         }
         let fields = M::pii_fields();
@@ -120,6 +129,25 @@ impl<'a, M: PiiModel> Samples<'a, M> {
         }
         if is_new {
             self.models.push(model);
+        }
+    }
+}
+
+/// The contexts in which something is to be sealed, by their index.
+#[derive(Default)]
+struct ToSeal<'a> {
+    contexts: HashSet<usize>,
+    walk: Walk<'a>,
+}
+
+impl<'a> ToSeal<'a> {
+    /// Adds the context of the model, if the model has a value that is not sealed yet.
+    fn add<M: PiiModel>(&mut self, model: &'a M, context: Option<usize>) {
+        let Some(context) = context.filter(|context| !self.contexts.contains(context)) else { return };
+        self.walk.clear();
+        model.visit(&mut self.walk);
+        if self.walk.slots().iter().any(|slot| matches!(slot.cell, Cell::Plain(_) | Cell::Legacy(_))) {
+            self.contexts.insert(context);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::key_store::KeyDatabase;
 pub trait AdoptionDatabase: KeyDatabase {
     /// Whether an UPDATE can take new values from a list of rows, and return which of them it took.
     #[doc(hidden)]
-    const UPDATES_FROM_VALUES: bool;
+    const SWAPS_BY_VALUES: bool;
 
     /// An expression for a text that is compared by its bytes with what follows.
     #[doc(hidden)]

@@ -7,7 +7,7 @@ use crate::statement::quoted_name;
 
 impl AdoptionDatabase for MySql {
     /// It has no RETURNING for an UPDATE.
-    const UPDATES_FROM_VALUES: bool = false;
+    const SWAPS_BY_VALUES: bool = false;
 
     /// `text` ends at 64 KiB.
     const SEALED_TYPE: &'static str = "mediumtext";

@@ -6,7 +6,7 @@ use super::database::{AdoptionDatabase, REFUSAL, ShadowNames, UNFIT};
 use crate::statement::quoted_name;
 
 impl AdoptionDatabase for Postgres {
-    const UPDATES_FROM_VALUES: bool = true;
+    const SWAPS_BY_VALUES: bool = true;
 
     const SEALED_TYPE: &'static str = "text";
 

@@ -7,7 +7,7 @@ use crate::statement::quoted_name;
 
 impl AdoptionDatabase for Sqlite {
     /// Its RETURNING knows the columns of the table alone.
-    const UPDATES_FROM_VALUES: bool = false;
+    const SWAPS_BY_VALUES: bool = false;
 
     const SEALED_TYPE: &'static str = "text";
 

@@ -13,7 +13,7 @@ use super::{
 use crate::error;
 
 /// As many rows are opened together in a stream, unless told otherwise.
-const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 
 /// A query whose rows are opened; made by [`DecryptPii::decrypt_pii`](crate::DecryptPii::decrypt_pii).
 #[must_use = "a query does nothing before it is fetched"]

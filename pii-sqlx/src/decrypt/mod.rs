@@ -7,8 +7,10 @@ mod source;
 
 use pii_core::{Cryptor, PiiRow};
 
+pub(crate) use decrypting::CHUNK;
 pub use decrypting::Decrypting;
 pub use each_row::EachRow;
+pub(crate) use open::{open_stream, until_error};
 pub use source::{RowSource, SqlxQuery};
 
 /// Adds `.decrypt_pii(&cryptor)` to sqlx's typed queries: `QueryAs`, which

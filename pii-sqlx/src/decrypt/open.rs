@@ -49,7 +49,7 @@ pub(super) async fn open_each<R: PiiRow + Send>(
 
 /// Opens the rows of a stream in batches of up to `chunk` rows. What makes opening impossible for all
 /// rows ends the stream.
-pub(super) fn open_stream<'e, R: PiiRow + Send + 'e>(
+pub(crate) fn open_stream<'e, R: PiiRow + Send + 'e>(
     rows: BoxStream<'e, sqlx::Result<R>>,
     cryptor: &'e Cryptor,
     fields: FieldSelection,
@@ -93,7 +93,7 @@ pub(super) fn failed<R: PiiRow>(error: sqlx::Error) -> Error {
 }
 
 /// Ends a stream after its first error.
-pub(super) fn until_error<'e, R: Send + 'e>(rows: BoxStream<'e, Result<R>>) -> BoxStream<'e, Result<R>> {
+pub(crate) fn until_error<'e, R: Send + 'e>(rows: BoxStream<'e, Result<R>>) -> BoxStream<'e, Result<R>> {
     rows.scan(false, |is_over, row| {
         let ended = std::mem::replace(is_over, row.is_err());
         std::future::ready((!ended).then_some(row))

@@ -11,7 +11,7 @@ mod upsert;
 
 use std::sync::Arc;
 
-use futures_core::future::BoxFuture;
+use futures_core::{future::BoxFuture, stream::BoxStream};
 use sqlx::{Database, Decode, IntoArguments, Type, database::HasStatementCache, error::BoxDynError};
 
 pub(crate) use returning::Returned;
@@ -19,6 +19,7 @@ pub(crate) use upsert::{Upsert, Upserted};
 
 use crate::{
     adopt::AdoptionDatabase,
+    connection::Source,
     key_store::KeyDatabase,
     statement::{Finished, Statement},
 };
@@ -82,15 +83,20 @@ pub trait Dialect:
         upsert::push_on_conflict(statement, upsert);
     }
 
-    /// Runs an upsert; `insert` is the same without what [`Dialect::push_upsert`] appended.
+    /// Runs an upsert of this many rows; `insert` is the same without what [`Dialect::push_upsert`] appended.
     #[doc(hidden)]
     fn upsert<'c>(
         connection: &'c mut Self::Connection,
         statement: Finished<Self>,
         _insert: Finished<Self>,
+        rows: u64,
     ) -> BoxFuture<'c, sqlx::Result<Upserted>> {
-        Box::pin(async move { Ok(Upserted::of(Self::execute(connection, statement).await?)) })
+        Box::pin(async move { Ok(Upserted::of(Self::execute(connection, statement).await?, rows)) })
     }
+
+    /// Whether an UPDATE can take a new value for each row `FROM` a list of `VALUES`.
+    #[doc(hidden)]
+    const UPDATES_FROM_VALUES: bool = true;
 
     /// Appends to an INSERT that it gives these columns of its row.
     #[doc(hidden)]
@@ -135,6 +141,13 @@ pub trait Dialect:
         connection: &'c mut Self::Connection,
         statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<Vec<Self::Row>>>;
+
+    /// Runs a statement and gives its rows as they come.
+    #[doc(hidden)]
+    fn stream<'c>(
+        source: Source<'c, Self>,
+        statement: Finished<Self>,
+    ) -> BoxStream<'c, sqlx::Result<Self::Row>>;
 
     /// The first column of a row.
     #[doc(hidden)]

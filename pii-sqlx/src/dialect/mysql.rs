@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_core::future::BoxFuture;
+use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt as _;
 use sqlx::{
     Arguments as _, Decode, Either, Executor as _, MySql, MySqlConnection, Row as _, Type,
@@ -11,6 +11,7 @@ use sqlx::{
 
 use super::{Dialect, ExactText, Measure, Returned, Upsert, Upserted};
 use crate::{
+    connection::Source,
     mysql_error::number,
     statement::{Finished, Statement},
 };
@@ -89,11 +90,16 @@ impl Dialect for MySql {
         });
     }
 
+    /// MySQL and MariaDB write a list of values in different ways, and the texts in it get a collation that may
+    /// not go together with the column's.
+    const UPDATES_FROM_VALUES: bool = false;
+
     /// Where another row keeps the new one out, the plain INSERT says which unique value it has.
     fn upsert<'c>(
         connection: &'c mut MySqlConnection,
         statement: Finished<Self>,
         insert: Finished<Self>,
+        _rows: u64,
     ) -> BoxFuture<'c, sqlx::Result<Upserted>> {
         Box::pin(async move {
             match statement.query.execute(&mut *connection).await {
@@ -184,6 +190,16 @@ impl Dialect for MySql {
             drop(shared);
             rows
         })
+    }
+
+    fn stream<'c>(
+        source: Source<'c, Self>,
+        statement: Finished<Self>,
+    ) -> BoxStream<'c, sqlx::Result<mysql::MySqlRow>> {
+        match source {
+            Source::Given(connection) => statement.query.fetch(connection),
+            Source::Pool(pool) => statement.query.fetch(pool),
+        }
     }
 
     fn first_column<'r, T>(row: &'r mysql::MySqlRow) -> sqlx::Result<T>

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use futures_core::future::BoxFuture;
+use futures_core::{future::BoxFuture, stream::BoxStream};
 use sqlx::{Arguments as _, Decode, PgConnection, Postgres, Row as _, Type, error::BoxDynError, postgres};
 
 use super::Dialect;
-use crate::statement::Finished;
+use crate::{connection::Source, statement::Finished};
 
 impl Dialect for Postgres {
     const QUOTE: char = '"';
@@ -57,6 +57,16 @@ impl Dialect for Postgres {
             drop(shared);
             rows
         })
+    }
+
+    fn stream<'c>(
+        source: Source<'c, Self>,
+        statement: Finished<Self>,
+    ) -> BoxStream<'c, sqlx::Result<postgres::PgRow>> {
+        match source {
+            Source::Given(connection) => statement.query.fetch(connection),
+            Source::Pool(pool) => statement.query.fetch(pool),
+        }
     }
 
     fn first_column<'r, T>(row: &'r postgres::PgRow) -> sqlx::Result<T>

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use futures_core::future::BoxFuture;
+use futures_core::{future::BoxFuture, stream::BoxStream};
 use sqlx::{Arguments as _, Decode, Row as _, Sqlite, SqliteConnection, Type, error::BoxDynError, sqlite};
 
 use super::Dialect;
-use crate::statement::Finished;
+use crate::{connection::Source, statement::Finished};
 
 impl Dialect for Sqlite {
     /// SQLite takes a name in double quotes that it does not know for a text: a column that is missing
@@ -64,6 +64,16 @@ impl Dialect for Sqlite {
             drop(statement.shared);
             rows
         })
+    }
+
+    fn stream<'c>(
+        source: Source<'c, Self>,
+        statement: Finished<Self>,
+    ) -> BoxStream<'c, sqlx::Result<sqlite::SqliteRow>> {
+        match source {
+            Source::Given(connection) => statement.query.fetch(connection),
+            Source::Pool(pool) => statement.query.fetch(pool),
+        }
     }
 
     fn first_column<'r, T>(row: &'r sqlite::SqliteRow) -> sqlx::Result<T>

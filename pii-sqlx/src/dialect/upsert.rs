@@ -17,15 +17,15 @@ pub struct Upsert<'a> {
 /// What became of an upsert.
 pub enum Upserted {
     Written,
-    /// A row that is there was left as it is.
+    /// A row that is there, or several, was left as it is.
     LeftAlone,
     /// The same, and why the new row could not be inserted, where the database does not say which row it is.
     Refused(sqlx::Error),
 }
 
 impl Upserted {
-    pub(super) fn of(rows: u64) -> Self {
-        if rows == 0 { Self::LeftAlone } else { Self::Written }
+    pub(super) fn of(written: u64, rows: u64) -> Self {
+        if written < rows { Self::LeftAlone } else { Self::Written }
     }
 }
 

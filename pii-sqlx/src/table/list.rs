@@ -2,12 +2,19 @@
 
 use std::future::IntoFuture;
 
-use futures_core::future::BoxFuture;
+use futures_core::{future::BoxFuture, stream::BoxStream};
+use futures_util::{StreamExt as _, stream};
 use pii_core::{FieldSelection, Result};
 use sqlx::{Database, FromRow};
 
 use super::{SqlTable, failed};
-use crate::{dialect::Dialect, model::SqlModel};
+use crate::{
+    connection::Source,
+    decrypt::{CHUNK, open_stream, until_error},
+    dialect::Dialect,
+    model::SqlModel,
+    statement::Statement,
+};
 
 /// A SELECT of all rows; made by [`SqlTable::list`].
 #[must_use = "nothing is read before this is awaited"]
@@ -49,12 +56,7 @@ where
     async fn run(self) -> Result<Vec<M>> {
         let Self { table, fields, connection } = self;
         table.check(&fields).await?;
-        let mut statement = table.select()?;
-        let ids = || M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name);
-        if ids().next().is_some() {
-            statement.push(" ORDER BY ");
-            statement.push_names(ids());
-        }
+        let statement = table.select_in_order()?;
         let rows = {
             let mut connection = table.connection(connection).await?;
             connection.fetch(statement).await.map_err(failed::<M>)?
@@ -63,6 +65,64 @@ where
         drop(rows);
         table.admit(&mut models, &fields).await?;
         Ok(models)
+    }
+}
+
+impl<'a, M, DB> List<'a, M, DB>
+where
+    M: SqlModel<DB> + for<'r> FromRow<'r, DB::Row> + Send,
+    DB: Dialect,
+{
+    /// The rows one after the other, up to the first error: for tables that are larger than memory. They are
+    /// read no faster than they are asked for, and opened in batches of up to 256.
+    ///
+    /// The stream holds its connection until it ends, also while keys are asked for: with a pool of one
+    /// connection, a key store in the same database must have its keys at hand by then. See
+    /// [`Decrypting::fetch`](crate::builder::Decrypting::fetch) for streams of your own queries.
+    ///
+    /// ```no_run
+    /// # use pii::{EncryptedStr, PiiModel, SqlTable};
+    /// # #[derive(PiiModel)]
+    /// # #[pii(name = "customer", table = "customers", from_row)]
+    /// # struct Customer { #[pii(id)] id: i64, email: EncryptedStr }
+    /// use futures_util::TryStreamExt;
+    ///
+    /// # async fn run(customers: SqlTable<Customer, sqlx::Sqlite>) -> pii::Result<()> {
+    /// let mut rows = customers.list().decrypt_pii().stream();
+    /// while let Some(customer) = rows.try_next().await? {
+    ///     println!("{customer:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream(self) -> BoxStream<'a, Result<M>>
+    where
+        M: 'a,
+    {
+        let Self { table, fields, connection } = self;
+        let statement = match table.select_in_order() {
+            Ok(statement) => statement,
+            Err(error) => return stream::once(async { Err(error) }).boxed(),
+        };
+        let source = match connection {
+            Some(connection) => Source::Given(connection),
+            None => Source::Pool(&table.pool),
+        };
+        let rows = DB::stream(source, statement.finish()).map(|row| M::from_row(&row?)).boxed();
+        until_error(open_stream(rows, &table.cryptor, fields, CHUNK))
+    }
+}
+
+impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
+    /// `SELECT "a", "b" FROM "t" ORDER BY "id"`
+    fn select_in_order(&self) -> Result<Statement<DB>> {
+        let mut statement = self.select()?;
+        let ids = || M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name);
+        if ids().next().is_some() {
+            statement.push(" ORDER BY ");
+            statement.push_names(ids());
+        }
+        Ok(statement)
     }
 }
 

@@ -5,9 +5,9 @@ mod find;
 mod get;
 mod indexes;
 mod insert;
-mod insert_many;
 mod list;
 mod load;
+mod many;
 mod move_row;
 #[cfg(feature = "postgres")]
 mod next_id;
@@ -28,8 +28,8 @@ pub use delete::Delete;
 pub use find::{Exists, Find, FindOne, FindOptional};
 pub use get::{Get, GetOptional};
 pub use insert::{Insert, InsertReturningId};
-pub use insert_many::InsertMany;
 pub use list::List;
+pub use many::{BulkRow, BulkSource, CommitEachChunk, Interrupted, Iterated, Streamed, WriteMany};
 pub use move_row::MoveRow;
 #[cfg(feature = "postgres")]
 pub use next_id::{NextId, NextIds};
@@ -141,17 +141,6 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// [`Insert::returning_id`] tells what it became.
     pub fn insert<'a>(&'a self, model: &'a M) -> Insert<'a, M, DB> {
         Insert::new(self, model)
-    }
-
-    /// Inserts many rows, all of them or none, and says how many.
-    ///
-    /// Keys are asked for before a connection is taken: one call for each encryption context whose data
-    /// key is not at hand. The rows go in statements of at most 500 rows, and the next ones are sealed
-    /// while these are on their way; more than one statement run in a transaction, or in a savepoint of
-    /// the one given with `.on()`. If that call is given up midway, roll your transaction back: sqlx may
-    /// have done so already. A connection that you gave without a transaction is to be closed then.
-    pub fn insert_many<'a>(&'a self, models: impl IntoIterator<Item = &'a M>) -> InsertMany<'a, M, DB> {
-        InsertMany::new(self, models.into_iter().collect())
     }
 
     /// The row of this id. That it does not exist is an error; see [`Get::optional`].

@@ -13,10 +13,10 @@ use crate::{
 
 /// A model with the texts of its sealed values.
 pub(crate) struct NewRow<'a, M> {
-    model: &'a M,
-    texts: SealedTexts,
+    pub(super) model: &'a M,
+    pub(super) texts: SealedTexts,
     /// the columns of ids that the database makes up
-    omitted: Vec<&'static str>,
+    pub(super) omitted: Vec<&'static str>,
 }
 
 impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
@@ -28,6 +28,16 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// Seals the models in one batch.
     pub(crate) async fn seal<'a>(&self, models: Vec<&'a M>) -> Result<Vec<NewRow<'a, M>>> {
         let texts = self.cryptor.seal_texts(models.iter().copied()).await.map_err(error::of::<M>)?;
+        Self::new_rows(models, texts)
+    }
+
+    /// As [`SqlTable::seal`], for rows that are there and get new values.
+    pub(super) async fn seal_changes<'a>(&self, models: Vec<&'a M>) -> Result<Vec<NewRow<'a, M>>> {
+        let texts = self.cryptor.seal_changes(models.iter().copied()).await.map_err(error::of::<M>)?;
+        Self::new_rows(models, texts)
+    }
+
+    fn new_rows(models: Vec<&M>, texts: Vec<SealedTexts>) -> Result<Vec<NewRow<'_, M>>> {
         models
             .into_iter()
             .zip(texts)
@@ -114,7 +124,7 @@ impl<M> NewRow<'_, M> {
 
     /// Whether the rows can stand in one statement.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        self.omitted == other.omitted
+        self.omitted == other.omitted && self.index_columns() == other.index_columns()
     }
 }
 

@@ -126,7 +126,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             return Ok(outcomes);
         }
         let mut connection = self.connection(connection).await?;
-        let told = if DB::UPDATES_FROM_VALUES {
+        let told = if DB::SWAPS_BY_VALUES {
             let swapped = self.swap_by_values(&mut changes, flags, &mut connection).await?;
             self.told(&changes, &swapped, &mut connection).await?
         } else {

@@ -40,8 +40,8 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
     async fn run(self) -> Result<()> {
         let Self { table, model, connection } = self;
         table.name()?;
-        let texts = table.cryptor.seal_changes([model]).await.map_err(error::of::<M>)?.pop();
-        let statement = table.set(model, texts)?;
+        let mut texts = table.cryptor.seal_changes([model]).await.map_err(error::of::<M>)?.pop();
+        let statement = table.set(model, texts.as_mut())?;
         let mut connection = table.connection(connection).await?;
         let updated = connection.execute(statement).await.map_err(failed::<M>)?;
         if updated > 0 {
@@ -51,22 +51,18 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
         if version_of::<M, DB>().is_none() || !table.exists(model, true, &mut connection).await? {
             return Err(table.not_written(&id));
         }
-        Err(Error::new(ErrorKind::Conflict)
-            .model(M::MODEL.name())
-            .row(id)
-            .message("the row has another version than the model")
-            .help("load the row, make the change again and save it"))
+        Err(table.conflict(model))
     }
 }
 
 impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
     /// `UPDATE "t" SET "a" = $1, "version" = "version" + 1 WHERE "id" = $2 AND "version" = $3`
-    fn set(&self, model: &M, mut texts: Option<SealedTexts>) -> Result<Statement<DB>> {
+    pub(super) fn set(&self, model: &M, texts: Option<&mut SealedTexts>) -> Result<Statement<DB>> {
         let mut statement = Statement::new("UPDATE ");
         statement.push(self.name()?);
         statement.push(" SET ");
         let entries = texts.as_ref().map(|texts| texts.indexes().to_vec()).unwrap_or_default();
-        let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Assignments, texts.as_mut());
+        let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Assignments, texts);
         model.bind_columns(&mut binder);
         let sets_data = binder.finish()?.anything;
         let sets_data = indexes::push_assignments::<M, DB>(&mut statement, &entries, sets_data)?;
@@ -84,12 +80,18 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
         self.push_scope_of(&mut statement, model)?;
         if version.is_some() {
-            statement.push(" AND ");
-            let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Version, None);
-            model.bind_columns(&mut binder);
-            binder.finish()?;
+            push_version(&mut statement, model)?;
         }
         Ok(statement)
+    }
+
+    /// That someone else was faster.
+    pub(super) fn conflict(&self, model: &M) -> Error {
+        Error::new(ErrorKind::Conflict)
+            .model(M::MODEL.name())
+            .row(self.written(|out| model.write_own_id(out)))
+            .message("the row has another version than the model")
+            .help("load the row, make the change again and save it")
     }
 
     /// Whether there is a row with the id of this model, in the scope or anywhere.
@@ -99,15 +101,36 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         in_scope: bool,
         connection: &mut Connection<'_, DB>,
     ) -> Result<bool> {
+        let statement = self.select_one(model, in_scope)?;
+        let rows = connection.fetch(statement).await.map_err(failed::<M>)?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Whether the row is there, in the scope, with the version of the model.
+    pub(super) async fn has_version(&self, model: &M, connection: &mut Connection<'_, DB>) -> Result<bool> {
+        let mut statement = self.select_one(model, true)?;
+        push_version(&mut statement, model)?;
+        let rows = connection.fetch(statement).await.map_err(failed::<M>)?;
+        Ok(!rows.is_empty())
+    }
+
+    fn select_one(&self, model: &M, in_scope: bool) -> Result<Statement<DB>> {
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push(self.name()?);
         self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
         if in_scope {
             self.push_scope_of(&mut statement, model)?;
         }
-        let rows = connection.fetch(statement).await.map_err(failed::<M>)?;
-        Ok(!rows.is_empty())
+        Ok(statement)
     }
+}
+
+/// Appends ` AND "version" = $3`.
+fn push_version<M: SqlModel<DB>, DB: Dialect>(statement: &mut Statement<DB>, model: &M) -> Result<()> {
+    statement.push(" AND ");
+    let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Version, None);
+    model.bind_columns(&mut binder);
+    binder.finish().map(drop)
 }
 
 /// Appends `"version" = "version" + 1`.

@@ -6,10 +6,11 @@ use futures_core::future::BoxFuture;
 use pii_core::{Error, ErrorKind, Result};
 use sqlx::Database;
 
-use super::{SqlTable, failed, no_id, update::version_of};
+use super::{SqlTable, failed, no_id, rows::NewRow, update::version_of};
 use crate::{
     dialect::{Dialect, Upsert as UpsertColumns, Upserted},
     model::{SqlColumn, SqlModel},
+    statement::Statement,
 };
 
 /// An INSERT or UPDATE of one row; made by [`SqlTable::upsert`].
@@ -37,13 +38,10 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
         let Self { table, model, connection } = self;
         table.name()?;
         let mut row = table.seal_one(model).await?;
-        let insert = table.insert_into(DB::UPSERT_ALIAS, &mut row)?;
+        let ([statement, insert], _) = table.upsert_statements(std::slice::from_mut(&mut row))?;
         let scope = table.scope_columns()?;
-        let indexed = row.index_columns();
-        let mut statement = insert.duplicate();
-        DB::push_upsert(&mut statement, &columns::<M, DB>(&indexed, &scope)?);
         let mut connection = table.connection(connection).await?;
-        let upserted = connection.upsert(statement, insert);
+        let upserted = connection.upsert(statement, insert, 1);
         let is_outside = match upserted.await.map_err(failed::<M>)? {
             Upserted::Written => false,
             Upserted::LeftAlone => !scope.is_empty(),
@@ -55,12 +53,33 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
             Upserted::Refused(error) => return Err(failed::<M>(error)),
         };
         if is_outside {
-            return Err(Error::new(ErrorKind::ContextMismatch)
-                .model(M::MODEL.name())
-                .row(table.written(|out| model.write_own_id(out)))
-                .message("the row that has this id is outside the scope of the cryptor"));
+            return Err(table.outside_scope(model));
         }
         Ok(())
+    }
+}
+
+impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
+    /// The upsert of as many of these rows as one statement can take, and the INSERT that it begins with; and
+    /// how many rows those are.
+    pub(super) fn upsert_statements(
+        &self,
+        rows: &mut [NewRow<'_, M>],
+    ) -> Result<([Statement<DB>; 2], usize)> {
+        let indexed = rows.first().map(NewRow::index_columns).unwrap_or_default();
+        let (insert, taken) = self.insert_some(DB::UPSERT_ALIAS, rows)?;
+        let scope = self.scope_columns()?;
+        let mut statement = insert.duplicate();
+        DB::push_upsert(&mut statement, &columns::<M, DB>(&indexed, &scope)?);
+        Ok(([statement, insert], taken))
+    }
+
+    /// That an upsert met the row of someone else.
+    pub(super) fn outside_scope(&self, model: &M) -> Error {
+        Error::new(ErrorKind::ContextMismatch)
+            .model(M::MODEL.name())
+            .row(self.written(|out| model.write_own_id(out)))
+            .message("the row that has this id is outside the scope of the cryptor")
     }
 }
 

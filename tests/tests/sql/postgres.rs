@@ -9,7 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::FutureExt as _;
+use futures_core::Stream;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use pii::{EncryptedStr, ErrorKind, PiiModel, ShadowColumn, SqlTable, sqlx_error};
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection,
@@ -163,6 +164,92 @@ async fn what_is_written_after_a_bulk_insert_was_given_up_is_there() {
             .unwrap();
         assert!(is_there, "after {} polls", polls / 4);
         sqlx::query("delete from customers where id >= 1000").execute(&db.pool).await.unwrap();
+    }
+}
+
+/// Rows whose source ends the server process of the job after some of them.
+fn killing(
+    at: i64,
+    process: i32,
+    rows: impl IntoIterator<Item = Customer, IntoIter: Send>,
+) -> impl Stream<Item = Customer> + Send {
+    stream::iter(rows).then(move |row| async move {
+        if row.id == at {
+            let mut other = PgConnection::connect_with(&server()).await.unwrap();
+            let kill = sqlx::query("select pg_terminate_backend($1, 5000)");
+            kill.bind(process).execute(&mut other).await.unwrap();
+        }
+        row
+    })
+}
+
+async fn process_of(pool: &sqlx::PgPool) -> i32 {
+    sqlx::query_scalar("select pg_backend_pid()").fetch_one(pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_server_that_dies_in_the_middle_of_a_bulk_job_keeps_nothing() {
+    let db = TestDatabase::new(1, &[CUSTOMERS]).await;
+    let customers = SqlTable::<Customer, _>::new(&db.pool, &cryptor());
+    let rows = |city: &str| {
+        (0..60).map(|id| Customer { city: city.into(), ..Customer::new(id) }).collect::<Vec<_>>()
+    };
+    let cities = async || -> Vec<(String, i64)> {
+        sqlx::query_as("select city, count(*) from customers group by city")
+            .fetch_all(&db.pool)
+            .await
+            .unwrap()
+    };
+    for at in [0, 9, 10, 25, 59] {
+        let source = killing(at, process_of(&db.pool).await, rows("London"));
+        let error = in_time(customers.insert_from(source).in_chunks_of(10)).await;
+        if at < 10 {
+            // nothing was sent before: the pool noticed and connected anew
+            assert_eq!(error.unwrap(), 60);
+            sqlx::query("delete from customers").execute(&db.pool).await.unwrap();
+            continue;
+        }
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Database);
+        assert_eq!(cities().await, []);
+    }
+    in_time(customers.insert_from(rows("London")).in_chunks_of(10)).await.unwrap();
+    for at in [10, 25, 59] {
+        let source = killing(at, process_of(&db.pool).await, rows("Rome"));
+        let error = in_time(customers.update_from(source).in_chunks_of(10)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Database);
+        let source = killing(at, process_of(&db.pool).await, rows("Rome"));
+        let error = in_time(customers.upsert_from(source).in_chunks_of(10)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Database);
+        assert_eq!(cities().await, [("London".to_owned(), 60)]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_dies_between_commits_keeps_what_is_reported() {
+    let db = TestDatabase::new(1, &[CUSTOMERS]).await;
+    let customers = SqlTable::<Customer, _>::new(&db.pool, &cryptor());
+    for at in (10..60).step_by(7) {
+        let mut connection = db.pool.acquire().await.unwrap();
+        let process =
+            sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *connection).await.unwrap();
+        let source = killing(at, process, (0..60).map(Customer::new));
+        let job = customers.insert_from(source).in_chunks_of(10).committing_each_chunk();
+        let interrupted = in_time(job.on(&mut connection)).await.unwrap_err();
+        drop(connection);
+        assert_eq!(interrupted.error().kind(), ErrorKind::Database);
+        let there: i64 =
+            sqlx::query_scalar("select count(*) from customers").fetch_one(&db.pool).await.unwrap();
+        let there = u64::try_from(there).unwrap();
+        let committed = interrupted.committed();
+        assert!(there == committed || there == committed + interrupted.undecided(), "{there}: {interrupted}");
+        assert!(committed + 20 >= u64::try_from(at).unwrap() / 10 * 10, "{interrupted}");
+        // the job goes on where it was
+        let rest = (0..60).map(Customer::new).skip(usize::try_from(committed).unwrap());
+        in_time(customers.upsert_from(rest).in_chunks_of(10).committing_each_chunk()).await.unwrap();
+        let there: i64 =
+            sqlx::query_scalar("select count(*) from customers").fetch_one(&db.pool).await.unwrap();
+        assert_eq!(there, 60);
+        sqlx::query("delete from customers").execute(&db.pool).await.unwrap();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use futures_util::TryStreamExt as _;
 use pii::{SqlTable, testing::assert_no_plaintext};
 use sqlx::{
     AssertSqlSafe,
@@ -95,4 +96,20 @@ async fn no_plaintext_is_in_the_files() {
     let wal = fs::read(db.folder.path().join("test.db-wal")).unwrap();
     assert!(wal.windows(6).any(|window| window == b"London"), "{searched} bytes searched");
     assert!(wal.windows(4).any(|window| window == b"ENC:"));
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_rows_go_in_and_come_out_one_chunk_at_a_time() {
+    let db = TestDatabase::new(2, &[CUSTOMERS]).await;
+    let cryptor = cryptor();
+    let customers = SqlTable::<Customer, _>::new(&db.pool, &cryptor);
+    let rows = (0..100_000).map(|id| Customer { ssn: None, ..Customer::new(id) });
+    assert_eq!(customers.insert_from(rows).await.unwrap(), 100_000);
+    let mut opened = customers.list().decrypt_pii().stream();
+    for id in 0..100_000 {
+        let row = opened.try_next().await.unwrap().unwrap();
+        assert_eq!((row.id, row.email.expose().unwrap()), (id, EMAIL));
+    }
+    assert!(opened.try_next().await.unwrap().is_none());
+    assert_eq!(cryptor.stats().keys_generated, 1);
 }

@@ -96,3 +96,57 @@ async fn a_stream_runs_in_a_transaction_and_may_be_dropped() {
     tx.commit().await.unwrap();
     assert!(customers(&db, &cryptor).get(1).optional().await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_table_gives_its_rows_as_a_stream() {
+    let cryptor = cryptor();
+    let db = rows(700, &cryptor).await;
+    let table = customers(&db, &cryptor);
+    let mut stream = is_stream_send(table.list().decrypt_pii().stream());
+    for id in 0..700 {
+        let row = stream.try_next().await.unwrap().unwrap();
+        assert_eq!((row.id, row.email.expose().unwrap()), (id, EMAIL));
+    }
+    assert!(stream.next().await.is_none());
+    let sealed: Vec<Customer> = table.list().stream().try_collect().await.unwrap();
+    assert!(sealed.iter().all(|row| row.email.expose().is_err()));
+    // they know their place
+    assert_eq!(table.update_many(&sealed).await.unwrap(), 700);
+    let ssn_only: Vec<_> = table.list().decrypt_fields(["ssn"]).stream().try_collect().await.unwrap();
+    assert!(ssn_only.iter().all(|row| row.email.expose().is_err()));
+    assert!(ssn_only.iter().all(|row| row.ssn.as_ref().unwrap().expose().is_ok()));
+}
+
+#[tokio::test]
+async fn the_stream_of_a_table_ends_at_its_first_error() {
+    let cryptor = cryptor();
+    let db = rows(600, &cryptor).await;
+    sql(&db, "update customers set email = 'plain' where id in (400, 500)").await;
+    let table = customers(&db, &cryptor);
+    for list in [table.list(), table.list().decrypt_pii()] {
+        let got: Vec<_> = list.stream().collect().await;
+        assert_eq!(got.len(), 401);
+        assert_eq!(got[400].as_ref().unwrap_err().kind(), ErrorKind::NotEncrypted);
+    }
+    let got: Vec<_> = table.list().decrypt_fields(["emial"]).stream().collect().await;
+    assert!(matches!(got.as_slice(), [Err(error)] if error.kind() == ErrorKind::Configuration));
+    db.pool.close().await;
+    let got: Vec<_> = table.list().stream().collect().await;
+    assert!(matches!(got.as_slice(), [Err(error)] if error.kind() == ErrorKind::Database));
+}
+
+#[tokio::test]
+async fn the_stream_of_a_table_runs_in_a_transaction_and_may_be_dropped() {
+    let cryptor = cryptor();
+    let db = rows(500, &cryptor).await;
+    let table = customers(&db, &cryptor);
+    let mut tx = db.pool.begin().await.unwrap();
+    table.insert(&Customer::new(-1)).on(&mut tx).await.unwrap();
+    {
+        let mut stream = table.list().decrypt_pii().on(&mut tx).stream();
+        assert_eq!(stream.try_next().await.unwrap().unwrap().id, -1);
+    }
+    table.delete(1).on(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(table.get(1).optional().await.unwrap().is_none());
+}
