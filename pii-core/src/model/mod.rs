@@ -2,6 +2,7 @@
 
 mod field;
 pub(crate) mod probe;
+mod size;
 mod spec;
 mod subject;
 mod walk;
