@@ -349,6 +349,13 @@ pub use pii_core::{Error, ErrorKind, FormatError, Result};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[doc(inline)]
 pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder, sqlx_error};
+// examining and defining tables
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[doc(inline)]
+pub use pii_sqlx::{
+    Catalogue, ColumnLimits, Ddl, DdlKind, DdlStatement, DdlStatements, DdlTransaction, Doctor, DoctorReport,
+    Finding, FindingKind, Severity, doctor,
+};
 // DynamoDB
 #[cfg(feature = "dynamo")]
 #[doc(inline)]

@@ -57,20 +57,30 @@
 #![forbid(unsafe_code)]
 
 mod binder;
+mod catalogue;
 mod connection;
+mod ddl;
 mod decrypt;
 mod dialect;
+mod doctor;
 mod error;
+mod index_columns;
 mod json;
 mod key_store;
+mod limits;
 mod model;
+mod model_types;
 mod statement;
 mod table;
 
+pub use catalogue::Catalogue;
+pub use ddl::{Ddl, DdlKind, DdlStatement, DdlStatements, DdlTransaction};
 pub use decrypt::DecryptPii;
 pub use dialect::Dialect;
+pub use doctor::{Doctor, DoctorReport, Finding, FindingKind, Severity, doctor};
 pub use error::sqlx_error;
 pub use key_store::SqlKeyStore;
+pub use limits::ColumnLimits;
 pub use model::SqlModel;
 pub use table::SqlTable;
 
@@ -78,6 +88,7 @@ pub use table::SqlTable;
 pub mod builder {
     pub use crate::{
         decrypt::{Decrypting, EachRow, RowSource},
+        doctor::{ColumnValues, ExaminedModels, ExaminedTable, KeyUse},
         table::{Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, Update, Upsert},
     };
 }
@@ -91,5 +102,6 @@ pub mod __private {
         binder::Binder,
         json::from_json,
         model::{ColumnKind, SqlColumn, SqlModel},
+        model_types::ColumnTypes,
     };
 }

@@ -43,7 +43,11 @@ impl FieldSpec {
         body.div_ceil(3).saturating_mul(4).saturating_add(PREFIX.len())
     }
 
-    pub(crate) const fn plaintext_bytes_within_after(&self, head_bytes: usize, chars: usize) -> Option<usize> {
+    pub(crate) const fn plaintext_bytes_within_after(
+        &self,
+        head_bytes: usize,
+        chars: usize,
+    ) -> Option<usize> {
         let Some(base64) = chars.checked_sub(PREFIX.len()) else { return None };
         (base64 / 4).saturating_mul(3).checked_sub(head_bytes + self.added_bytes())
     }

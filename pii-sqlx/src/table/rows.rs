@@ -50,7 +50,8 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         for (index, row) in rows.iter_mut().enumerate() {
             statement.push(if index > 0 { ", (" } else { "(" });
             let mut binder =
-                Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts));
+                Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts))
+                    .within(self.limits.as_ref());
             row.model.bind_columns(&mut binder);
             if !binder.finish()?.anything {
                 return Err(Error::new(ErrorKind::Configuration)

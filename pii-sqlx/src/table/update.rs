@@ -64,7 +64,8 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         let mut statement = Statement::new("UPDATE ");
         statement.push(self.name()?);
         statement.push(" SET ");
-        let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Assignments, texts.as_mut());
+        let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Assignments, texts.as_mut())
+            .within(self.limits.as_ref());
         model.bind_columns(&mut binder);
         let sets_data = binder.finish()?.anything;
         let version = version_of::<M, DB>();

@@ -36,6 +36,17 @@ pub(crate) const LOOSE_TEXT: &str = "text collate loose";
 /// Most placeholders in one statement.
 pub(crate) const PARAMETERS: i64 = 65_535;
 
+/// A trigger before updates of `customers` that names this column.
+pub(crate) fn trigger(name: &str, column: &str) -> Vec<String> {
+    vec![
+        format!(
+            "create function {name}() returns trigger language plpgsql as \
+             $$ begin if new.{column} is null then raise exception 'no'; end if; return new; end $$"
+        ),
+        format!("create trigger {name} before update on customers for each row execute function {name}()"),
+    ]
+}
+
 pub(crate) struct TestDatabase {
     pub(crate) pool: sqlx::Pool<Db>,
     pub(crate) folder: tempfile::TempDir,

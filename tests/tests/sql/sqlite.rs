@@ -26,6 +26,13 @@ pub(crate) const SCHEMA: &str = "main";
 /// Most placeholders in one statement.
 pub(crate) const PARAMETERS: i64 = 32_766;
 
+/// A trigger before updates of `customers` that names this column.
+pub(crate) fn trigger(name: &str, column: &str) -> Vec<String> {
+    vec![format!(
+        "create trigger {name} before update on customers when new.{column} is null begin select raise(abort, 'no'); end"
+    )]
+}
+
 pub(crate) struct TestDatabase {
     pub(crate) pool: sqlx::Pool<Db>,
     pub(crate) folder: tempfile::TempDir,
