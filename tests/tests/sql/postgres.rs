@@ -21,6 +21,8 @@ use crate::{
     support::{Errors, cryptor, in_time},
 };
 
+#[path = "doctor_on_postgres.rs"]
+mod doctor;
 #[path = "suite/mod.rs"]
 mod suite;
 

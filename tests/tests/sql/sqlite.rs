@@ -10,6 +10,8 @@ use crate::{
     support::cryptor,
 };
 
+#[path = "doctor_on_sqlite.rs"]
+mod doctor;
 #[path = "suite/mod.rs"]
 mod suite;
 
