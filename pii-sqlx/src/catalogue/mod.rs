@@ -10,7 +10,7 @@ mod words;
 use futures_core::{future::BoxFuture, stream::BoxStream};
 
 pub(crate) use rows::{Rows, unread};
-pub(crate) use words::{Word, mentions, words};
+pub(crate) use words::{Word, is_part, mentions, without_comments, words};
 
 use crate::{ddl::DdlDatabase, dialect::Dialect};
 

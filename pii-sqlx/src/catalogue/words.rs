@@ -1,5 +1,7 @@
 //! The words of a piece of SQL, to see which columns it names.
 
+use std::{iter::Peekable, str::Chars};
+
 /// A part of a piece of SQL. Texts in quotes and comments are none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Word {
@@ -38,16 +40,8 @@ pub(crate) fn words(sql: &str) -> Vec<Word> {
             }
             '"' | '`' => out.push(Word::Quoted(until(&mut rest, first))),
             '[' => out.push(Word::Quoted(until(&mut rest, ']'))),
-            '-' if rest.peek() == Some(&'-') => while rest.next().is_some_and(|next| next != '\n') {},
-            '/' if rest.peek() == Some(&'*') => {
-                let mut before = ' ';
-                for next in rest.by_ref() {
-                    if before == '*' && next == '/' {
-                        break;
-                    }
-                    before = next;
-                }
-            }
+            '-' if rest.peek() == Some(&'-') => skip_comment(first, &mut rest),
+            '/' if rest.peek() == Some(&'*') => skip_comment(first, &mut rest),
             first if is_part(first) => {
                 let mut word = String::from(first);
                 while let Some(next) = rest.next_if(|next| is_part(*next)) {
@@ -62,12 +56,49 @@ pub(crate) fn words(sql: &str) -> Vec<Word> {
     out
 }
 
-fn is_part(character: char) -> bool {
+/// The same SQL with a space in place of each comment.
+pub(crate) fn without_comments(sql: &str) -> String {
+    let mut out = String::with_capacity(sql.len());
+    let mut rest = sql.chars().peekable();
+    let mut quote = None;
+    while let Some(next) = rest.next() {
+        match (quote, next, rest.peek()) {
+            (Some(mark), ..) => quote = Some(mark).filter(|mark| *mark != next),
+            (None, '\'' | '"' | '`', _) => quote = Some(next),
+            (None, '-', Some('-')) | (None, '/', Some('*')) => {
+                skip_comment(next, &mut rest);
+                out.push(' ');
+                continue;
+            }
+            _ => {}
+        }
+        out.push(next);
+    }
+    out
+}
+
+/// Skips a comment whose first character was this one.
+fn skip_comment(first: char, rest: &mut Peekable<Chars<'_>>) {
+    if first == '-' {
+        while rest.next().is_some_and(|next| next != '\n') {}
+        return;
+    }
+    rest.next();
+    let mut before = ' ';
+    for next in rest.by_ref() {
+        if before == '*' && next == '/' {
+            break;
+        }
+        before = next;
+    }
+}
+
+pub(crate) fn is_part(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '$')
 }
 
 /// What stands before the closing quote, which is doubled inside.
-fn until(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, close: char) -> String {
+fn until(rest: &mut Peekable<Chars<'_>>, close: char) -> String {
     let mut text = String::new();
     while let Some(next) = rest.next() {
         if next == close {
