@@ -91,6 +91,7 @@
 //! | `derive` (default) | the derives of [`PiiModel`], [`RowId`] and [`ContextValue`] |
 //! | `sqlite` | tables and queries on SQLite, by sqlx; compiles SQLite in |
 //! | `postgres` | tables and queries on Postgres, by sqlx |
+//! | `mysql` | tables and queries on MySQL and MariaDB, by sqlx |
 //! | `dynamo` | tables, requests and the key store of DynamoDB, by the AWS SDK |
 //! | `kms` | the keyring of AWS KMS, `KmsKeyring`, with a client or an `SdkConfig` of yours |
 //! | `kms-from-env` | `KmsKeyring::from_env`: region and credentials as the AWS command line finds them |
@@ -346,11 +347,11 @@ pub use pii_core::{JsonPath, NodePath, NodeStep};
 #[doc(inline)]
 pub use pii_core::{Error, ErrorKind, FormatError, Result};
 // SQL
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[doc(inline)]
 pub use pii_sqlx::{DecryptPii, Dialect, SqlKeyStore, SqlModel, SqlTable, builder, sqlx_error};
 // examining and defining tables
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[doc(inline)]
 pub use pii_sqlx::{
     Catalogue, ColumnLimits, Ddl, DdlKind, DdlStatement, DdlStatements, DdlTransaction, Doctor, DoctorReport,
@@ -395,7 +396,7 @@ pub mod prelude {
     pub use crate::{Access, Cryptor, Encrypted, EncryptedStr, Json, Mask, PiiModel, Reason, ctx};
     #[cfg(feature = "dynamo")]
     pub use crate::{DecryptItems as _, DynamoTable};
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     pub use crate::{DecryptPii as _, SqlTable};
 }
 
@@ -403,7 +404,7 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use pii_core::__private::*;
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     pub use pii_sqlx::__private::*;
 
     #[cfg(feature = "dynamo")]
@@ -413,7 +414,7 @@ pub mod __private {
 }
 
 /// Keeps generated sqlx code only where a SQL feature is on: a derive can't see features.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __pii_if_sqlx {
@@ -421,7 +422,7 @@ macro_rules! __pii_if_sqlx {
 }
 
 /// Keeps generated sqlx code only where a SQL feature is on: a derive can't see features.
-#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __pii_if_sqlx {

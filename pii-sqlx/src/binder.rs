@@ -41,9 +41,11 @@ pub(crate) enum Part<'a> {
     Assignments,
     /// `"a" = $1 AND "b" = $2`, for the id columns alone
     Id,
+    /// the same for statements that write: no other text counts as equal
+    ExactId,
     /// `"version" = $1`
     Version,
-    /// `"a" = $1 AND "b" = $2`, for these columns
+    /// `"a" = $1 AND "b" = $2`, for these columns, exactly
     Named(&'a [&'static str]),
 }
 
@@ -54,7 +56,7 @@ impl Part<'_> {
             Self::Nothing => false,
             Self::Values => true,
             Self::Assignments => kind.is_data(),
-            Self::Id => kind.is_id(),
+            Self::Id | Self::ExactId => kind.is_id(),
             Self::Version => kind.is_version(),
             Self::Named(names) => names.contains(&column.name),
         }
@@ -62,7 +64,11 @@ impl Part<'_> {
 
     /// Whether the model is asked to bind this column at all.
     fn is_asked_for(self, kind: ColumnKind) -> bool {
-        self != Self::Id || kind.is_id()
+        !matches!(self, Self::Id | Self::ExactId) || kind.is_id()
+    }
+
+    fn is_exact(self) -> bool {
+        matches!(self, Self::ExactId | Self::Named(_))
     }
 }
 
@@ -99,7 +105,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
         T: for<'q> Encode<'q, DB> + Type<DB>,
     {
         if let Next::Wanted(column) = self.next() {
-            self.value(column, |statement| statement.bind(value));
+            self.plain(column, value);
         }
     }
 
@@ -117,7 +123,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
         T: for<'q> Encode<'q, DB> + Type<DB>,
     {
         match (self.next(), id) {
-            (Next::Wanted(column), Some(id)) => self.value(column, |statement| statement.bind(id)),
+            (Next::Wanted(column), Some(id)) => self.plain(column, id),
             (Next::Wanted(column) | Next::Unwanted(column), None) => self.omitted.push(column.name),
             _ => {}
         }
@@ -129,7 +135,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
         T: for<'q> Encode<'q, DB> + Type<DB>,
     {
         match (self.next(), id) {
-            (Next::Wanted(column), Some(id)) => self.value(column, |statement| statement.bind(id)),
+            (Next::Wanted(column), Some(id)) => self.plain(column, id),
             (Next::Wanted(column), None) => self.fail(
                 error::at_column(Error::new(ErrorKind::State), self.model, column.name)
                     .message("the row's id is not known yet")
@@ -176,6 +182,17 @@ impl<'a, DB: Database> Binder<'a, DB> {
         }
     }
 
+    fn plain<T>(&mut self, column: &SqlColumn, value: &T)
+    where
+        T: for<'q> Encode<'q, DB> + Type<DB>,
+    {
+        let is_exact = self.part.is_exact();
+        self.value(column, |statement| {
+            statement.bind(value)?;
+            if is_exact { statement.bind_exact_text(column.name, value) } else { Ok(()) }
+        });
+    }
+
     fn next(&mut self) -> Next {
         match self.columns.find(|column| self.part.is_asked_for(column.kind)) {
             Some(column) if self.part.wants(column) => Next::Wanted(column),
@@ -194,7 +211,7 @@ impl<'a, DB: Database> Binder<'a, DB> {
     ) {
         if self.is_begun {
             self.statement.push(match self.part {
-                Part::Id | Part::Version | Part::Named(_) => " AND ",
+                Part::Id | Part::ExactId | Part::Version | Part::Named(_) => " AND ",
                 Part::Nothing | Part::Values | Part::Assignments => ", ",
             });
         }

@@ -1,75 +1,112 @@
 //! The connection that a statement runs on.
 
-use std::ops::{Deref, DerefMut};
-
+use futures_core::future::BoxFuture;
 use sqlx::{Connection as _, Database, SqlStr, Transaction, pool::PoolConnection};
 
-use crate::dialect::Dialect;
+use crate::{
+    dialect::{Dialect, Upserted},
+    statement::Statement,
+};
 
 /// One that the caller gave, or one of the pool, which goes back to it when this is dropped.
-pub(crate) enum Connection<'a, DB: Database> {
+///
+/// One of the pool is closed instead where a call was given up midway and sqlx would put it back in a state
+/// in which it does harm: with a transaction open on the server, or with answers that nobody reads.
+pub(crate) struct Connection<'a, DB: Dialect> {
+    place: Place<'a, DB>,
+    does_harm: bool,
+}
+
+enum Place<'a, DB: Database> {
     Given(&'a mut DB::Connection),
     Pooled(PoolConnection<DB>),
 }
 
-/// A connection on which a transaction begins. Every transaction of this crate does so here.
-///
-/// Where sqlx leaves the transaction of a `begin` that was given up open on the server, a connection of
-/// the pool is closed then: put back, it would swallow whatever is written over it later.
-pub(crate) struct Beginning<'a, DB: Dialect> {
-    connection: Connection<'a, DB>,
-    is_on_its_way: bool,
-}
-
-impl<'a, DB: Dialect> Beginning<'a, DB> {
-    pub(crate) fn on(connection: Connection<'a, DB>) -> Self {
-        Self { connection, is_on_its_way: false }
+impl<'a, DB: Dialect> Connection<'a, DB> {
+    pub(crate) fn given(connection: &'a mut DB::Connection) -> Self {
+        Self { place: Place::Given(connection), does_harm: false }
     }
 
-    /// Begins a transaction, or a savepoint where one is open.
+    pub(crate) fn pooled(connection: PoolConnection<DB>) -> Self {
+        Self { place: Place::Pooled(connection), does_harm: false }
+    }
+
+    /// Runs a statement and says how many rows it touched.
+    pub(crate) async fn execute(&mut self, statement: Statement<DB>) -> sqlx::Result<u64> {
+        self.call(|connection| DB::execute(connection, statement.finish())).await
+    }
+
+    /// Runs a statement and collects its rows.
+    pub(crate) async fn fetch(&mut self, statement: Statement<DB>) -> sqlx::Result<Vec<DB::Row>> {
+        self.call(|connection| DB::fetch(connection, statement.finish())).await
+    }
+
+    /// Runs an upsert; `insert` is the same without what is done where the id is taken.
+    pub(crate) async fn upsert(
+        &mut self,
+        statement: Statement<DB>,
+        insert: Statement<DB>,
+    ) -> sqlx::Result<Upserted> {
+        self.call(|connection| DB::upsert(connection, statement.finish(), insert.finish())).await
+    }
+
+    pub(crate) async fn call<T>(
+        &mut self,
+        run: impl for<'c> FnOnce(&'c mut DB::Connection) -> BoxFuture<'c, sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        self.does_harm = DB::LEAVES_ANSWERS_UNREAD;
+        let done = run(self.inner()).await;
+        self.does_harm = false;
+        done
+    }
+
+    /// Begins a transaction, or a savepoint where one is open. Every transaction of this crate begins here
+    /// or in [`Connection::begin_with`], and ends before [`Connection::finished`].
     pub(crate) async fn begin(&mut self) -> sqlx::Result<Transaction<'_, DB>> {
-        self.is_on_its_way = true;
-        let tx = self.connection.begin().await?;
-        self.is_on_its_way = false;
+        self.does_harm = true;
+        let Self { place, does_harm } = self;
+        let tx = place.inner().begin().await?;
+        *does_harm = DB::LEAVES_ANSWERS_UNREAD;
         Ok(tx)
     }
 
     /// Begins a transaction with a statement of its own.
     pub(crate) async fn begin_with(&mut self, statement: &'static str) -> sqlx::Result<Transaction<'_, DB>> {
-        self.is_on_its_way = true;
-        let tx = self.connection.begin_with(SqlStr::from_static(statement)).await?;
-        self.is_on_its_way = false;
+        self.does_harm = true;
+        let Self { place, does_harm } = self;
+        let tx = place.inner().begin_with(SqlStr::from_static(statement)).await?;
+        *does_harm = DB::LEAVES_ANSWERS_UNREAD;
         Ok(tx)
+    }
+
+    /// Says that the transaction was ended, and the answer was there.
+    pub(crate) fn finished(&mut self) {
+        self.does_harm = false;
+    }
+
+    fn inner(&mut self) -> &mut DB::Connection {
+        self.place.inner()
     }
 }
 
-impl<DB: Dialect> Drop for Beginning<'_, DB> {
+impl<DB: Database> Place<'_, DB> {
+    fn inner(&mut self) -> &mut DB::Connection {
+        match self {
+            Self::Given(connection) => connection,
+            Self::Pooled(connection) => connection,
+        }
+    }
+}
+
+impl<DB: Dialect> Drop for Connection<'_, DB> {
     fn drop(&mut self) {
-        match &mut self.connection {
-            Connection::Pooled(pooled) if DB::LEAVES_BEGIN_OPEN && self.is_on_its_way => {
+        match &mut self.place {
+            Place::Pooled(pooled)
+                if self.does_harm && (DB::LEAVES_BEGIN_OPEN || DB::LEAVES_ANSWERS_UNREAD) =>
+            {
                 pooled.close_on_drop();
             }
             _ => {}
-        }
-    }
-}
-
-impl<DB: Database> Deref for Connection<'_, DB> {
-    type Target = DB::Connection;
-
-    fn deref(&self) -> &DB::Connection {
-        match self {
-            Self::Given(connection) => connection,
-            Self::Pooled(connection) => connection,
-        }
-    }
-}
-
-impl<DB: Database> DerefMut for Connection<'_, DB> {
-    fn deref_mut(&mut self) -> &mut DB::Connection {
-        match self {
-            Self::Given(connection) => connection,
-            Self::Pooled(connection) => connection,
         }
     }
 }

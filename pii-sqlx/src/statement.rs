@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pii_core::{Error, ErrorKind, Result};
 use sqlx::{Arguments as _, AssertSqlSafe, Database, Encode, Type, error::BoxDynError, query::Query};
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, ExactText};
 
 /// About as long as a placeholder is with its comma.
 const PLACEHOLDER_BYTES: usize = 6;
@@ -16,10 +16,11 @@ type BindText<DB> =
     fn(&mut <DB as Database>::Arguments, Option<Arc<str>>) -> Result<Option<Arc<str>>, BoxDynError>;
 
 /// SQL text with the values for its placeholders.
-pub(crate) struct Statement<DB: Database> {
+pub struct Statement<DB: Database> {
     sql: String,
     arguments: DB::Arguments,
     bind_text: BindText<DB>,
+    exact_text: Option<ExactText<DB>>,
     shared: Vec<Arc<str>>,
     quote: char,
     is_reused: bool,
@@ -40,10 +41,27 @@ impl<DB: Dialect> Statement<DB> {
             sql: sql.to_owned(),
             arguments: DB::Arguments::default(),
             bind_text: DB::bind_text,
+            exact_text: DB::EXACT_TEXT,
             shared: Vec::new(),
             quote: DB::QUOTE,
             is_reused: true,
         }
+    }
+
+    /// The same statement again.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            sql: self.sql.clone(),
+            arguments: self.arguments.clone(),
+            shared: self.shared.clone(),
+            ..*self
+        }
+    }
+
+    /// Appends a placeholder for this number.
+    pub(crate) fn bind_number(&mut self, number: i64) -> Result<(), BoxDynError> {
+        DB::bind_number(&mut self.arguments, number)?;
+        self.push_placeholder()
     }
 
     /// Ready to be sent.
@@ -105,6 +123,24 @@ impl<DB: Database> Statement<DB> {
     {
         self.arguments.add(value)?;
         self.push_placeholder()
+    }
+
+    /// Appends that this column holds the very text, if it is text and `=` does not say so already.
+    pub(crate) fn bind_exact_text<'t, T>(&mut self, name: &str, value: T) -> Result<(), BoxDynError>
+    where
+        T: Encode<'t, DB> + Type<DB>,
+    {
+        let Some(ExactText { is_text, around: [before, between, after] }) = self.exact_text else {
+            return Ok(());
+        };
+        if is_text(&value.produces().unwrap_or_else(T::type_info)) {
+            self.push(before);
+            self.push_name(name);
+            self.push(between);
+            self.bind(value)?;
+            self.push(after);
+        }
+        Ok(())
     }
 
     /// Appends a placeholder for this text or NULL.

@@ -1,4 +1,4 @@
-//! One suite on every key store: files, SQLite, Postgres and DynamoDB. What differs is in `key_stores/stores.rs`.
+//! One suite on every key store: files, SQLite, Postgres, MariaDB and DynamoDB. What differs is in `key_stores/stores.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,6 +17,10 @@ mod dynamo;
 mod dynamo_table;
 #[path = "key_stores/elections.rs"]
 mod elections;
+#[path = "key_stores/mysql.rs"]
+mod mysql;
+#[path = "key_stores/mysql_table.rs"]
+mod mysql_table;
 #[path = "key_stores/processes.rs"]
 mod processes;
 #[path = "key_stores/records.rs"]
@@ -42,6 +46,10 @@ macro_rules! on_every_store {
         mod postgres {
             $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() { super::$test::<$crate::stores::PostgresTable>().await; })*
+        }
+        mod mysql {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test::<$crate::stores::MysqlTable>().await; })*
         }
         mod dynamodb {
             $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

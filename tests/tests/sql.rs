@@ -1,5 +1,5 @@
-//! One suite on SQLite and Postgres: the files under `sql/suite` are compiled once for each, and find
-//! what differs in `sql/sqlite.rs` and `sql/postgres.rs`.
+//! One suite on SQLite, Postgres and MariaDB: the files under `sql/suite` are compiled once for each, and find
+//! what differs in `sql/sqlite.rs`, `sql/postgres.rs` and `sql/mysql.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,8 @@
 
 #[path = "sql/models.rs"]
 mod models;
+#[path = "sql/mysql.rs"]
+mod mysql;
 #[path = "sql/postgres.rs"]
 mod postgres;
 #[path = "sql/sqlite.rs"]

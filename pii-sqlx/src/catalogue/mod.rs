@@ -1,5 +1,7 @@
 //! What a database says about its tables: one file for each.
 
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rows;
@@ -10,7 +12,7 @@ mod words;
 use futures_core::{future::BoxFuture, stream::BoxStream};
 
 pub(crate) use rows::{Rows, unread};
-pub(crate) use words::{Word, is_part, mentions, without_comments, words};
+pub(crate) use words::{Word, checks, mentions, words};
 
 use crate::{ddl::DdlDatabase, dialect::Dialect};
 
@@ -18,10 +20,6 @@ use crate::{ddl::DdlDatabase, dialect::Dialect};
 /// [`ColumnLimits`](crate::ColumnLimits) know: each that has tables.
 #[diagnostic::on_unimplemented(message = "the catalogue of `{Self}` is not known here")]
 pub trait Catalogue: Dialect + DdlDatabase {
-    /// The type that makes a text of any value in a `CAST`.
-    #[doc(hidden)]
-    const TEXT: &'static str;
-
     /// An expression for the number of bytes of this text.
     #[doc(hidden)]
     fn bytes(text: &str) -> String;
@@ -114,6 +112,11 @@ impl Room {
         match self {
             Self::Chars(most) | Self::Bytes(most) => most,
         }
+    }
+
+    /// Whether it is that of a `TEXT` of MySQL, which is enough for everything but documents.
+    pub(crate) fn is_roomy(self) -> bool {
+        self.chars() >= 65_535
     }
 }
 

@@ -68,8 +68,6 @@ WHERE coalesce(to_jsonb(p) -> 'attnames' ? a.attname::text, true) AND c.oid = ";
 const SEPARATOR: char = '\u{1f}';
 
 impl Catalogue for Postgres {
-    const TEXT: &'static str = "text";
-
     fn bytes(text: &str) -> String {
         format!("octet_length({text})")
     }

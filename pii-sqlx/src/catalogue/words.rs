@@ -57,7 +57,7 @@ pub(crate) fn words(sql: &str) -> Vec<Word> {
 }
 
 /// The same SQL with a space in place of each comment.
-pub(crate) fn without_comments(sql: &str) -> String {
+fn without_comments(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql.chars().peekable();
     let mut quote = None;
@@ -93,7 +93,7 @@ fn skip_comment(first: char, rest: &mut Peekable<Chars<'_>>) {
     }
 }
 
-pub(crate) fn is_part(character: char) -> bool {
+fn is_part(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '$')
 }
 
@@ -109,6 +109,49 @@ fn until(rest: &mut Peekable<Chars<'_>>, close: char) -> String {
         text.push(next);
     }
     text
+}
+
+/// The conditions of the CHECKs of a CREATE TABLE, as they are written, without comments.
+pub(crate) fn checks(sql: &str) -> Vec<String> {
+    let sql = without_comments(sql);
+    let mut found = Vec::new();
+    let mut rest = sql.as_str();
+    let mut is_inside_word = false;
+    while let Some(first) = rest.chars().next() {
+        let is_check =
+            !is_inside_word && rest.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("check"));
+        let body = rest.get(5..).map(str::trim_start).filter(|body| is_check && body.starts_with('('));
+        if let Some(body) = body {
+            found.push(parenthesis(body).to_owned());
+        }
+        is_inside_word = is_part(first);
+        let skipped = match first {
+            '\'' | '"' | '`' => {
+                rest.get(1..).and_then(|text| text.find(first)).map_or(rest.len(), |end| end + 2)
+            }
+            _ => first.len_utf8(),
+        };
+        rest = rest.get(skipped..).unwrap_or_default();
+    }
+    found
+}
+
+/// From the parenthesis at the beginning to the one that closes it.
+fn parenthesis(body: &str) -> &str {
+    let (mut depth, mut quote) = (0_u32, None);
+    for (index, character) in body.char_indices() {
+        match (quote, character) {
+            (Some(mark), _) => quote = Some(mark).filter(|mark| *mark != character),
+            (None, '\'' | '"' | '`') => quote = Some(character),
+            (None, '(') => depth += 1,
+            (None, ')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return body.get(..=index).unwrap_or(body);
+        }
+    }
+    body
 }
 
 #[cfg(test)]
@@ -137,5 +180,19 @@ mod tests {
         assert!(mentions("select \"email", "email"));
         assert!(!mentions("/* email", "email"));
         assert_eq!(words("a=-1").len(), 4);
+    }
+
+    #[test]
+    fn only_checks_are_checks() {
+        for none in [
+            "t (a /* check (a > 0) */)",
+            "t (a -- check (a)\n)",
+            "t (a default 'check (a)')",
+            "t (recheck (a))",
+            "t (check",
+        ] {
+            assert!(checks(none).is_empty(), "{none}");
+        }
+        assert_eq!(checks("t (a check(a <> ')')), unfinished check (b"), ["(a <> ')')", "(b"]);
     }
 }

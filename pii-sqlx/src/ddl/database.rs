@@ -84,3 +84,12 @@ pub(crate) fn bounded<DB: DdlDatabase>(stem: &str, end: &str) -> String {
     }
     format!("{}_{hash:08x}{end}", stem.get(..room).unwrap_or_default())
 }
+
+/// A quoted name in the schema of this quoted table.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(super) fn in_schema_of(table: &str, name: &str) -> String {
+    match table.split_once("`.`") {
+        Some((schema, _)) => format!("{schema}`.{name}"),
+        None => name.to_owned(),
+    }
+}

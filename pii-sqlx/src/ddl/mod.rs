@@ -1,6 +1,8 @@
 //! Definitions of the tables of models, as statements that nobody has run yet.
 
 mod database;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
@@ -258,7 +260,8 @@ impl<DB: Catalogue> Ddl<DB> {
                 .help("make the table anew, or seal into a text column beside it")
         };
         let mut statements = Vec::new();
-        if matches!(there.form, Form::Padded | Form::Unfit) || there.room.is_some() {
+        if matches!(there.form, Form::Padded | Form::Unfit) || there.room.is_some_and(|room| !room.is_roomy())
+        {
             statements.push(DB::change_to_text(&to_seal).ok_or_else(|| unsupported("the type"))?);
         }
         if column.is_nullable && !there.is_nullable {

@@ -4,7 +4,7 @@ use sqlx::{Sqlite, TypeInfo as _, sqlite::SqliteTypeInfo};
 
 use super::{
     DdlKind, DdlStatement,
-    database::{ColumnToSeal, DdlDatabase, OWN_TRIGGERS, bounded},
+    database::{ColumnToSeal, DdlDatabase, OWN_TRIGGERS, bounded, in_schema_of},
 };
 use crate::statement::quoted_name;
 
@@ -40,18 +40,16 @@ impl DdlDatabase for Sqlite {
             return Vec::new();
         }
         // the name of a trigger may have a schema, the one of its table may not
-        let (schema, table) = match column.table.split_once("`.`") {
-            Some((schema, table)) => (format!("{schema}`."), format!("`{table}")),
-            None => (String::new(), column.table.clone()),
-        };
+        let table = without_schema(&column.table);
         let name = &column.column;
         let condition =
             format!("NEW.{name} IS NOT NULL AND NOT ({})", Self::is_sealed(&format!("NEW.{name}")));
         let events = ["INSERT".to_owned(), format!("UPDATE OF {name}")];
         let triggers = events.into_iter().zip(OWN_TRIGGERS).map(|(event, end)| {
-            let trigger = quoted_name::<Self>(&bounded::<Self>(&column.stem, end));
+            let trigger =
+                in_schema_of(&column.table, &quoted_name::<Self>(&bounded::<Self>(&column.stem, end)));
             let sql = format!(
-                "CREATE TRIGGER IF NOT EXISTS {schema}{trigger} BEFORE {event} ON {table}\nWHEN {condition}\n\
+                "CREATE TRIGGER IF NOT EXISTS {trigger} BEFORE {event} ON {table}\nWHEN {condition}\n\
                  BEGIN SELECT RAISE(ABORT, 'a value that is not sealed'); END"
             );
             DdlStatement::new(DdlKind::AddCheck, sql).note("holds for new values only")
@@ -70,11 +68,12 @@ impl DdlDatabase for Sqlite {
     fn create_index(table: &str, name: &str, column: &str, is_unique: bool) -> DdlStatement {
         let unique = if is_unique { "UNIQUE " } else { "" };
         // the index is in the schema of its table, whose name has none here
-        let (schema, table) = match table.split_once("`.`") {
-            Some((schema, table)) => (format!("{schema}`."), format!("`{table}")),
-            None => (String::new(), table.to_owned()),
-        };
-        let sql = format!("CREATE {unique}INDEX IF NOT EXISTS {schema}{name} ON {table} ({column})");
+        let (name, table) = (in_schema_of(table, name), without_schema(table));
+        let sql = format!("CREATE {unique}INDEX IF NOT EXISTS {name} ON {table} ({column})");
         DdlStatement::new(DdlKind::CreateIndex, sql).note("nobody else writes meanwhile")
     }
+}
+
+fn without_schema(table: &str) -> String {
+    table.split_once("`.`").map_or_else(|| table.to_owned(), |(_, table)| format!("`{table}"))
 }

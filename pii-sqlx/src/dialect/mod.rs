@@ -1,25 +1,36 @@
 //! What differs between databases: one file each.
 
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod returning;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod upsert;
 
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use sqlx::{Database, Decode, IntoArguments, Type, database::HasStatementCache, error::BoxDynError};
 
-use crate::{key_store::KeyDatabase, statement::Finished};
+pub(crate) use returning::Returned;
+pub(crate) use upsert::{Upsert, Upserted};
+
+use crate::{
+    key_store::KeyDatabase,
+    statement::{Finished, Statement},
+};
 
 /// A database that [`SqlTable`](crate::SqlTable) knows: SQLite with the feature `sqlite`, Postgres
-/// with `postgres`.
+/// with `postgres`, MySQL and MariaDB with `mysql`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a database that tables work with",
-    note = "tables work with `sqlx::Sqlite` (feature `sqlite`) and `sqlx::Postgres` (feature `postgres`)"
+    note = "tables work with `sqlx::Sqlite` (feature `sqlite`), `sqlx::Postgres` (feature `postgres`) and \
+            `sqlx::MySql` (feature `mysql`)"
 )]
 pub trait Dialect:
-    Database<Arguments: IntoArguments<Self>> + HasStatementCache + KeyDatabase + sealed::Sealed
+    Database<Arguments: IntoArguments<Self> + Clone> + HasStatementCache + KeyDatabase + sealed::Sealed
 {
     /// What stands around names, doubled inside them.
     #[doc(hidden)]
@@ -33,10 +44,58 @@ pub trait Dialect:
     #[doc(hidden)]
     const LEAVES_BEGIN_OPEN: bool;
 
+    /// Whether sqlx does not read, or reads wrongly, what is left of the answers to a statement that was dropped
+    /// while it was on its way.
+    #[doc(hidden)]
+    const LEAVES_ANSWERS_UNREAD: bool;
+
     /// An expression for the text that stands in the encryption context for the value of this column,
     /// whose name is quoted. Of a value that is neither text nor integer nor UUID it is no such text.
     #[doc(hidden)]
     fn context_text(column: &str) -> String;
+
+    /// How texts are compared by their bytes, where `=` may take others for equal.
+    #[doc(hidden)]
+    const EXACT_TEXT: Option<ExactText<Self>> = None;
+
+    /// What stands after the table's name in the INSERT of an upsert.
+    #[doc(hidden)]
+    const UPSERT_ALIAS: &'static str = upsert::STORED;
+
+    /// Appends to an INSERT what is done where the id is taken.
+    #[doc(hidden)]
+    fn push_upsert(statement: &mut Statement<Self>, upsert: &Upsert<'_>) {
+        upsert::push_on_conflict(statement, upsert);
+    }
+
+    /// Runs an upsert; `insert` is the same without what [`Dialect::push_upsert`] appended.
+    #[doc(hidden)]
+    fn upsert<'c>(
+        connection: &'c mut Self::Connection,
+        statement: Finished<Self>,
+        _insert: Finished<Self>,
+    ) -> BoxFuture<'c, sqlx::Result<Upserted>> {
+        Box::pin(async move { Ok(Upserted::of(Self::execute(connection, statement).await?)) })
+    }
+
+    /// Appends to an INSERT that it gives these columns of its row.
+    #[doc(hidden)]
+    fn push_returning(statement: &mut Statement<Self>, columns: &[&str]) {
+        statement.push(" RETURNING ");
+        statement.push_names(columns.iter().copied());
+    }
+
+    /// Runs such an INSERT.
+    #[doc(hidden)]
+    fn insert_returning<'c>(
+        connection: &'c mut Self::Connection,
+        statement: Finished<Self>,
+    ) -> BoxFuture<'c, sqlx::Result<Returned<Self>>> {
+        Box::pin(async move {
+            let row = Self::fetch(connection, statement).await?.into_iter().next();
+            Ok(row.map_or(Returned::Nothing, Returned::Row))
+        })
+    }
 
     /// Adds a text or NULL. Gives the text, if the driver shares it and is not to be the one who frees it.
     #[doc(hidden)]
@@ -44,6 +103,10 @@ pub trait Dialect:
         arguments: &mut Self::Arguments,
         text: Option<Arc<str>>,
     ) -> Result<Option<Arc<str>>, BoxDynError>;
+
+    /// Adds a number.
+    #[doc(hidden)]
+    fn bind_number(arguments: &mut Self::Arguments, number: i64) -> Result<(), BoxDynError>;
 
     /// Runs a statement and says how many rows it touched.
     #[doc(hidden)]
@@ -66,9 +129,25 @@ pub trait Dialect:
         T: Decode<'r, Self> + Type<Self>;
 }
 
+/// A comparison by bytes: what stands before, between and after a column and a placeholder.
+pub struct ExactText<DB: Database> {
+    pub(crate) is_text: fn(&DB::TypeInfo) -> bool,
+    pub(crate) around: [&'static str; 3],
+}
+
+impl<DB: Database> Clone for ExactText<DB> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<DB: Database> Copy for ExactText<DB> {}
+
 mod sealed {
     pub trait Sealed {}
 
+    #[cfg(feature = "mysql")]
+    impl Sealed for sqlx::MySql {}
     #[cfg(feature = "postgres")]
     impl Sealed for sqlx::Postgres {}
     #[cfg(feature = "sqlite")]

@@ -17,6 +17,8 @@ impl Dialect for Postgres {
     /// So does sqlx 0.9.0: <https://github.com/transact-rs/sqlx/issues/4393>.
     const LEAVES_BEGIN_OPEN: bool = true;
 
+    const LEAVES_ANSWERS_UNREAD: bool = false;
+
     fn context_text(column: &str) -> String {
         format!("CAST({column} AS text)")
     }
@@ -27,6 +29,10 @@ impl Dialect for Postgres {
         text: Option<Arc<str>>,
     ) -> Result<Option<Arc<str>>, BoxDynError> {
         arguments.add(text.as_deref()).map(|()| None)
+    }
+
+    fn bind_number(arguments: &mut postgres::PgArguments, number: i64) -> Result<(), BoxDynError> {
+        arguments.add(number)
     }
 
     fn execute<'c>(

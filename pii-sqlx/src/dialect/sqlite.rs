@@ -18,6 +18,8 @@ impl Dialect for Sqlite {
 
     const LEAVES_BEGIN_OPEN: bool = false;
 
+    const LEAVES_ANSWERS_UNREAD: bool = false;
+
     /// sqlx stores a UUID as its 16 bytes.
     fn context_text(column: &str) -> String {
         let digits = |from, count| format!("substr(hex({column}), {from}, {count})");
@@ -33,6 +35,10 @@ impl Dialect for Sqlite {
         text: Option<Arc<str>>,
     ) -> Result<Option<Arc<str>>, BoxDynError> {
         arguments.add(text.clone()).map(|()| text)
+    }
+
+    fn bind_number(arguments: &mut sqlite::SqliteArguments, number: i64) -> Result<(), BoxDynError> {
+        arguments.add(number)
     }
 
     fn execute<'c>(

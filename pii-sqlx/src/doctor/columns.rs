@@ -2,7 +2,7 @@
 
 use pii_core::{FieldSpec, PlaintextPolicy, Result};
 
-use super::{Examination, Finding, FindingKind as Kind};
+use super::{Examination, Finding, FindingKind as Kind, Severity};
 use crate::{
     catalogue::{Catalogue, Column, Form},
     error::from_sqlx,
@@ -128,7 +128,8 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
     }
 
     fn room(&mut self, field: &FieldSpec, column: &Column) {
-        let Some(room) = column.room.map(|room| room.chars()) else { return };
+        let Some(limit) = column.room else { return };
+        let room = limit.chars();
         let least = self.sealed_chars(field, 0);
         let path = format!("{}.{}", self.patient.model.name(), field.name());
         let longest = self.doctor.longest.get(&path).copied();
@@ -145,7 +146,7 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
                 ))
                 .help("make the column text: `Ddl::alter` gives the statement"),
             (Some(_), Some(_)) => return,
-            (Some(fits), None) => Finding::warning(Kind::TooShort)
+            (Some(fits), None) => Finding::new(if limit.is_roomy() { Severity::Note } else { Severity::Warning }, Kind::TooShort)
                 .message(format!(
                     "the column has room for {room} characters: plaintexts of up to {fits} bytes fit, longer ones are \
                      refused or cut by the database"

@@ -9,6 +9,14 @@ pub trait KeyDatabase: Database {
     #[doc(hidden)]
     const COLUMNS: &'static str;
 
+    /// What stands after the columns.
+    #[doc(hidden)]
+    const TABLE_OPTIONS: &'static str = "";
+
+    /// The type of texts in a CAST.
+    #[doc(hidden)]
+    const TEXT: &'static str = "TEXT";
+
     /// Keeps other processes from creating the table at the same time; in the transaction.
     #[doc(hidden)]
     const BEFORE_CREATE: &'static [&'static str];
@@ -25,7 +33,7 @@ pub trait KeyDatabase: Database {
     #[doc(hidden)]
     const AFTER_BEGIN: &'static [&'static str];
 
-    /// What makes an INSERT do nothing where a unique value is taken.
+    /// What makes an INSERT do nothing where a unique value is taken. Without it that is an error.
     #[doc(hidden)]
     const UNLESS_TAKEN: &'static str;
 

@@ -1,4 +1,4 @@
-//! The statements of the key store. All values are bound as text, and read as text.
+//! The statements of the key store. All columns are read as text.
 
 use std::sync::Arc;
 
@@ -8,10 +8,9 @@ use sqlx::error::BoxDynError;
 use super::row::{Columns, Stored};
 use crate::{dialect::Dialect, statement::Statement};
 
-/// In the order in which [`Columns`] takes them.
-const SELECT: &str = "SELECT CAST(key_id AS TEXT), CAST(keyring AS TEXT), CAST(purpose AS TEXT), CAST(epoch AS TEXT), \
-                      CAST(state AS TEXT), CAST(created AS TEXT), CAST(context AS TEXT), CAST(slot AS TEXT), \
-                      CAST(election AS TEXT), CAST(copies AS TEXT) FROM ";
+/// In the order in which [`Stored`] reads them.
+const SELECTED: [&str; 10] =
+    ["key_id", "keyring", "purpose", "epoch", "state", "created", "context", "slot", "election", "copies"];
 
 pub(super) fn by_key_id<DB: Dialect>(table: &str, key_id: KeyId) -> Result<Statement<DB>> {
     let mut statement = select(table);
@@ -57,9 +56,8 @@ pub(super) fn page<DB: Dialect>(table: &str, after: Option<KeyId>, limit: usize)
     }
     statement.push(" ORDER BY key_id ");
     statement.push(DB::BY_BYTES);
-    statement.push(" LIMIT CAST(");
-    bind(&mut statement, i64::try_from(limit).unwrap_or(i64::MAX).to_string())?;
-    statement.push(" AS BIGINT)");
+    statement.push(" LIMIT ");
+    statement.bind_number(i64::try_from(limit).unwrap_or(i64::MAX)).map_err(not_bound)?;
     Ok(statement)
 }
 
@@ -89,9 +87,9 @@ pub(super) fn insert<DB: Dialect>(
         statement.push(", ");
     }
     statement.bind_text(election.map(Arc::from)).map_err(not_bound)?;
-    statement.push(", CAST(");
-    bind(&mut statement, columns.epoch)?;
-    statement.push(" AS BIGINT)) ");
+    statement.push(", ");
+    statement.bind_number(record.epoch.into()).map_err(not_bound)?;
+    statement.push(") ");
     statement.push(DB::UNLESS_TAKEN);
     Ok(statement)
 }
@@ -139,11 +137,18 @@ pub(super) fn create<DB: Dialect>(table: &str) -> Statement<DB> {
     statement.push(" (");
     statement.push(DB::COLUMNS);
     statement.push(")");
+    statement.push(DB::TABLE_OPTIONS);
     statement.once()
 }
 
 fn select<DB: Dialect>(table: &str) -> Statement<DB> {
-    let mut statement = Statement::new(SELECT);
+    let mut statement = Statement::new("SELECT ");
+    statement.push_each(SELECTED, |statement, name| {
+        for part in ["CAST(", name, " AS ", DB::TEXT, ")"] {
+            statement.push(part);
+        }
+    });
+    statement.push(" FROM ");
     statement.push(table);
     statement
 }

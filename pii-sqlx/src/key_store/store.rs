@@ -46,7 +46,11 @@ impl<DB: Dialect> SqlKeyStore<DB> {
     /// Keeps the record, unless its key or its election is there.
     async fn keep(&self, record: &KeyRecord, election: Option<String>) -> Result<bool> {
         let statement = statements::insert(&self.table, record, election)?;
-        Ok(self.write(statement).await.map_err(|error| self.failed(error))? > 0)
+        match self.write(statement).await {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+            Err(error) => Err(self.failed(error)),
+            Ok(inserted) => Ok(inserted > 0),
+        }
     }
 
     /// Makes a stored record the winner of its slot and epoch, unless there is one.

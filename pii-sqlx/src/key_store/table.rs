@@ -1,14 +1,9 @@
 //! The table itself, and how statements run.
 
 use pii_core::Result;
-use sqlx::pool::PoolConnection;
 
 use super::{SqlKeyStore, database::Trouble, statements};
-use crate::{
-    connection::{Beginning, Connection},
-    dialect::Dialect,
-    statement::Statement,
-};
+use crate::{connection::Connection, dialect::Dialect, statement::Statement};
 
 impl<DB: Dialect> SqlKeyStore<DB> {
     /// The statement that creates the table, for a migration. It does nothing where the table exists.
@@ -57,29 +52,40 @@ impl<DB: Dialect> SqlKeyStore<DB> {
     }
 
     async fn run(&self, statement: Statement<DB>) -> sqlx::Result<Vec<DB::Row>> {
-        let mut connection = self.acquire().await?;
-        DB::fetch(&mut connection, statement.finish()).await
+        self.connection().await?.fetch(statement).await
     }
 
     async fn commit(&self, statements: Vec<Statement<DB>>) -> sqlx::Result<u64> {
-        let mut connection = self.acquire().await?;
+        let mut connection = self.connection().await?;
         for setting in DB::BEFORE_BEGIN {
-            DB::fetch(&mut connection, Statement::new(setting).finish()).await?;
+            connection.fetch(Statement::new(setting)).await?;
         }
-        let mut beginning = Beginning::on(Connection::Pooled(connection));
-        let mut tx = beginning.begin_with(DB::BEGIN).await?;
+        let mut tx = connection.begin_with(DB::BEGIN).await?;
+        let done = match Self::run_in(&mut tx, statements).await {
+            Ok(touched) => tx.commit().await.map(|()| touched),
+            Err(error) => {
+                // the first error is the one to tell; a connection that is lost rolls back anyway
+                let _ = tx.rollback().await;
+                Err(error)
+            }
+        };
+        connection.finished();
+        done
+    }
+
+    /// Says how many rows the last statement touched.
+    async fn run_in(tx: &mut DB::Connection, statements: Vec<Statement<DB>>) -> sqlx::Result<u64> {
         for setting in DB::AFTER_BEGIN {
-            DB::fetch(&mut tx, Statement::new(setting).finish()).await?;
+            DB::fetch(tx, Statement::new(setting).finish()).await?;
         }
         let mut touched = 0;
         for statement in statements {
-            touched = DB::execute(&mut tx, statement.finish()).await?;
+            touched = DB::execute(tx, statement.finish()).await?;
         }
-        tx.commit().await?;
         Ok(touched)
     }
 
-    async fn acquire(&self) -> sqlx::Result<PoolConnection<DB>> {
-        self.pool().acquire().await
+    async fn connection(&self) -> sqlx::Result<Connection<'_, DB>> {
+        Ok(Connection::pooled(self.pool().acquire().await?))
     }
 }

@@ -7,7 +7,7 @@ use pii_core::Result;
 use sqlx::Database;
 
 use super::{SqlTable, failed};
-use crate::{dialect::Dialect, model::SqlModel, statement::Statement};
+use crate::{binder::Part, dialect::Dialect, model::SqlModel, statement::Statement};
 
 /// A DELETE of one row; made by [`SqlTable::delete`].
 #[must_use = "nothing is deleted before this is awaited"]
@@ -32,10 +32,10 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Delete<'a, M, DB> {
         let Self { table, id, connection } = self;
         let mut statement = Statement::new("DELETE FROM ");
         statement.push(table.name()?);
-        table.push_where(&mut statement, |binder| M::bind_id(&id, binder))?;
+        table.push_where(&mut statement, Part::ExactId, |binder| M::bind_id(&id, binder))?;
         table.push_scope(&mut statement)?;
         let mut connection = table.connection(connection).await?;
-        match DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)? {
+        match connection.execute(statement).await.map_err(failed::<M>)? {
             0 => Err(table.not_written(&table.written(|out| M::write_id(&id, out)))),
             _ => Ok(()),
         }

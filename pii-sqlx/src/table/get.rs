@@ -7,7 +7,7 @@ use pii_core::{Error, ErrorKind, FieldSelection, Result};
 use sqlx::{Database, FromRow};
 
 use super::{SqlTable, failed};
-use crate::{dialect::Dialect, model::SqlModel};
+use crate::{binder::Part, dialect::Dialect, model::SqlModel};
 
 /// A SELECT of one row; made by [`SqlTable::get`].
 #[must_use = "nothing is read before this is awaited"]
@@ -68,10 +68,10 @@ where
         let Self { table, id, fields, connection } = self;
         table.check(&fields).await?;
         let mut statement = table.select()?;
-        table.push_where(&mut statement, |binder| M::bind_id(&id, binder))?;
+        table.push_where(&mut statement, Part::Id, |binder| M::bind_id(&id, binder))?;
         let rows = {
             let mut connection = table.connection(connection).await?;
-            DB::fetch(&mut connection, statement.finish()).await.map_err(failed::<M>)?
+            connection.fetch(statement).await.map_err(failed::<M>)?
         };
         let wanted = table.written(|out| M::write_id(&id, out));
         let Some(row) = rows.first() else {

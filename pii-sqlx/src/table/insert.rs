@@ -6,8 +6,14 @@ use futures_core::future::BoxFuture;
 use pii_core::{Error, ErrorKind, Result};
 use sqlx::{Database, Decode, Type};
 
-use super::{SqlTable, failed};
-use crate::{dialect::Dialect, model::SqlModel};
+use super::{SqlTable, failed, rows::omitted};
+use crate::{
+    binder::Part,
+    dialect::{Dialect, Returned},
+    error,
+    model::SqlModel,
+    statement::Statement,
+};
 
 /// An INSERT of one row; made by [`SqlTable::insert`].
 #[must_use = "nothing is inserted before this is awaited"]
@@ -60,7 +66,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Insert<'_, M, DB> {
         let mut rows = self.table.seal(vec![self.model]).await?;
         let statement = self.table.insert_into("", &mut rows)?;
         let mut connection = self.table.connection(self.connection).await?;
-        DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
+        connection.execute(statement).await.map_err(failed::<M>)?;
         Ok(())
     }
 }
@@ -94,18 +100,55 @@ where
         let Insert { table, model, connection } = self.0;
         let mut rows = table.seal(vec![model]).await?;
         let mut statement = table.insert_into("", &mut rows)?;
-        statement.push(" RETURNING ");
-        statement
-            .push_names(M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name));
+        let ids: Vec<_> =
+            M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name).collect();
+        DB::push_returning(&mut statement, &ids);
         let mut connection = table.connection(connection).await?;
-        let rows = DB::fetch(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
-        match rows.first() {
-            Some(row) => DB::first_column(row).map_err(failed::<M>),
-            None => Err(Error::new(ErrorKind::Database)
+        let returned = connection
+            .call(|connection| DB::insert_returning(connection, statement.finish()))
+            .await
+            .map_err(failed::<M>)?;
+        let row = match returned {
+            Returned::Row(row) => Some(row),
+            Returned::Number(number) => match table.select_inserted(model, &ids, number)? {
+                Some(statement) => {
+                    let rows = connection.fetch(statement).await.map_err(failed::<M>)?;
+                    rows.into_iter().next()
+                }
+                None => None,
+            },
+            Returned::Nothing => None,
+        };
+        let row = row.ok_or_else(|| {
+            Error::new(ErrorKind::Database)
                 .model(M::MODEL.name())
-                .message("the database inserted no row")
-                .help("look for a trigger or rule that keeps it from doing so")),
-        }
+                .message("the database inserted no row, or does not tell its id")
+                .help("look for a trigger or rule that keeps it from doing so")
+        })?;
+        DB::first_column(&row).map_err(failed::<M>)
+    }
+}
+
+impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
+    /// `SELECT "id" FROM "t" WHERE "id" = $1` for the row of this model, with the number that the database
+    /// made up where the model has no id.
+    fn select_inserted(&self, model: &M, ids: &[&str], number: Option<i64>) -> Result<Option<Statement<DB>>> {
+        let mut statement = Statement::new("SELECT ");
+        statement.push_names(ids.iter().copied());
+        statement.push(" FROM ");
+        statement.push(self.name()?);
+        let omitted = omitted::<M, DB>(model)?;
+        let Some(generated) = omitted.first() else {
+            self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
+            return Ok(Some(statement));
+        };
+        let Some(number) = number else { return Ok(None) };
+        statement.push(" WHERE ");
+        statement.push_name(generated);
+        statement.push(" = ");
+        let bound = statement.bind_number(number);
+        bound.map_err(|source| error::at_column(error::not_encoded(source), M::MODEL, generated))?;
+        Ok(Some(statement))
     }
 }
 

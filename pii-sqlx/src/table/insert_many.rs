@@ -3,12 +3,12 @@
 use std::{future::IntoFuture, slice::Chunks};
 
 use futures_core::future::BoxFuture;
-use futures_util::future::try_join;
+use futures_util::future::join;
 use pii_core::Result;
 use sqlx::Database;
 
 use super::{SqlTable, failed, rows::NewRow};
-use crate::{connection::Beginning, dialect::Dialect, error, model::SqlModel, statement::Statement};
+use crate::{dialect::Dialect, error, model::SqlModel, statement::Statement};
 
 /// An INSERT of many rows; made by [`SqlTable::insert_many`].
 #[must_use = "nothing is inserted before this is awaited"]
@@ -42,24 +42,26 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> InsertMany<'_, M, DB> {
         let Some(first) = chunks.next() else { return Ok(0) };
         // whatever keys the whole call needs are asked for before a connection is taken
         table.cryptor.prepare(models.iter().copied()).await.map_err(error::of::<M>)?;
-        let statements = table.seal_chunk(first).await?;
-        if chunks.len() == 0 && statements.len() == 1 {
+        let mut statements = table.seal_chunk(first).await?;
+        if chunks.len() == 0
+            && statements.len() == 1
+            && let Some(statement) = statements.pop()
+        {
             let mut connection = table.connection(connection).await?;
-            return table.send(&mut connection, statements).await;
+            return connection.execute(statement).await.map_err(failed::<M>);
         }
-        let mut beginning = Beginning::on(table.connection(connection).await?);
-        let mut tx = beginning.begin().await.map_err(failed::<M>)?;
-        match table.insert_chunks(&mut tx, statements, chunks).await {
-            Ok(inserted) => {
-                tx.commit().await.map_err(failed::<M>)?;
-                Ok(inserted)
-            }
+        let mut connection = table.connection(connection).await?;
+        let mut tx = connection.begin().await.map_err(failed::<M>)?;
+        let inserted = match table.insert_chunks(&mut tx, statements, chunks).await {
+            Ok(inserted) => tx.commit().await.map_err(failed::<M>).map(|()| inserted),
             Err(error) => {
                 // the first error is the one to tell; a connection that is lost rolls back anyway
                 let _ = tx.rollback().await;
                 Err(error)
             }
-        }
+        };
+        connection.finished();
+        inserted
     }
 }
 
@@ -73,10 +75,11 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
     ) -> Result<u64> {
         let (mut inserted, mut sealed) = (0, first);
         for chunk in chunks {
-            // `try_join` polls the sending first: the database works while the values are sealed
-            let (sent, next) = try_join(self.send(connection, sealed), self.seal_chunk(chunk)).await?;
-            inserted += sent;
-            sealed = next;
+            // the sending is polled first: the database works while the values are sealed. Neither is given up
+            // when the other fails: the connection is to roll back
+            let (sent, next) = join(self.send(connection, sealed), self.seal_chunk(chunk)).await;
+            inserted += sent?;
+            sealed = next?;
         }
         Ok(inserted + self.send(connection, sealed).await?)
     }

@@ -57,7 +57,7 @@ where
         }
         let rows = {
             let mut connection = table.connection(connection).await?;
-            DB::fetch(&mut connection, statement.finish()).await.map_err(failed::<M>)?
+            connection.fetch(statement).await.map_err(failed::<M>)?
         };
         let mut models = rows.iter().map(SqlTable::<M, DB>::decode).collect::<Result<Vec<M>>>()?;
         drop(rows);

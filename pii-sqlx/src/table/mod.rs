@@ -203,8 +203,8 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// nothing needs to be.
     async fn connection<'a>(&self, given: Option<&'a mut DB::Connection>) -> Result<Connection<'a, DB>> {
         match given {
-            Some(connection) => Ok(Connection::Given(connection)),
-            None => Ok(Connection::Pooled(self.pool.acquire().await.map_err(failed::<M>)?)),
+            Some(connection) => Ok(Connection::given(connection)),
+            None => Ok(Connection::pooled(self.pool.acquire().await.map_err(failed::<M>)?)),
         }
     }
 
@@ -227,10 +227,11 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     fn push_where(
         &self,
         statement: &mut Statement<DB>,
+        part: Part<'_>,
         bind: impl FnOnce(&mut Binder<'_, DB>),
     ) -> Result<()> {
         statement.push(" WHERE ");
-        let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Id, None);
+        let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, part, None);
         bind(&mut binder);
         if binder.finish()?.anything {
             return Ok(());

@@ -72,7 +72,7 @@ impl<M> NewRow<'_, M> {
 }
 
 /// Which columns this model leaves to the database.
-fn omitted<M: SqlModel<DB>, DB: Dialect>(model: &M) -> Result<Vec<&'static str>> {
+pub(super) fn omitted<M: SqlModel<DB>, DB: Dialect>(model: &M) -> Result<Vec<&'static str>> {
     if !M::COLUMNS.iter().any(|column| column.kind.is_generated()) {
         return Ok(Vec::new());
     }

@@ -9,6 +9,7 @@ use sqlx::Database;
 use super::{SqlTable, failed};
 use crate::{
     binder::{Binder, Part},
+    connection::Connection,
     dialect::Dialect,
     error,
     model::SqlModel,
@@ -42,12 +43,12 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
         let texts = table.cryptor.seal_texts([model]).await.map_err(error::of::<M>)?.pop();
         let statement = table.set(model, texts)?;
         let mut connection = table.connection(connection).await?;
-        let updated = DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
+        let updated = connection.execute(statement).await.map_err(failed::<M>)?;
         if updated > 0 {
             return Ok(());
         }
         let id = table.written(|out| model.write_own_id(out));
-        if version_of::<M, DB>().is_none() || !table.exists(model, &mut connection).await? {
+        if version_of::<M, DB>().is_none() || !table.exists(model, true, &mut connection).await? {
             return Err(table.not_written(&id));
         }
         Err(Error::new(ErrorKind::Conflict)
@@ -82,7 +83,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
                 .model(M::MODEL.name())
                 .message("the model has no column to update but its id"));
         }
-        self.push_where(&mut statement, |binder| model.bind_own_id(binder))?;
+        self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
         self.push_scope_of(&mut statement, model)?;
         if version.is_some() {
             statement.push(" AND ");
@@ -93,12 +94,20 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         Ok(statement)
     }
 
-    async fn exists(&self, model: &M, connection: &mut DB::Connection) -> Result<bool> {
+    /// Whether there is a row with the id of this model, in the scope or anywhere.
+    pub(super) async fn exists(
+        &self,
+        model: &M,
+        in_scope: bool,
+        connection: &mut Connection<'_, DB>,
+    ) -> Result<bool> {
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push(self.name()?);
-        self.push_where(&mut statement, |binder| model.bind_own_id(binder))?;
-        self.push_scope_of(&mut statement, model)?;
-        let rows = DB::fetch(connection, statement.finish()).await.map_err(failed::<M>)?;
+        self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
+        if in_scope {
+            self.push_scope_of(&mut statement, model)?;
+        }
+        let rows = connection.fetch(statement).await.map_err(failed::<M>)?;
         Ok(!rows.is_empty())
     }
 }

@@ -7,7 +7,10 @@ use pii_core::{Error, ErrorKind, Result};
 use sqlx::Database;
 
 use super::{SqlTable, failed, no_id, update::version_of};
-use crate::{dialect::Dialect, model::SqlModel, statement::Statement};
+use crate::{
+    dialect::{Dialect, Upsert as UpsertColumns, Upserted},
+    model::{SqlColumn, SqlModel},
+};
 
 /// An INSERT or UPDATE of one row; made by [`SqlTable::upsert`].
 #[must_use = "nothing is written before this is awaited"]
@@ -31,62 +34,41 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Upsert<'a, M, DB> {
 
 impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
     async fn run(self) -> Result<()> {
-        let mut rows = self.table.seal(vec![self.model]).await?;
-        let mut statement = self.table.insert_into(" AS pii_stored", &mut rows)?;
-        let scope = self.table.scope_columns()?;
-        push_on_conflict::<M, DB>(&mut statement, &scope)?;
-        let mut connection = self.table.connection(self.connection).await?;
-        let written = DB::execute(&mut connection, statement.finish()).await.map_err(failed::<M>)?;
-        if written == 0 && !scope.is_empty() {
+        let Self { table, model, connection } = self;
+        let mut rows = table.seal(vec![model]).await?;
+        let insert = table.insert_into(DB::UPSERT_ALIAS, &mut rows)?;
+        let scope = table.scope_columns()?;
+        let mut statement = insert.duplicate();
+        DB::push_upsert(&mut statement, &columns::<M, DB>(&scope)?);
+        let mut connection = table.connection(connection).await?;
+        let upserted = connection.upsert(statement, insert);
+        let is_outside = match upserted.await.map_err(failed::<M>)? {
+            Upserted::Written => false,
+            Upserted::LeftAlone => !scope.is_empty(),
+            Upserted::Refused(_)
+                if !scope.is_empty() && table.exists(model, false, &mut connection).await? =>
+            {
+                true
+            }
+            Upserted::Refused(error) => return Err(failed::<M>(error)),
+        };
+        if is_outside {
             return Err(Error::new(ErrorKind::ContextMismatch)
                 .model(M::MODEL.name())
-                .row(self.table.written(|out| self.model.write_own_id(out)))
+                .row(table.written(|out| model.write_own_id(out)))
                 .message("the row that has this id is outside the scope of the cryptor"));
         }
         Ok(())
     }
 }
 
-/// ` ON CONFLICT ("id") DO UPDATE SET "a" = excluded."a", "version" = pii_stored."version" + 1`
-/// and ` WHERE pii_stored."tenant" = excluded."tenant"` for columns of the scope.
-fn push_on_conflict<M: SqlModel<DB>, DB: Dialect>(
-    statement: &mut Statement<DB>,
-    scope: &[&'static str],
-) -> Result<()> {
-    let ids = || M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name);
-    if ids().next().is_none() {
+fn columns<'a, M: SqlModel<DB>, DB: Dialect>(scope: &'a [&'static str]) -> Result<UpsertColumns<'a>> {
+    let (ids, others): (Vec<_>, Vec<_>) = M::COLUMNS.iter().partition(|column| column.kind.is_id());
+    if ids.is_empty() {
         return Err(no_id::<M>());
     }
-    statement.push(" ON CONFLICT (");
-    statement.push_names(ids());
-    statement.push(") DO ");
-    let changed = || M::COLUMNS.iter().filter(|column| !column.kind.is_id());
-    if changed().next().is_none() {
-        statement.push("NOTHING");
-        return Ok(());
-    }
-    statement.push("UPDATE SET ");
-    let version = version_of::<M, DB>();
-    statement.push_each(changed().map(|column| column.name), |statement, name| {
-        statement.push_name(name);
-        statement.push(" = ");
-        if Some(name) == version {
-            statement.push("pii_stored.");
-            statement.push_name(name);
-            statement.push(" + 1");
-        } else {
-            statement.push("excluded.");
-            statement.push_name(name);
-        }
-    });
-    for (index, name) in scope.iter().enumerate() {
-        statement.push(if index > 0 { " AND " } else { " WHERE " });
-        statement.push("pii_stored.");
-        statement.push_name(name);
-        statement.push(" = excluded.");
-        statement.push_name(name);
-    }
-    Ok(())
+    let names = |columns: Vec<&SqlColumn>| columns.into_iter().map(|column| column.name).collect();
+    Ok(UpsertColumns { ids: names(ids), others: names(others), version: version_of::<M, DB>(), scope })
 }
 
 impl<'a, M: SqlModel<DB> + Sync, DB: Dialect> IntoFuture for Upsert<'a, M, DB> {

@@ -54,6 +54,7 @@ macro_rules! with_processes {
 with_processes!(Files, files);
 with_processes!(SqliteTable, sqlite);
 with_processes!(PostgresTable, postgres);
+with_processes!(MysqlTable, mysql);
 with_processes!(DynamoTable, dynamodb);
 
 fn given() -> Option<(String, PathBuf)> {

@@ -20,7 +20,7 @@ use sqlx::{
     sqlite::SqliteConnectOptions,
 };
 
-pub(crate) use crate::dynamo_table::DynamoTable;
+pub(crate) use crate::{dynamo_table::DynamoTable, mysql_table::MysqlTable};
 
 /// An empty store, and access to its storage behind the library's back.
 pub(crate) trait TestStore: Sized + Send + Sync + 'static {
@@ -127,22 +127,23 @@ impl TestStore for Files {
     }
 }
 
-/// What both databases do with the table; parameters are written as each of them wants it.
+/// What databases do with the table. The function writes SQL as this one wants it.
 macro_rules! in_a_table {
-    () => {
+    ($in_dialect:expr) => {
         async fn lose(&self, key_id: KeyId, _and_election: bool) {
-            self.run("DELETE FROM pii_data_keys WHERE key_id = $1", &[&key_id.to_string()]).await;
+            let sql = $in_dialect("DELETE FROM pii_data_keys WHERE key_id = $1");
+            self.run(&sql, &[&key_id.to_string()]).await;
         }
 
         async fn alter(&self, key_id: KeyId, member: &str, value: &str) {
             let value_of = if member == "epoch" { "CAST($1 AS BIGINT)" } else { "$1" };
             let sql = format!("UPDATE pii_data_keys SET {member} = {value_of} WHERE key_id = $2");
-            self.run(&sql, &[value, &key_id.to_string()]).await;
+            self.run(&$in_dialect(&sql), &[value, &key_id.to_string()]).await;
         }
 
         async fn member(&self, key_id: KeyId, member: &str) -> String {
             let sql = format!("SELECT CAST({member} AS TEXT) FROM pii_data_keys WHERE key_id = $1");
-            let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(key_id.to_string());
+            let query = sqlx::query_scalar(AssertSqlSafe($in_dialect(&sql))).bind(key_id.to_string());
             query.fetch_one(&self.pool).await.unwrap()
         }
 
@@ -150,9 +151,10 @@ macro_rules! in_a_table {
             let sql = "INSERT INTO pii_data_keys (key_id, keyring, purpose, epoch, state, created, context, slot, copies) \
                        SELECT $1, keyring, purpose, epoch, state, created, context, slot, copies \
                        FROM pii_data_keys WHERE key_id = $2";
+            let sql = $in_dialect(sql);
             let mut tx = self.pool.begin().await.unwrap();
             for to in to {
-                let query = sqlx::query(sql).bind(to.to_string()).bind(from.to_string());
+                let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(to.to_string()).bind(from.to_string());
                 query.execute(&mut *tx).await.unwrap();
             }
             tx.commit().await.unwrap();
@@ -163,6 +165,7 @@ macro_rules! in_a_table {
         }
     };
 }
+pub(crate) use in_a_table;
 
 pub(crate) struct SqliteTable {
     pub(crate) folder: tempfile::TempDir,
@@ -198,7 +201,7 @@ impl TestStore for SqliteTable {
         Arc::new(SqlKeyStore::sqlite_file(place).await.unwrap())
     }
 
-    in_a_table!();
+    in_a_table!(str::to_owned);
 }
 
 /// In a schema of its own.
@@ -263,7 +266,7 @@ impl TestStore for PostgresTable {
         Arc::new(store)
     }
 
-    in_a_table!();
+    in_a_table!(str::to_owned);
 }
 
 impl Drop for PostgresTable {

@@ -4,7 +4,7 @@ use pii::{ErrorKind, KeyStore as _, SqlKeyStore};
 
 use crate::{
     on_every_store,
-    stores::{PostgresTable, SqliteTable, TestStore},
+    stores::{MysqlTable, PostgresTable, SqliteTable, TestStore},
     support::{OTHER, TENANT, assert_tells_nothing, open, process, record, seal, slot},
 };
 
@@ -153,6 +153,11 @@ async fn columns_that_do_not_fit_are_refused_on_sqlite() {
 #[tokio::test]
 async fn columns_that_do_not_fit_are_refused_on_postgres() {
     columns_that_do_not_fit_are_refused::<PostgresTable>().await;
+}
+
+#[tokio::test]
+async fn columns_that_do_not_fit_are_refused_on_mysql() {
+    columns_that_do_not_fit_are_refused::<MysqlTable>().await;
 }
 
 /// SQLite keeps any type in any column, and texts that are no UTF-8.

@@ -127,8 +127,7 @@ impl Note {
     }
 }
 
-pub(crate) const MEMBERS: &str =
-    "create table members (team text, number integer, phone text not null, primary key (team, number))";
+pub(crate) const MEMBERS: &str = "create table members (team varchar(40), number integer, phone text not null, primary key (team, number))";
 
 #[derive(PiiModel, Clone)]
 #[pii(name = "member", table = "members", from_row)]

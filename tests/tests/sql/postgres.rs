@@ -49,6 +49,11 @@ pub(crate) fn trigger(name: &str, column: &str) -> Vec<String> {
     ]
 }
 
+/// A query of the suite with this database's placeholders.
+pub(crate) fn in_dialect(sql: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(sql.to_owned())
+}
+
 pub(crate) struct TestDatabase {
     pub(crate) pool: sqlx::Pool<Db>,
     pub(crate) folder: tempfile::TempDir,
@@ -66,7 +71,7 @@ fn server() -> PgConnectOptions {
 }
 
 impl TestDatabase {
-    pub(crate) async fn new(connections: u32, ddl: &[&'static str]) -> Self {
+    pub(crate) async fn new(connections: u32, ddl: &[&str]) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
         let schema = format!("pii_test_{now}_{}_{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
@@ -81,7 +86,7 @@ impl TestDatabase {
             .await
             .unwrap();
         for statement in ddl {
-            sqlx::raw_sql(*statement).execute(&pool).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(*statement)).execute(&pool).await.unwrap();
         }
         Self { pool, folder: tempfile::tempdir().unwrap(), schema }
     }

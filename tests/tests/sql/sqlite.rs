@@ -3,7 +3,10 @@
 use std::{fs, time::Duration};
 
 use pii::{SqlTable, testing::assert_no_plaintext};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::{
+    AssertSqlSafe,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
+};
 
 use crate::{
     models::{CUSTOMERS, Customer, EMAIL, PEOPLE, Person, SSN},
@@ -35,13 +38,18 @@ pub(crate) fn trigger(name: &str, column: &str) -> Vec<String> {
     )]
 }
 
+/// A query of the suite with this database's placeholders.
+pub(crate) fn in_dialect(sql: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(sql.to_owned())
+}
+
 pub(crate) struct TestDatabase {
     pub(crate) pool: sqlx::Pool<Db>,
     pub(crate) folder: tempfile::TempDir,
 }
 
 impl TestDatabase {
-    pub(crate) async fn new(connections: u32, ddl: &[&'static str]) -> Self {
+    pub(crate) async fn new(connections: u32, ddl: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = SqliteConnectOptions::new()
             .filename(folder.path().join("test.db"))
@@ -54,7 +62,7 @@ impl TestDatabase {
             .await
             .unwrap();
         for statement in ddl {
-            sqlx::raw_sql(*statement).execute(&pool).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(*statement)).execute(&pool).await.unwrap();
         }
         Self { pool, folder }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use pii::{CacheLimits, Cryptor, DecryptPii, ErrorKind, Mode, TestKeyring, testing::DelayingKeyring};
 
-use super::{TestDatabase, count, customers, database, sql};
+use super::{super::in_dialect, TestDatabase, count, customers, database, sql};
 use crate::{
     models::{CUSTOMERS, Customer, CustomerBySqlx, EMAIL},
     support::{PoolKeyring, cryptor, in_time, is_send, process, with_keyring},
@@ -162,7 +162,8 @@ async fn everything_can_be_spawned() {
             table.update(&row).await.unwrap();
             table.delete(task * 100 + 9).await.unwrap();
             let query = || {
-                sqlx::query_as::<_, CustomerBySqlx>("select * from customers where id = $1").bind(task * 100)
+                sqlx::query_as::<_, CustomerBySqlx>(in_dialect("select * from customers where id = $1"))
+                    .bind(task * 100)
             };
             let one = query().decrypt_pii(&cryptor).fetch_one(&pool).await.unwrap();
             let all = query().decrypt_pii(&cryptor).fetch_all(&pool).await.unwrap();

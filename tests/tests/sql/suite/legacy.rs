@@ -2,7 +2,10 @@
 
 use pii::{DecryptPii, ErrorKind, SqlTable, ValueState, testing::assert_sealed_text};
 
-use super::{super::Db, TestDatabase, customers, database, sql, stored};
+use super::{
+    super::{Db, in_dialect},
+    TestDatabase, customers, database, sql, stored,
+};
 use crate::{
     models::{AcceptingCustomer, Customer, EMAIL, PreparingCustomer, SSN},
     support::cryptor,
@@ -46,7 +49,8 @@ async fn without_the_cryptor_it_can_be_neither_read_nor_written() {
     assert_eq!(row.email.expose().unwrap_err().kind(), ErrorKind::NotEncrypted);
     let error = customers(&db, &cryptor).update(&row).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotEncrypted);
-    let bound = sqlx::query("update customers set ssn = $1").bind(&row.email).execute(&db.pool).await;
+    let bound =
+        sqlx::query(in_dialect("update customers set ssn = $1")).bind(&row.email).execute(&db.pool).await;
     assert!(bound.is_err());
     assert_eq!(stored(&db, 1).await, (EMAIL.to_owned(), Some(SSN.to_owned())));
 }

@@ -20,7 +20,7 @@ mod tampering;
 
 use pii::{Cryptor, SqlTable};
 
-use super::{Db, TestDatabase};
+use super::{Db, TestDatabase, in_dialect};
 use crate::models::{CUSTOMERS, Customer};
 
 /// A database with the table `customers`.
@@ -34,7 +34,7 @@ fn customers(db: &TestDatabase, cryptor: &Cryptor) -> SqlTable<Customer, Db> {
 
 /// The columns `email` and `ssn` as they are stored.
 async fn stored(db: &TestDatabase, id: i64) -> (String, Option<String>) {
-    sqlx::query_as("select email, ssn from customers where id = $1")
+    sqlx::query_as(in_dialect("select email, ssn from customers where id = $1"))
         .bind(id)
         .fetch_one(&db.pool)
         .await

@@ -3,7 +3,10 @@
 use pii::{DecryptPii, ErrorKind, ValueState};
 use sqlx::{FromRow as _, QueryBuilder};
 
-use super::{super::Db, TestDatabase, customers, database, sql};
+use super::{
+    super::{Db, in_dialect},
+    TestDatabase, customers, database, sql,
+};
 use crate::{
     models::{CUSTOMERS, Customer, CustomerBySqlx, EMAIL, SSN},
     support::cryptor,
@@ -23,7 +26,9 @@ async fn query_as_gives_one_some_or_all() {
     let cryptor = cryptor();
     let db = five_rows(&cryptor).await;
     let by_id = |id: i64| {
-        sqlx::query_as::<_, Customer>("select * from customers where id = $1").bind(id).decrypt_pii(&cryptor)
+        sqlx::query_as::<_, Customer>(in_dialect("select * from customers where id = $1"))
+            .bind(id)
+            .decrypt_pii(&cryptor)
     };
     assert_eq!(by_id(3).fetch_one(&db.pool).await.unwrap().email.expose().unwrap(), EMAIL);
     assert_eq!(by_id(3).fetch_optional(&db.pool).await.unwrap().unwrap().id, 3);

@@ -1,7 +1,6 @@
 //! Statements that write by id, with a scoped cryptor.
 
 use pii::{EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx};
-use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
@@ -66,13 +65,11 @@ struct Claim {
 const ACME: Uuid = Uuid::from_u128(0x0190_2f5e_8c3a_7bcd_8e01_2345_6789_abcd);
 
 async fn claims() -> TestDatabase {
-    let db = TestDatabase::new(2, &[]).await;
     let ddl = format!(
         "create table claims (id bigint primary key, \"of tenant\" {UUID} not null, branch integer not null, \
          note text not null, revision bigint not null)"
     );
-    sqlx::raw_sql(AssertSqlSafe(ddl)).execute(&db.pool).await.unwrap();
-    db
+    TestDatabase::new(2, &[&ddl]).await
 }
 
 fn claim(id: i64, tenant: Uuid, branch: i32) -> Claim {
@@ -120,7 +117,7 @@ struct Seat {
 
 #[tokio::test]
 async fn an_id_with_another_tenant_in_it_is_outside_the_scope() {
-    let ddl = "create table seats (tenant text, number bigint, holder text not null, \
+    let ddl = "create table seats (tenant varchar(40), number bigint, holder text not null, \
                primary key (tenant, number))";
     let (db, cryptor) = (TestDatabase::new(2, &[ddl]).await, cryptor());
     let seat = |tenant: &str| Seat { tenant: tenant.into(), number: 1, holder: EncryptedStr::new(EMAIL) };

@@ -2,7 +2,7 @@
 
 use pii::{DecryptPii, EncryptedStr, ErrorKind, ctx};
 
-use super::{count, customers, database, sql, stored};
+use super::{super::in_dialect, count, customers, database, sql, stored};
 use crate::{
     models::{Customer, EMAIL},
     support::cryptor,
@@ -93,7 +93,11 @@ async fn damaged_values_are_refused_when_loaded() {
         (String::new(), ErrorKind::NotEncrypted),
         (bits, ErrorKind::Integrity),
     ] {
-        sqlx::query("update customers set email = $1").bind(&damaged).execute(&db.pool).await.unwrap();
+        sqlx::query(in_dialect("update customers set email = $1"))
+            .bind(&damaged)
+            .execute(&db.pool)
+            .await
+            .unwrap();
         let opened = table.get(1).decrypt_pii().await.unwrap_err();
         // a change in the key id or in the copies shows as a key that is not known
         let is_key = matches!(opened.kind(), ErrorKind::KeyMissing | ErrorKind::Malformed);
@@ -104,7 +108,7 @@ async fn damaged_values_are_refused_when_loaded() {
             assert_eq!(table.list().await.unwrap_err().kind(), kind, "{damaged}");
         }
     }
-    sqlx::query("update customers set email = $1").bind(&whole).execute(&db.pool).await.unwrap();
+    sqlx::query(in_dialect("update customers set email = $1")).bind(&whole).execute(&db.pool).await.unwrap();
     assert!(table.get(1).decrypt_pii().await.is_ok());
 }
 
@@ -114,7 +118,8 @@ async fn a_plain_value_bound_by_hand_refuses_to_be_encoded() {
     customers(&db, &cryptor).insert(&Customer::new(1)).await.unwrap();
     let plain = EncryptedStr::new("canary@example.com");
     for value in [Some(plain.clone()), Some(plain)] {
-        let bound = sqlx::query("update customers set email = $1").bind(&value).execute(&db.pool).await;
+        let bound =
+            sqlx::query(in_dialect("update customers set email = $1")).bind(&value).execute(&db.pool).await;
         let error = bound.unwrap_err();
         assert!(matches!(error, sqlx::Error::Encode(_)), "{error}");
         assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
@@ -122,8 +127,12 @@ async fn a_plain_value_bound_by_hand_refuses_to_be_encoded() {
     assert!(stored(&db, 1).await.0.starts_with("ENC:"));
     // what is sealed can be bound
     let sealed = customers(&db, &cryptor).get(1).await.unwrap();
-    sqlx::query("update customers set email = $1").bind(&sealed.email).execute(&db.pool).await.unwrap();
-    sqlx::query("update customers set email = $1")
+    sqlx::query(in_dialect("update customers set email = $1"))
+        .bind(&sealed.email)
+        .execute(&db.pool)
+        .await
+        .unwrap();
+    sqlx::query(in_dialect("update customers set email = $1"))
         .bind(sealed.email.ciphertext())
         .execute(&db.pool)
         .await
