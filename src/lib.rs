@@ -366,6 +366,13 @@ pub use pii_sqlx::{
     Adoption, AdoptionCensus, AdoptionReport, Columns, DecryptPii, Dialect, FromPrefixedRow, Interrupted,
     Joined, SealedRows, ShadowColumn, SqlKeyStore, SqlModel, SqlTable, Stored, Swap, builder, sqlx_error,
 };
+// examining and defining tables
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[doc(inline)]
+pub use pii_sqlx::{
+    Catalogue, ColumnLimits, Ddl, DdlKind, DdlStatement, DdlStatements, DdlTransaction, Doctor, DoctorReport,
+    Finding, FindingKind, Severity, doctor,
+};
 // DynamoDB
 #[cfg(feature = "dynamo")]
 #[doc(inline)]

@@ -8,6 +8,7 @@ use sqlx::{Database, Encode, Type, error::BoxDynError};
 use crate::{
     error,
     json::to_json,
+    limits::ColumnLimits,
     model::{ColumnKind, SqlColumn},
     statement::Statement,
 };
@@ -22,6 +23,7 @@ pub struct Binder<'a, DB: Database> {
     columns: slice::Iter<'static, SqlColumn>,
     part: Part<'a>,
     texts: Option<&'a mut SealedTexts>,
+    limits: Option<&'a ColumnLimits>,
     omitted: Vec<&'static str>,
     taken: Vec<Option<Arc<str>>>,
     /// whether something stands there already, so that a separator is due
@@ -100,11 +102,18 @@ impl<'a, DB: Database> Binder<'a, DB> {
             columns: columns.iter(),
             part,
             texts,
+            limits: None,
             omitted: Vec::new(),
             taken: Vec::new(),
             is_begun: false,
             failed: None,
         }
+    }
+
+    /// Refuses sealed texts that don't fit into their columns.
+    pub(crate) fn within(mut self, limits: Option<&'a ColumnLimits>) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Binds a column that is not sealed.
@@ -193,6 +202,12 @@ impl<'a, DB: Database> Binder<'a, DB> {
             Some(texts) => take(texts),
             None => Err(Error::new(ErrorKind::State).message("the value was not sealed")),
         };
+        let taken = taken.and_then(|text| {
+            if let (Some(limits), Some(text)) = (self.limits, &text) {
+                limits.check(column.name, text)?;
+            }
+            Ok(text)
+        });
         match taken {
             Ok(text) if self.part == Part::Texts => self.taken.push(text),
             Ok(text) => self.value(column, |statement| statement.bind_text(text)),

@@ -58,14 +58,20 @@
 
 mod adopt;
 mod binder;
+mod catalogue;
 mod connection;
+mod ddl;
 mod decrypt;
 mod dialect;
+mod doctor;
 mod error;
+mod index_columns;
 mod joined;
 mod json;
 mod key_store;
+mod limits;
 mod model;
+mod model_types;
 #[cfg(feature = "mysql")]
 mod mysql_error;
 mod nested;
@@ -74,11 +80,15 @@ mod statement;
 mod table;
 
 pub use adopt::{Adoption, AdoptionCensus, AdoptionReport, ShadowColumn};
+pub use catalogue::Catalogue;
+pub use ddl::{Ddl, DdlKind, DdlStatement, DdlStatements, DdlTransaction};
 pub use decrypt::DecryptPii;
 pub use dialect::Dialect;
+pub use doctor::{Doctor, DoctorReport, Finding, FindingKind, Severity, doctor};
 pub use error::sqlx_error;
 pub use joined::{FromPrefixedRow, Joined};
 pub use key_store::SqlKeyStore;
+pub use limits::ColumnLimits;
 pub use model::SqlModel;
 pub use pieces::{Columns, SealedRows};
 pub use table::{Interrupted, SqlTable, Stored, Swap};
@@ -89,6 +99,7 @@ pub mod builder {
     pub use crate::table::{NextId, NextIds};
     pub use crate::{
         decrypt::{Decrypting, EachRow, RowSource, SqlxQuery},
+        doctor::{ColumnValues, ExaminedModels, ExaminedTable, KeyUse},
         table::{
             BulkRow, BulkSource, CommitEachChunk, Delete, Exists, Find, FindOne, FindOptional, Get,
             GetOptional, GetStored, Insert, InsertReturningId, Iterated, List, MoveRow, Streamed, SwapMany,
@@ -107,6 +118,7 @@ pub mod __private {
         joined::{FromPrefixedRow, not_null, prefixed},
         json::from_json,
         model::{ColumnKind, SqlColumn, SqlModel},
+        model_types::ColumnTypes,
         nested::{
             BindNested, FromNested, NestedColumns, all_columns, names_differ, prefixed_columns,
             prefixed_length, prefixed_names,

@@ -3,7 +3,7 @@
 use pii_core::{PiiModel, RowWriter};
 use sqlx::Database;
 
-use crate::binder::Binder;
+use crate::{binder::Binder, model_types::ColumnTypes};
 
 /// A model whose rows are stored in a table; implemented by `#[derive(PiiModel)]`.
 #[diagnostic::on_unimplemented(
@@ -33,6 +33,9 @@ pub trait SqlModel<DB: Database>: PiiModel {
 
     /// Writes the model's own id in the same way; nothing, as long as it is not known.
     fn write_own_id(&self, out: &mut RowWriter);
+
+    /// Tells the type of every column, in the order of [`SqlModel::COLUMNS`].
+    fn column_types(out: &mut ColumnTypes<DB>);
 }
 
 /// A column of a model.

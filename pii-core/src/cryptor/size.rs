@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{Level, PiiModel},
+    model::{FieldSpec, Level, PiiModel},
     value::Sealed,
     wire::{Ciphertext, NONCE_BYTES, TAG_BYTES, inner},
 };
@@ -18,6 +18,20 @@ use crate::{
 const LEGACY_BYTES: usize = 1024;
 
 impl Cryptor {
+    /// How many characters the text of a new value of this field has at most: as
+    /// [`FieldSpec::sealed_chars`], with room for the data key where there is no key store. Asks for no key.
+    #[must_use]
+    pub fn sealed_chars(&self, field: &FieldSpec, plaintext_bytes: usize) -> usize {
+        field.sealed_chars_after(self.backend.head_bytes(), plaintext_bytes)
+    }
+
+    /// The longest plaintext, in bytes, whose sealed text surely has at most so many characters: as
+    /// [`FieldSpec::plaintext_bytes_within`].
+    #[must_use]
+    pub fn plaintext_bytes_within(&self, field: &FieldSpec, chars: usize) -> Option<usize> {
+        field.plaintext_bytes_within_after(self.backend.head_bytes(), chars)
+    }
+
     /// A view of the model that serialises as large as it will be stored, with stand-ins in place of values
     /// that are to be sealed. For adapters, which count its bytes; it must never be stored: no reader takes
     /// a stand-in for a value.

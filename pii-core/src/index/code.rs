@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(text(IndexSize::Bits(1)), "80");
         assert_eq!(text(IndexSize::Bits(12)), "fff0");
         assert_eq!(text(IndexSize::Bits(16)), "ffff");
-        assert_eq!(text(IndexSize::Unique), "f".repeat(64));
+        assert_eq!(text(IndexSize::Full), "f".repeat(64));
         assert_eq!(text(IndexSize::Bits(12)).len(), IndexSize::Bits(12).text_length());
     }
 }

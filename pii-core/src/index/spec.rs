@@ -10,6 +10,7 @@ pub struct IndexSpec {
     parts: &'static [IndexPart],
     versions: &'static [IndexVersion],
     size: IndexSize,
+    unique: bool,
     scope: IndexScope,
 }
 
@@ -39,8 +40,8 @@ pub enum IndexSize {
     /// So many bits, 1 to 255: different values share a text now and then, which hides how often a value
     /// occurs, and searches find some rows too many.
     Bits(u8),
-    /// All 256 bits: the column can have a unique constraint.
-    Unique,
+    /// All 256 bits.
+    Full,
 }
 
 impl IndexSize {
@@ -49,7 +50,7 @@ impl IndexSize {
     pub const fn bits(self) -> usize {
         match self {
             Self::Bits(bits) => bits as usize,
-            Self::Unique => 256,
+            Self::Full => 256,
         }
     }
 
@@ -79,12 +80,18 @@ impl IndexSpec {
         parts: &'static [IndexPart],
         versions: &'static [IndexVersion],
     ) -> Self {
-        Self { name, parts, versions, size: IndexSize::Unique, scope: IndexScope::Context }
+        Self { name, parts, versions, size: IndexSize::Full, unique: false, scope: IndexScope::Context }
     }
 
     #[must_use]
     pub const fn with_size(mut self, size: IndexSize) -> Self {
         self.size = size;
+        self
+    }
+
+    #[must_use]
+    pub const fn as_unique(mut self) -> Self {
+        self.unique = true;
         self
     }
 
@@ -118,6 +125,12 @@ impl IndexSpec {
     #[must_use]
     pub const fn size(&self) -> IndexSize {
         self.size
+    }
+
+    /// Whether no two rows may have the same value: the column is to have a unique constraint.
+    #[must_use]
+    pub const fn is_unique(&self) -> bool {
+        self.unique
     }
 
     /// For which rows equal values have equal texts.

@@ -3,6 +3,7 @@
 mod field;
 pub(crate) mod probe;
 mod schema_json;
+mod size;
 mod spec;
 mod subject;
 mod walk;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{FieldSpec, Holds, ModelSpec, PiiFieldInfo, RowBinding};
-use crate::index::{IndexScope, IndexSize, IndexSpec};
+use crate::index::{IndexScope, IndexSpec};
 
 /// The names and their order are part of the interface: fields may be added, and none changes its meaning.
 #[derive(Serialize)]
@@ -126,7 +126,7 @@ fn of_index(index: &'static IndexSpec) -> Index<'static> {
         name: index.name(),
         fields: parts.collect(),
         bits: index.size().bits(),
-        is_unique: index.size() == IndexSize::Unique,
+        is_unique: index.is_unique(),
         scope: match index.scope() {
             IndexScope::Context => "context",
             IndexScope::Global => "global",

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::{
-    NONCE_BYTES, TAG_BYTES, VERSION,
+    NONCE_BYTES, PREFIX, TAG_BYTES, VERSION,
     ciphertext::FormatError,
     copies::CopiesBlock,
     encode::{Reader, hex, unhex},
@@ -49,6 +51,29 @@ impl KeyId {
     #[inline]
     pub fn parse(text: &str) -> Option<Self> {
         unhex(text).map(Self)
+    }
+}
+
+impl KeyId {
+    /// The key id and layout in the first 28 characters of a sealed text, which
+    /// [`Ciphertext::key_prefix`](crate::Ciphertext::key_prefix) gives and a database finds without opening
+    /// anything. What follows them is not looked at.
+    ///
+    /// # Errors
+    /// [`FormatError`], if no value of a known version and layout begins so.
+    pub fn in_prefix(text: &str) -> Result<(Self, Layout), FormatError> {
+        let base64 = text.strip_prefix(PREFIX).ok_or(FormatError::NotEncrypted)?;
+        let mut fixed = [0; FIXED_BYTES];
+        let decoded = base64.get(..FIXED_BYTES / 3 * 4).map(|front| STANDARD.decode_slice(front, &mut fixed));
+        if !matches!(decoded, Some(Ok(FIXED_BYTES))) {
+            return Err(FormatError::Malformed);
+        }
+        let [version, layout, id @ ..] = fixed;
+        match (version, layout) {
+            (VERSION, 0x01) => Ok((Self(id), Layout::KeyStore)),
+            (VERSION, 0x02) => Ok((Self(id), Layout::InlineCopies)),
+            _ => Err(FormatError::UnknownVersion),
+        }
     }
 }
 

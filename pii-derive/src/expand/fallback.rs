@@ -48,6 +48,7 @@ pub(super) fn implementations(model: &Model<'_>) -> TokenStream {
             fn bind_own_id(&self, _: &mut #private::Binder<'_, __DB>) {}
             fn write_id(_: &Self::Id, _: &mut #private::RowWriter) {}
             fn write_own_id(&self, _: &mut #private::RowWriter) {}
+            fn column_types(_: &mut #private::ColumnTypes<__DB>) {}
         },
     );
     let from_row =

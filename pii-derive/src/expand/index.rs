@@ -33,8 +33,9 @@ pub(super) fn specs(model: &Model<'_>) -> Option<TokenStream> {
             let bits = bits.value.number;
             quote!(.with_size(#private::IndexSize::Bits(#bits)))
         });
+        let unique = index.attrs.unique.is_some().then(|| quote!(.as_unique()));
         let scope = index.is_global().then(|| quote!(.with_scope(#private::IndexScope::Global)));
-        quote!(#private::IndexSpec::new(#name, &[#(#parts),*], &[#(#versions),*]) #bits #scope)
+        quote!(#private::IndexSpec::new(#name, &[#(#parts),*], &[#(#versions),*]) #bits #unique #scope)
     });
     Some(quote!(.with_indexes(&[#(#specs),*])))
 }

@@ -2,7 +2,7 @@
 //! library was built with a driver.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::{Generics, Type, WherePredicate, parse_quote};
 
 use super::generics::{bound, id_type, lazy_bound, model_predicates, with};
@@ -31,6 +31,16 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
             quote!(#private::RowId::write_row(&self.#ident, out);)
         }
     });
+    let column_types = model.columns().map(|field| {
+        let (start, _) = types::ends(field.ty);
+        let is_optional = types::option_argument(field.ty).is_some();
+        let ty = match field.kind {
+            Kind::Sealed(_) => quote!(::std::string::String),
+            _ if field.is_id() => id_type(field).to_token_stream(),
+            _ => field.ty.to_token_stream(),
+        };
+        quote_spanned!(start=> out.column::<#ty>(#is_optional);)
+    });
     let parts = id_parts(&ids);
     let types = ids.iter().map(|field| id_type(field));
     let body = quote! {
@@ -45,6 +55,8 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
         fn write_id(id: &Self::Id, out: &mut #private::RowWriter) { #(#private::RowId::write_row(#parts, out);)* }
 
         fn write_own_id(&self, out: &mut #private::RowWriter) { #(#write_own_id)* }
+
+        fn column_types(out: &mut #private::ColumnTypes<__DB>) { #(#column_types)* }
     };
     let implementation = wrap(model, predicates(model), &body);
     quote!(#constants #implementation)

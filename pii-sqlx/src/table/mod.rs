@@ -44,6 +44,7 @@ use crate::{
     connection::Connection,
     dialect::Dialect,
     error::{self, from_sqlx},
+    limits::ColumnLimits,
     model::SqlModel,
     pieces::Columns,
     statement::{Statement, quoted_table},
@@ -91,6 +92,7 @@ pub struct SqlTable<M, DB: Database> {
     cryptor: Cryptor,
     /// quoted, or why there is none
     name: Result<Arc<str>>,
+    limits: Option<ColumnLimits>,
     model: PhantomData<fn() -> M>,
 }
 
@@ -130,7 +132,21 @@ impl<M, DB: Database> SqlTable<M, DB> {
         M: PiiModel,
     {
         let name = name.map(Arc::from).map_err(error::of::<M>);
-        Self { pool: pool.clone(), cryptor: cryptor.clone(), name, model: PhantomData }
+        Self { pool: pool.clone(), cryptor: cryptor.clone(), name, limits: None, model: PhantomData }
+    }
+
+    /// Refuses texts that don't fit into their columns, before a statement is sent. The limits must be those of this
+    /// table, or every statement is refused.
+    #[must_use]
+    pub fn within(self, limits: &ColumnLimits) -> Self
+    where
+        M: PiiModel,
+    {
+        let name = self.name.and_then(|name| match limits.check_table(&name) {
+            Ok(()) => Ok(name),
+            Err(error) => Err(error::of::<M>(error)),
+        });
+        Self { name, limits: Some(limits.clone()), ..self }
     }
 }
 
@@ -382,6 +398,7 @@ impl<M, DB: Database> Clone for SqlTable<M, DB> {
             pool: self.pool.clone(),
             cryptor: self.cryptor.clone(),
             name: self.name.clone(),
+            limits: self.limits.clone(),
             model: PhantomData,
         }
     }

@@ -145,7 +145,8 @@ where
         statement.push(" SET ");
         let part = Part::AllAssignments;
         let entries = texts.as_ref().map(|texts| texts.indexes().to_vec()).unwrap_or_default();
-        let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, part, texts.as_mut());
+        let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, part, texts.as_mut())
+            .within(self.limits.as_ref());
         model.bind_columns(&mut binder);
         let is_begun = binder.finish()?.anything;
         indexes::push_assignments::<M, DB>(&mut statement, &entries, is_begun)?;

@@ -96,7 +96,8 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
             taken += 1;
             statement.push(if index > 0 { ", (" } else { "(" });
             let texts: Vec<_> = indexes::written(row.texts.indexes()).collect();
-            let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts));
+            let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts))
+                .within(self.limits.as_ref());
             row.model.bind_columns(&mut binder);
             if !binder.finish()?.anything {
                 return Err(Error::new(ErrorKind::Configuration)

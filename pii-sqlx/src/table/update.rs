@@ -62,7 +62,8 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         statement.push(self.name()?);
         statement.push(" SET ");
         let entries = texts.as_ref().map(|texts| texts.indexes().to_vec()).unwrap_or_default();
-        let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Assignments, texts);
+        let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Assignments, texts)
+            .within(self.limits.as_ref());
         model.bind_columns(&mut binder);
         let sets_data = binder.finish()?.anything;
         let sets_data = indexes::push_assignments::<M, DB>(&mut statement, &entries, sets_data)?;

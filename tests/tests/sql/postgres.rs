@@ -22,6 +22,8 @@ use crate::{
     support::{Errors, cryptor, in_time},
 };
 
+#[path = "doctor_on_postgres.rs"]
+mod doctor;
 #[path = "suite/mod.rs"]
 mod suite;
 
@@ -36,6 +38,17 @@ pub(crate) const LOOSE_COLLATION: &str =
 pub(crate) const LOOSE_TEXT: &str = "text collate loose";
 /// Most placeholders in one statement.
 pub(crate) const PARAMETERS: i64 = 65_535;
+
+/// A trigger before updates of `customers` that names this column.
+pub(crate) fn trigger(name: &str, column: &str) -> Vec<String> {
+    vec![
+        format!(
+            "create function {name}() returns trigger language plpgsql as \
+             $$ begin if new.{column} is null then raise exception 'no'; end if; return new; end $$"
+        ),
+        format!("create trigger {name} before update on customers for each row execute function {name}()"),
+    ]
+}
 
 /// A query of the suite with this database's placeholders.
 pub(crate) fn in_dialect(sql: &str) -> AssertSqlSafe<String> {

@@ -14,6 +14,8 @@ use crate::{
     support::cryptor,
 };
 
+#[path = "doctor_on_sqlite.rs"]
+mod doctor;
 #[path = "suite/mod.rs"]
 mod suite;
 
@@ -29,6 +31,13 @@ pub(crate) const LOOSE_TEXT: &str = "text collate nocase";
 pub(crate) const SCHEMA: &str = "main";
 /// Most placeholders in one statement.
 pub(crate) const PARAMETERS: i64 = 32_766;
+
+/// A trigger before updates of `customers` that names this column.
+pub(crate) fn trigger(name: &str, column: &str) -> Vec<String> {
+    vec![format!(
+        "create trigger {name} before update on customers when new.{column} is null begin select raise(abort, 'no'); end"
+    )]
+}
 
 /// A query of the suite with this database's placeholders.
 pub(crate) fn in_dialect(sql: &str) -> AssertSqlSafe<String> {

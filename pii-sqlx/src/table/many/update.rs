@@ -31,7 +31,8 @@ pub(super) fn statement<M: SqlModel<DB>, DB: Dialect>(
         statement.push(if index > 0 { ", (" } else { "(" });
         let codes: Vec<_> = indexes::written(row.texts.indexes()).collect();
         let mut binder =
-            Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts));
+            Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts))
+                .within(table.limits.as_ref());
         row.model.bind_columns(&mut binder);
         binder.finish()?;
         for (_, code) in codes {
