@@ -1,4 +1,4 @@
-//! Sealed fields in SQLite and Postgres through [sqlx].
+//! Sealed fields in SQLite, Postgres, MySQL and MariaDB through [sqlx].
 //!
 //! Three things are here. [`SqlTable`] reads and writes the rows of one table with statements that it
 //! makes itself. [`DecryptPii`] adds `.decrypt_pii(&cryptor)` to the queries that you write, so that
@@ -49,11 +49,14 @@
 //! - Binding a value by hand, `query.bind(&model.email)`, works for sealed values; a value that is not
 //!   sealed refuses to be encoded. With [`sqlx::QueryBuilder::push_bind`], which cannot return an error,
 //!   that refusal is a panic.
+//! - Where texts that differ count as equal, as under the usual collations of MySQL, what is written still
+//!   goes to the very id and the very tenant.
 //! - Errors name the model and the field. [`sqlx_error`] gives the error of sqlx that lies below.
 //!
 //! # Features
-//! `sqlite` compiles SQLite in, `postgres` adds the driver for Postgres, `uuid` lets UUIDs be columns
-//! and ids, `any` opens what queries of `sqlx::Any` give. This crate names no runtime and no TLS library: choose them on your own dependency on sqlx.
+//! `sqlite` compiles SQLite in, `postgres` adds the driver for Postgres, `mysql` the one for MySQL and
+//! MariaDB, `uuid` lets UUIDs be columns and ids, `any` opens what
+//! queries of `sqlx::Any` give. This crate names no runtime and no TLS library: choose them on your own dependency on sqlx.
 #![forbid(unsafe_code)]
 
 mod adopt;

@@ -21,6 +21,10 @@ pub trait KeyDatabase: Database {
     #[doc(hidden)]
     const BEFORE_CREATE: &'static [&'static str];
 
+    /// Keeps the next statement from reading what was not committed.
+    #[doc(hidden)]
+    const BEFORE_READ: &'static [&'static str] = &[];
+
     /// Makes the connection ready for a durable commit.
     #[doc(hidden)]
     const BEFORE_BEGIN: &'static [&'static str];
@@ -65,5 +69,7 @@ pub enum Trouble {
     NoTable,
     Denied,
     Locked,
+    /// it was rolled back for the sake of another transaction, and may run again
+    Deadlock,
     ReadOnly,
 }

@@ -18,11 +18,12 @@ impl<DB: Dialect> SqlKeyStore<DB> {
             (_, Some(Trouble::Denied)) => Error::new(ErrorKind::KeyDenied)
                 .message(format!("{}: the database refuses the statement", self.place()))
                 .help("grant SELECT to who opens values, and INSERT too to who seals"),
-            (_, Some(Trouble::Locked)) => unavailable("the table is locked by someone else's transaction")
-                .help(
+            (_, Some(Trouble::Locked | Trouble::Deadlock)) => {
+                unavailable("the table is locked by someone else's transaction").help(
                     "end that transaction and try again; on SQLite, keep the keys in a file of their own: \
                  `SqlKeyStore::sqlite_file`",
-                ),
+                )
+            }
             (_, Some(Trouble::ReadOnly)) => unavailable("the database can only be read")
                 .help("new data keys are written: connect to the primary, with a role that may"),
             (sqlx::Error::PoolTimedOut, _) => unavailable("no connection became free in time").help(

@@ -60,6 +60,10 @@ const OWN_CONNECTIONS: u32 = 2;
 /// [`KeyUnavailable`](pii_core::ErrorKind::KeyUnavailable), and nothing is lost. Put the key store into a
 /// file of its own: [`sqlite_file`](Self::sqlite_file).
 ///
+/// # MySQL and MariaDB
+/// A commit is as durable as the server makes it: `innodb_flush_log_at_trx_commit` has to be 1, as it is by
+/// default. The table has a binary collation of its own, whatever the database's is.
+///
 /// # Permissions
 /// Programs that seal need SELECT and INSERT on the table, programs that only open need SELECT. UPDATE of
 /// `state`, `copies` and `election` is for the tools that rotate, rewrap and destroy keys. Nobody needs

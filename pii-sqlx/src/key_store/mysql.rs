@@ -33,6 +33,10 @@ impl KeyDatabase for MySql {
 
     const BEFORE_CREATE: &'static [&'static str] = &[];
 
+    /// A session may be told to read what others have not committed: a winner that is none yet. This holds for
+    /// the next transaction alone, which a SELECT by itself is.
+    const BEFORE_READ: &'static [&'static str] = &["SET TRANSACTION ISOLATION LEVEL READ COMMITTED"];
+
     const BEFORE_BEGIN: &'static [&'static str] = &[];
 
     const BEGIN: &'static str = "START TRANSACTION";
@@ -62,8 +66,8 @@ impl KeyDatabase for MySql {
             1146 | 1049 => Some(Trouble::NoTable),
             // database, user, statement, column, statement for the server
             1044 | 1045 | 1142 | 1143 | 1227 => Some(Trouble::Denied),
-            // waited for too long, deadlock
-            1205 | 1213 => Some(Trouble::Locked),
+            1205 => Some(Trouble::Locked),
+            1213 => Some(Trouble::Deadlock),
             // server, transaction, engine
             1290 | 1792 | 1836 => Some(Trouble::ReadOnly),
             _ => None,

@@ -57,6 +57,7 @@ impl KeyDatabase for Postgres {
             "42P01" | "3F000" => Some(Trouble::NoTable),
             "42501" => Some(Trouble::Denied),
             "55P03" => Some(Trouble::Locked),
+            "40P01" => Some(Trouble::Deadlock),
             "25006" => Some(Trouble::ReadOnly),
             _ => None,
         }

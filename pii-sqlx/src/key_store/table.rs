@@ -5,6 +5,9 @@ use pii_core::Result;
 use super::{SqlKeyStore, database::Trouble, statements};
 use crate::{connection::Connection, dialect::Dialect, statement::Statement};
 
+/// How often a statement runs that a deadlock stops.
+const TRIES: usize = 5;
+
 impl<DB: Dialect> SqlKeyStore<DB> {
     /// The statement that creates the table, for a migration. It does nothing where the table exists.
     ///
@@ -30,8 +33,7 @@ impl<DB: Dialect> SqlKeyStore<DB> {
     /// without permission.
     pub async fn create_table(&self) -> Result<()> {
         let Err(error) = self.run(statements::probe(&self.table)).await else { return Ok(()) };
-        let trouble = error.as_database_error().and_then(|error| DB::trouble(error));
-        if trouble != Some(Trouble::NoTable) {
+        if trouble::<DB>(&error) != Some(Trouble::NoTable) {
             return Err(self.failed(error));
         }
         let locks = DB::BEFORE_CREATE.iter().map(|lock| Statement::new(lock).once());
@@ -48,11 +50,21 @@ impl<DB: Dialect> SqlKeyStore<DB> {
     /// Runs a statement in a transaction of its own and says how many rows it touched. When this returns
     /// they are on the disk.
     pub(super) async fn write(&self, statement: Statement<DB>) -> sqlx::Result<u64> {
+        for _ in 1..TRIES {
+            match self.commit(vec![statement.duplicate()]).await {
+                Err(error) if trouble::<DB>(&error) == Some(Trouble::Deadlock) => {}
+                done => return done,
+            }
+        }
         self.commit(vec![statement]).await
     }
 
     async fn run(&self, statement: Statement<DB>) -> sqlx::Result<Vec<DB::Row>> {
-        self.connection().await?.fetch(statement).await
+        let mut connection = self.connection().await?;
+        for setting in DB::BEFORE_READ {
+            connection.fetch(Statement::new(setting)).await?;
+        }
+        connection.fetch(statement).await
     }
 
     async fn commit(&self, statements: Vec<Statement<DB>>) -> sqlx::Result<u64> {
@@ -88,4 +100,8 @@ impl<DB: Dialect> SqlKeyStore<DB> {
     async fn connection(&self) -> sqlx::Result<Connection<'_, DB>> {
         Ok(Connection::pooled(self.pool().acquire().await?))
     }
+}
+
+fn trouble<DB: Dialect>(error: &sqlx::Error) -> Option<Trouble> {
+    error.as_database_error().and_then(|error| DB::trouble(error))
 }

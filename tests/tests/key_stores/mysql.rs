@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use pii::{ErrorKind, KeyStore as _, SqlKeyStore, SqlTable};
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, MySqlConnection,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, MySqlConnection,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
 };
 
@@ -91,13 +91,16 @@ async fn programs_need_no_more_than_the_permissions_of_the_guide() {
     let grants = ["SELECT", "SELECT, INSERT", "SELECT, UPDATE (state, copies, election)"];
     for (account, grant) in accounts.iter().zip(grants) {
         let sql = format!(
-            "create user '{account}'@'%' identified by 'test'; \
+            "create user '{account}'@'%'; \
              grant {grant} on {database}.pii_data_keys to '{account}'@'%'"
         );
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&at.pool).await.unwrap();
     }
     let store_as = |account: &str| {
-        let options = mysql_server().database(database).username(account).password("test");
+        let mut url = mysql_server().database(database).to_url_lossy();
+        url.set_username(account).unwrap();
+        url.set_password(None).unwrap();
+        let options = MySqlConnectOptions::from_url(&url).unwrap();
         let pool = MySqlPoolOptions::new().max_connections(1).connect_lazy_with(options);
         Arc::new(SqlKeyStore::connect_like(&pool).unwrap())
     };
@@ -150,6 +153,41 @@ async fn a_locked_row_is_an_error_after_a_while() {
     assert!(store.replace(&kept, &destroyed(&kept)).await.unwrap());
 }
 
+/// The server ends a deadlock by rolling one of the two back, which then tries again.
+#[tokio::test]
+async fn a_deadlock_is_survived() {
+    let at = MysqlTable::new().await;
+    let store = at.open().await;
+    let (first, kept) = (record(1, OTHER, 0), record(2, TENANT, 0));
+    store.elect(&first).await.unwrap();
+    let mut other = MySqlConnection::connect_with(&at.pool.connect_options()).await.unwrap();
+    let mut tx = other.begin().await.unwrap();
+    let insert = "insert into pii_data_keys \
+                  select ?, keyring, purpose, epoch, state, created, context, slot, ?, copies \
+                  from pii_data_keys where key_id = ?";
+    let election = format!("{}-00000000", kept.slot.digest());
+    let first = first.key_id.to_string();
+    // it has more to lose than the store
+    for (key_id, election) in [("a", Some(&election)), ("b", None), ("c", None)] {
+        sqlx::query(insert).bind(key_id).bind(election).bind(&first).execute(&mut *tx).await.unwrap();
+    }
+    let electing = {
+        let (store, kept) = (Arc::clone(&store), kept.clone());
+        tokio::spawn(async move { store.elect(&kept).await })
+    };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let taken = sqlx::query(insert).bind(kept.key_id.to_string()).bind(None::<String>).bind(&first);
+    in_time(taken.execute(&mut *tx)).await.unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!(in_time(electing).await.unwrap().unwrap(), kept);
+    let deadlocks: (String, String) = sqlx::query_as("show global status like 'Innodb_deadlocks'")
+        .fetch_optional(&at.pool)
+        .await
+        .unwrap()
+        .unwrap_or_default();
+    assert_ne!(deadlocks.1, "0", "MariaDB counts them");
+}
+
 #[tokio::test]
 async fn tables_can_be_made_by_all_processes_at_once() {
     let at = MysqlTable::new().await;
@@ -175,6 +213,33 @@ async fn tables_can_be_made_by_all_processes_at_once() {
     let store = SqlKeyStore::connect_like(&at.pool).unwrap().table("other").unwrap();
     let error = store.create_table().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+}
+
+#[tokio::test]
+async fn a_winner_that_is_not_committed_is_none() {
+    let at = MysqlTable::new().await;
+    let pool = MySqlPoolOptions::new()
+        .after_connect(|connection, _| {
+            let setting = "set session transaction isolation level read uncommitted";
+            Box::pin(async move { connection.execute(setting).await.map(drop) })
+        })
+        .connect_lazy_with(at.pool.connect_options().as_ref().clone());
+    let store = SqlKeyStore::new(pool.clone());
+    let (first, kept) = (record(1, OTHER, 0), record(2, TENANT, 0));
+    store.elect(&first).await.unwrap();
+    let mut tx = at.pool.begin().await.unwrap();
+    sqlx::query("update pii_data_keys set created = 'never' where key_id = ?")
+        .bind(first.key_id.to_string())
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let created: String =
+        sqlx::query_scalar("select created from pii_data_keys").fetch_one(&pool).await.unwrap();
+    assert_eq!(created, "never", "the session itself reads it");
+    assert_eq!(store.load(first.key_id).await.unwrap().as_ref(), Some(&first));
+    assert_eq!(store.active(&first.slot).await.unwrap(), Some(first));
+    tx.rollback().await.unwrap();
+    assert_eq!(store.elect(&kept).await.unwrap(), kept);
 }
 
 /// Programs with sessions that differ elect together, and none reads from an old snapshot.

@@ -122,7 +122,7 @@ async fn no_error_shows_plaintext() {
     let mut copied = table.get(1).decrypt_pii().await.unwrap();
     copied.id = 2;
     errors.add(&table.update(&copied).await.unwrap_err());
-    sql(&db, "update customers set email = (select email from customers where id = 1) where id = 2").await;
+    sql(&db, "update customers set email = (select email from (select email from customers where id = 1) as one) where id = 2").await;
     errors.add(&table.get(2).decrypt_pii().await.unwrap_err());
     sql(&db, "update customers set email = 'plain-canary' where id = 2").await;
     errors.add(&table.get(2).await.unwrap_err());

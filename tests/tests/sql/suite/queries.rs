@@ -115,7 +115,7 @@ async fn each_row_has_its_own_result() {
     let db = TestDatabase::new(2, &[nullable]).await;
     let rows: Vec<_> = (1..=5).map(Customer::new).collect();
     customers(&db, &cryptor).insert_many(&rows).await.unwrap();
-    sql(&db, "update customers set email = (select email from customers where id = 1) where id = 2").await;
+    sql(&db, "update customers set email = (select email from (select email from customers where id = 1) as one) where id = 2").await;
     sql(&db, "update customers set email = null where id = 3").await;
     sql(&db, "update customers set email = 'plain' where id = 4").await;
 

@@ -13,7 +13,7 @@ async fn a_value_copied_to_another_row_does_not_open() {
     let (db, cryptor) = (database().await, cryptor());
     let table = customers(&db, &cryptor);
     table.insert_many(&[Customer::new(1), Customer::new(2)]).await.unwrap();
-    sql(&db, "update customers set email = (select email from customers where id = 1) where id = 2").await;
+    sql(&db, "update customers set email = (select email from (select email from customers where id = 1) as one) where id = 2").await;
     let error = table.get(2).decrypt_pii().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Integrity);
     assert_eq!((error.field_name(), error.row_id()), (Some("email"), Some("2")));
