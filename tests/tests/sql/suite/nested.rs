@@ -83,6 +83,8 @@ async fn a_value_knows_its_field_and_errors_name_it() {
     sql(&db, "update visits set from_street = at_street where id = 1").await;
     let error = visits.get(1).await.unwrap_err();
     assert_eq!((error.kind(), error.field_name()), (ErrorKind::Database, Some("origin.city")), "{error}");
+    sql(&db, "update visits set from_street = null where id = 1").await;
+    assert!(visits.get(1).await.unwrap().origin.is_none());
     let statement =
         format!("select {} from visits", visits.columns()).replace("by_home_street", "by_home_city");
     let query = sqlx::query_as::<_, Visit>(AssertSqlSafe(statement)).decrypt_pii(&cryptor);
