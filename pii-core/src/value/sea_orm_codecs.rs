@@ -33,6 +33,13 @@ use crate::{
 /// assert!(store(&None).is_ok());
 /// assert!(store(&Some(EncryptedStr::new("555-0100"))).is_err()); // not sealed
 /// ```
+///
+/// There is no other step:
+///
+/// ```compile_fail,E0277
+/// # use pii_core as pii;
+/// let value = sea_orm::Value::from(pii::EncryptedStr::new("555-0100"));
+/// ```
 pub trait ToActiveValue {
     /// The type of the column: [`Ciphertext`], or an `Option` of one.
     type Column: Into<Value>;

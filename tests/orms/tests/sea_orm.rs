@@ -1,4 +1,4 @@
-//! sea-orm on SQLite: the columns of the entity are `Ciphertext`, the model has the fields that may be plain.
+//! sea-orm on SQLite and Postgres: the columns of the entity are `Ciphertext`, the model has the fields that may be plain.
 
 use std::slice::from_mut;
 
@@ -15,6 +15,8 @@ use sea_orm::{
     QueryOrder as _, QuerySelect as _, Schema, TransactionTrait as _, Value,
     sea_query::{Expr, ValueType as _},
 };
+
+mod postgres;
 
 mod customer {
     use pii::Ciphertext;
@@ -79,9 +81,13 @@ impl Customer {
     }
 }
 
+async fn in_memory() -> DatabaseConnection {
+    connect("sqlite::memory:").await
+}
+
 /// With a table made from the entity.
-async fn database() -> DatabaseConnection {
-    let mut options = ConnectOptions::new("sqlite::memory:");
+async fn connect(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
     let db = Database::connect(options).await.unwrap();
     let table = Schema::new(db.get_database_backend()).create_table_from_entity(Customers);
@@ -89,19 +95,15 @@ async fn database() -> DatabaseConnection {
     db
 }
 
+/// The key of a `TestKeyring` is the same in every cryptor.
 fn cryptor() -> Cryptor {
     Cryptor::envelope().keyring(TestKeyring::new()).build().unwrap()
 }
 
 async fn insert(db: &DatabaseConnection, customers: &mut [Customer]) {
-    cryptor_of(db).seal(customers).await.unwrap();
+    cryptor().seal(customers).await.unwrap();
     let rows = customers.iter().map(Customer::to_row).collect::<pii::Result<Vec<_>>>().unwrap();
     Customers::insert_many(rows).exec(db).await.unwrap();
-}
-
-/// The keys of a `TestKeyring` are the same in every cryptor.
-fn cryptor_of(_: &DatabaseConnection) -> Cryptor {
-    cryptor()
 }
 
 async fn load(db: &DatabaseConnection, id: i64) -> Customer {
@@ -113,23 +115,53 @@ async fn change(db: &DatabaseConnection, id: i64, column: customer::Column, valu
     change.filter(customer::Column::Id.eq(id)).exec(db).await.unwrap();
 }
 
-#[tokio::test]
-async fn rows_are_stored_sealed_loaded_sealed_and_opened_on_request() {
-    let (db, cryptor) = (database().await, cryptor());
+macro_rules! on_both {
+    ($($check:ident),* $(,)?) => {
+        mod on_sqlite {$(
+            #[tokio::test]
+            async fn $check() {
+                super::$check(&super::in_memory().await).await;
+            }
+        )*}
+
+        mod on_postgres {$(
+            #[tokio::test]
+            async fn $check() {
+                let schema = crate::postgres::Schema::new().await;
+                let db = super::connect(&schema.url()).await;
+                super::$check(&db).await;
+                db.close().await.unwrap();
+                schema.end().await;
+            }
+        )*}
+    };
+}
+
+on_both! {
+    rows_are_stored_sealed_loaded_sealed_and_opened_on_request,
+    an_unsealed_model_is_no_row,
+    what_was_not_changed_is_written_back_as_it_was,
+    a_value_of_another_row_or_tenant_does_not_open,
+    stored_text_that_is_not_sealed_is_no_ciphertext,
+    a_row_is_passed_on_as_it_is,
+}
+
+async fn rows_are_stored_sealed_loaded_sealed_and_opened_on_request(db: &DatabaseConnection) {
+    let cryptor = cryptor();
     let mut all = [Customer::new(1), Customer::new(2)];
     all[1].phone = None;
-    insert(&db, &mut all).await;
+    insert(db, &mut all).await;
 
     let query = Customers::find_by_id(1).select_only().column(customer::Column::Email);
-    let stored: String = query.into_tuple().one(&db).await.unwrap().unwrap();
+    let stored: String = query.into_tuple().one(db).await.unwrap().unwrap();
     assert!(stored.starts_with("ENC:"));
     let rows: Vec<customer::Model> =
-        Customers::find().order_by_asc(customer::Column::Id).all(&db).await.unwrap();
+        Customers::find().order_by_asc(customer::Column::Id).all(db).await.unwrap();
     assert_eq!(rows[0].email.as_str(), stored);
     assert!(rows[0].phone.is_some() && rows[1].phone.is_none());
 
     let query = Customers::find().order_by_asc(customer::Column::Id);
-    let mut loaded: Vec<Customer> = query.into_model().all(&db).await.unwrap();
+    let mut loaded: Vec<Customer> = query.into_model().all(db).await.unwrap();
     assert_eq!(loaded[0].email.state(), ValueState::Sealed);
     assert_eq!(loaded[0].email.expose().unwrap_err().kind(), ErrorKind::State);
     cryptor.open(&mut loaded).await.unwrap();
@@ -139,31 +171,29 @@ async fn rows_are_stored_sealed_loaded_sealed_and_opened_on_request() {
     assert!(loaded[1].phone.is_none());
 }
 
-#[tokio::test]
-async fn an_unsealed_model_is_no_row() {
-    let (db, cryptor) = (database().await, cryptor());
+async fn an_unsealed_model_is_no_row(db: &DatabaseConnection) {
+    let cryptor = cryptor();
     let mut ada = Customer::new(1);
     assert_eq!(ada.to_row().unwrap_err().kind(), ErrorKind::State);
 
     cryptor.seal(from_mut(&mut ada)).await.unwrap();
-    ada.to_row().unwrap().insert(&db).await.unwrap();
+    ada.to_row().unwrap().insert(db).await.unwrap();
 
     ada.phone = Some(EncryptedStr::new("555-0199"));
     let error = ada.to_row().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::State);
     assert!(!format!("{error} {error:?}").contains("555"));
     ada.phone = None;
-    ada.to_row().unwrap().update(&db).await.unwrap();
-    assert!(load(&db, 1).await.phone.is_none());
+    ada.to_row().unwrap().update(db).await.unwrap();
+    assert!(load(db, 1).await.phone.is_none());
 }
 
-#[tokio::test]
-async fn what_was_not_changed_is_written_back_as_it_was() {
-    let (db, cryptor) = (database().await, cryptor());
-    insert(&db, &mut [Customer::new(1)]).await;
-    let before = Customers::find_by_id(1).one(&db).await.unwrap().unwrap();
+async fn what_was_not_changed_is_written_back_as_it_was(db: &DatabaseConnection) {
+    let cryptor = cryptor();
+    insert(db, &mut [Customer::new(1)]).await;
+    let before = Customers::find_by_id(1).one(db).await.unwrap().unwrap();
 
-    let mut ada = load(&db, 1).await;
+    let mut ada = load(db, 1).await;
     ada.email.set("countess@example.com");
     // a loaded model gets its place from the cryptor
     cryptor.open_each(from_mut(&mut ada), &pii::FieldSelection::Nothing).await.unwrap();
@@ -174,44 +204,42 @@ async fn what_was_not_changed_is_written_back_as_it_was() {
     assert_ne!(after.email, before.email);
     assert_eq!((&after.phone, &after.birthday), (&before.phone, &before.birthday));
 
-    let mut ada = load(&db, 1).await;
+    let mut ada = load(db, 1).await;
     cryptor.open(from_mut(&mut ada)).await.unwrap();
     assert_eq!(ada.email.expose().unwrap(), "countess@example.com");
 }
 
-#[tokio::test]
-async fn a_value_of_another_row_or_tenant_does_not_open() {
-    let (db, cryptor) = (database().await, cryptor());
-    insert(&db, &mut [Customer::new(1), Customer::new(2)]).await;
-    let rows = Customers::find().order_by_asc(customer::Column::Id).all(&db).await.unwrap();
-    cryptor.open(from_mut(&mut load(&db, 2).await)).await.unwrap();
+async fn a_value_of_another_row_or_tenant_does_not_open(db: &DatabaseConnection) {
+    let cryptor = cryptor();
+    insert(db, &mut [Customer::new(1), Customer::new(2)]).await;
+    let rows = Customers::find().order_by_asc(customer::Column::Id).all(db).await.unwrap();
+    cryptor.open(from_mut(&mut load(db, 2).await)).await.unwrap();
 
-    change(&db, 2, customer::Column::Email, rows[0].email.clone()).await;
-    let error = cryptor.open(from_mut(&mut load(&db, 2).await)).await.unwrap_err();
+    change(db, 2, customer::Column::Email, rows[0].email.clone()).await;
+    let error = cryptor.open(from_mut(&mut load(db, 2).await)).await.unwrap_err();
     assert_eq!((error.kind(), error.field_name()), (ErrorKind::Integrity, Some("email")));
 
-    change(&db, 2, customer::Column::Email, rows[1].email.clone()).await;
-    cryptor.open(from_mut(&mut load(&db, 2).await)).await.unwrap();
-    change(&db, 2, customer::Column::Tenant, "initech").await;
-    assert!(cryptor.open(from_mut(&mut load(&db, 2).await)).await.unwrap_err().is_integrity());
+    change(db, 2, customer::Column::Email, rows[1].email.clone()).await;
+    cryptor.open(from_mut(&mut load(db, 2).await)).await.unwrap();
+    change(db, 2, customer::Column::Tenant, "initech").await;
+    assert!(cryptor.open(from_mut(&mut load(db, 2).await)).await.unwrap_err().is_integrity());
     let scoped = cryptor.scoped(ctx!(tenant = "acme"));
-    let error = scoped.open(from_mut(&mut load(&db, 2).await)).await.unwrap_err();
+    let error = scoped.open(from_mut(&mut load(db, 2).await)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ContextMismatch);
 }
 
-#[tokio::test]
-async fn stored_text_that_is_not_sealed_is_no_ciphertext() {
-    let (db, cryptor) = (database().await, cryptor());
-    insert(&db, &mut [Customer::new(1)]).await;
-    change(&db, 1, customer::Column::Email, "ada@example.com").await;
-    let error = Customers::find_by_id(1).one(&db).await.unwrap_err();
+async fn stored_text_that_is_not_sealed_is_no_ciphertext(db: &DatabaseConnection) {
+    let cryptor = cryptor();
+    insert(db, &mut [Customer::new(1)]).await;
+    change(db, 1, customer::Column::Email, "ada@example.com").await;
+    let error = Customers::find_by_id(1).one(db).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("ada@"), "{error:?}");
     let DbErr::TryIntoErr { source, .. } = error else { panic!("{error}") };
     let error: &pii::Error = source.downcast_ref().unwrap();
     assert_eq!(error.kind(), ErrorKind::NotEncrypted);
 
     // the model keeps it for the policy of its field, which refuses it here
-    let mut legacy = load(&db, 1).await;
+    let mut legacy = load(db, 1).await;
     assert_eq!(legacy.email.state(), ValueState::Legacy);
     assert_eq!(legacy.to_row().unwrap_err().kind(), ErrorKind::NotEncrypted);
     assert_eq!(cryptor.open(from_mut(&mut legacy)).await.unwrap_err().kind(), ErrorKind::NotEncrypted);
@@ -219,7 +247,7 @@ async fn stored_text_that_is_not_sealed_is_no_ciphertext() {
 
 #[tokio::test]
 async fn null_is_an_error_where_the_field_is_not_optional() {
-    let db = database().await;
+    let db = in_memory().await;
     db.execute_unprepared("drop table customers").await.unwrap();
     db.execute_unprepared(
         "create table customers (id integer, tenant text, email text, phone text, birthday text)",
@@ -236,7 +264,7 @@ async fn null_is_an_error_where_the_field_is_not_optional() {
 
 #[tokio::test]
 async fn bytes_that_are_no_text_are_an_error_that_does_not_show_them() {
-    let db = database().await;
+    let db = in_memory().await;
     insert(&db, &mut [Customer::new(1)]).await;
     db.execute_unprepared("update customers set email = x'616461ff'").await.unwrap();
     let error = Customers::find_by_id(1).into_model::<Customer>().one(&db).await.unwrap_err();
@@ -253,15 +281,14 @@ fn a_ciphertext_is_a_value_and_back() {
     assert_eq!(none.into_wrapped_value(), Set(Value::String(None)));
 }
 
-#[tokio::test]
-async fn a_row_is_passed_on_as_it_is() {
-    let (db, cryptor) = (database().await, cryptor());
-    insert(&db, &mut [Customer::new(1)]).await;
-    let row = Customers::find_by_id(1).one(&db).await.unwrap().unwrap();
-    row.clone().delete(&db).await.unwrap();
-    let again = row.clone().into_active_model().reset_all().insert(&db).await.unwrap();
+async fn a_row_is_passed_on_as_it_is(db: &DatabaseConnection) {
+    let cryptor = cryptor();
+    insert(db, &mut [Customer::new(1)]).await;
+    let row = Customers::find_by_id(1).one(db).await.unwrap().unwrap();
+    row.clone().delete(db).await.unwrap();
+    let again = row.clone().into_active_model().reset_all().insert(db).await.unwrap();
     assert_eq!(again, row);
-    let found = Customers::find().filter(customer::Column::Email.eq(row.email)).one(&db).await.unwrap();
+    let found = Customers::find().filter(customer::Column::Email.eq(row.email)).one(db).await.unwrap();
     assert!(found.is_some());
-    cryptor.open(from_mut(&mut load(&db, 1).await)).await.unwrap();
+    cryptor.open(from_mut(&mut load(db, 1).await)).await.unwrap();
 }

@@ -3,17 +3,14 @@
 //! Its SQLite driver and that of sqlx need different releases of the same C library, which can't be in one
 //! program.
 
-use std::{
-    env, process,
-    slice::from_mut,
-    str::FromStr as _,
-    sync::atomic::{AtomicU32, Ordering},
-    time::SystemTime,
-};
+use std::slice::from_mut;
 
 use pii::{Cryptor, EncryptedStr, ErrorKind, FieldSelection, PiiModel, TestKeyring, ValueState, ctx};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
+use postgres::Schema;
+use sqlx::AssertSqlSafe;
 use toasty_driver_postgresql::PostgreSQL;
+
+mod postgres;
 
 #[derive(PiiModel)]
 #[pii(name = "customer", context(tenant = self.tenant))]
@@ -93,37 +90,19 @@ mod rows {
 }
 use rows::CustomerRow;
 
-/// A schema of its own for each test.
 struct TestDatabase {
     db: toasty::Db,
-    connection: PgConnection,
-    schema: String,
+    schema: Schema,
 }
 
 impl TestDatabase {
     async fn new() -> Self {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let Ok(url) = env::var("PII_TEST_POSTGRES_URL") else {
-            panic!(
-                "PII_TEST_POSTGRES_URL is not set. `cargo xtask test` starts a Postgres and sets it; \
-                 `eval \"$(cargo xtask services up)\"` does so for this shell"
-            );
-        };
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-        let schema =
-            format!("pii_test_toasty_{now}_{}_{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        let options = PgConnectOptions::from_str(&url).unwrap().options([("search_path", &schema)]);
-        let mut connection = PgConnection::connect_with(&options).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("create schema {schema}")))
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        let separator = if url.contains('?') { '&' } else { '?' };
-        let url = format!("{url}{separator}options=-c%20search_path%3D{schema}");
+        let schema = Schema::new().await;
         let models = toasty::models!(CustomerRow);
-        let db = toasty::Db::builder().models(models).build(PostgreSQL::new(url).unwrap()).await.unwrap();
+        let driver = PostgreSQL::new(schema.url()).unwrap();
+        let db = toasty::Db::builder().models(models).build(driver).await.unwrap();
         db.push_schema().await.unwrap();
-        Self { db, connection, schema }
+        Self { db, schema }
     }
 
     async fn load(&mut self, id: i64) -> Customer {
@@ -131,18 +110,17 @@ impl TestDatabase {
     }
 
     async fn execute(&mut self, sql: &str) {
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.connection).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.schema.connection).await.unwrap();
     }
 
     async fn emails(&mut self) -> Vec<String> {
         let query = sqlx::query_scalar("select email from customers order by id");
-        query.fetch_all(&mut self.connection).await.unwrap()
+        query.fetch_all(&mut self.schema.connection).await.unwrap()
     }
 
-    async fn end(mut self) {
+    async fn end(self) {
         drop(self.db);
-        let drop = format!("drop schema {} cascade", self.schema);
-        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut self.connection).await.unwrap();
+        self.schema.end().await;
     }
 }
 
