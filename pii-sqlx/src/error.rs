@@ -71,12 +71,14 @@ pub(crate) fn from_sqlx(error: sqlx::Error, model: &ModelSpec) -> Error {
         other => {
             let error = Error::new(ErrorKind::Database).model(model.name());
             let error = match &other {
-                sqlx::Error::Database(database) => {
-                    match constraint(&**database).or_else(|| code(&**database)) {
+                sqlx::Error::Database(database) => match (explained(&**database), constraint(&**database)) {
+                    (Some((message, help)), _) => error.message(message).help(help),
+                    (None, Some(message)) => error.message(message),
+                    (None, None) => match code(&**database) {
                         Some(message) => error.message(message),
                         None => error,
-                    }
-                }
+                    },
+                },
                 sqlx::Error::Io(_) => error.message("the connection was lost or could not be made"),
                 sqlx::Error::PoolTimedOut => error.message("no connection became free in time").help(
                     "look for transactions that are held while something else waits for a connection, and \
@@ -85,9 +87,30 @@ pub(crate) fn from_sqlx(error: sqlx::Error, model: &ModelSpec) -> Error {
                 sqlx::Error::PoolClosed => error.message("the pool is closed"),
                 _ => error,
             };
-            error.source(other)
+            error.source(quiet(other))
         }
     }
+}
+
+#[cfg(feature = "mysql")]
+pub(crate) use crate::mysql_error::quiet;
+#[cfg(feature = "mysql")]
+use crate::mysql_error::{explained, number};
+
+/// Without the database's message, where it may quote values.
+#[cfg(not(feature = "mysql"))]
+pub(crate) fn quiet(error: sqlx::Error) -> sqlx::Error {
+    error
+}
+
+#[cfg(not(feature = "mysql"))]
+fn explained(_: &dyn DatabaseError) -> Option<(&'static str, &'static str)> {
+    None
+}
+
+#[cfg(not(feature = "mysql"))]
+fn number(_: &dyn DatabaseError) -> Option<u16> {
+    None
 }
 
 /// A value that refused to become an argument.
@@ -147,5 +170,8 @@ fn constraint(error: &dyn DatabaseError) -> Option<String> {
 fn code(error: &dyn DatabaseError) -> Option<String> {
     let code = error.code()?;
     let is_code = code.len() <= 8 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_code.then(|| format!("the database answered with the code {code}"))
+    is_code.then(|| match number(error) {
+        Some(number) => format!("the database answered with the code {code}, error {number}"),
+        None => format!("the database answered with the code {code}"),
+    })
 }

@@ -65,6 +65,8 @@ mod error;
 mod json;
 mod key_store;
 mod model;
+#[cfg(feature = "mysql")]
+mod mysql_error;
 mod statement;
 mod table;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pii_core::{Error, ErrorKind, Result};
 use sqlx::{Arguments as _, AssertSqlSafe, Database, Encode, Type, error::BoxDynError, query::Query};
 
-use crate::dialect::{Dialect, ExactText};
+use crate::dialect::{Dialect, ExactText, Measure};
 
 /// About as long as a placeholder is with its comma.
 const PLACEHOLDER_BYTES: usize = 6;
@@ -21,9 +21,17 @@ pub struct Statement<DB: Database> {
     arguments: DB::Arguments,
     bind_text: BindText<DB>,
     exact_text: Option<ExactText<DB>>,
+    measured: Option<Measured<DB>>,
     shared: Vec<Arc<str>>,
     quote: char,
     is_reused: bool,
+}
+
+/// The values of a statement so far.
+struct Measured<DB: Database> {
+    measure: Measure<DB>,
+    buffer: DB::ArgumentBuffer,
+    bytes: usize,
 }
 
 /// A statement that is ready to be sent.
@@ -42,6 +50,7 @@ impl<DB: Dialect> Statement<DB> {
             arguments: DB::Arguments::default(),
             bind_text: DB::bind_text,
             exact_text: DB::EXACT_TEXT,
+            measured: None,
             shared: Vec::new(),
             quote: DB::QUOTE,
             is_reused: true,
@@ -54,8 +63,16 @@ impl<DB: Dialect> Statement<DB> {
             sql: self.sql.clone(),
             arguments: self.arguments.clone(),
             shared: self.shared.clone(),
+            measured: None,
             ..*self
         }
+    }
+
+    /// Measures the values that are bound from now on.
+    pub(crate) fn measured(mut self) -> Self {
+        self.measured =
+            DB::MAX_BYTES.map(|measure| Measured { buffer: (measure.buffer)(), measure, bytes: 0 });
+        self
     }
 
     /// Appends a placeholder for this number.
@@ -73,6 +90,11 @@ impl<DB: Dialect> Statement<DB> {
 }
 
 impl<DB: Database> Statement<DB> {
+    /// Whether the next row should go into another statement.
+    pub(crate) fn is_full(&self) -> bool {
+        self.measured.as_ref().is_some_and(|measured| measured.bytes >= measured.measure.limit)
+    }
+
     /// Keeps the statement out of the connection's cache of prepared statements.
     pub(crate) fn once(mut self) -> Self {
         self.is_reused = false;
@@ -121,6 +143,11 @@ impl<DB: Database> Statement<DB> {
     where
         T: Encode<'t, DB> + Type<DB>,
     {
+        if let Some(Measured { measure, buffer, bytes }) = &mut self.measured {
+            // what fails here fails below
+            let _ = value.encode_by_ref(buffer);
+            *bytes = bytes.saturating_add((measure.take)(buffer));
+        }
         self.arguments.add(value)?;
         self.push_placeholder()
     }
@@ -145,6 +172,9 @@ impl<DB: Database> Statement<DB> {
 
     /// Appends a placeholder for this text or NULL.
     pub(crate) fn bind_text(&mut self, text: Option<Arc<str>>) -> Result<(), BoxDynError> {
+        if let (Some(measured), Some(text)) = (&mut self.measured, &text) {
+            measured.bytes = measured.bytes.saturating_add(text.len());
+        }
         self.shared.extend((self.bind_text)(&mut self.arguments, text)?);
         self.push_placeholder()
     }

@@ -1,7 +1,7 @@
 //! The account that servers run under.
 //!
-//! Postgres refuses to run as root. A root user (a container, a CI job) therefore gives its servers
-//! to the account that their package made; everybody else runs them under the own account.
+//! Postgres and MariaDB refuse to run as root. A root user (a container, a CI job) therefore gives its servers
+//! to the account that their package made, or to nobody; everybody else runs them under the own account.
 
 use std::{
     ffi::OsStr,

@@ -41,6 +41,7 @@ usage: cargo xtask <command>
 
 A service that is given by its environment variable is used as it is, and nothing is started for it:
   PII_TEST_POSTGRES_URL        postgres://user:password@host:port/database of a database made for tests
+  PII_TEST_MYSQL_URL           mysql://user:password@host:port/database of a MariaDB or MySQL made for tests
   PII_TEST_PYTHON              a Python that can import the package `cryptography`
   PII_TEST_KMS_ENDPOINT        http://host:port of a moto server
   PII_TEST_DYNAMODB_ENDPOINT   http://host:port of a DynamoDB Local

@@ -31,7 +31,7 @@ use crate::{
             `sqlx::MySql` (feature `mysql`)"
 )]
 pub trait Dialect:
-    Database<Arguments: IntoArguments<Self> + Clone>
+    Database<Arguments: IntoArguments<Self> + Clone, ArgumentBuffer: Send>
     + HasStatementCache
     + KeyDatabase
     + AdoptionDatabase
@@ -44,6 +44,11 @@ pub trait Dialect:
     /// How many placeholders a statement may have.
     #[doc(hidden)]
     const MAX_PARAMETERS: usize;
+
+    /// How many bytes of values a statement may have before the next row goes into another one, and how they
+    /// are measured.
+    #[doc(hidden)]
+    const MAX_BYTES: Option<Measure<Self>> = None;
 
     /// Whether sqlx forgets a transaction whose `begin` was dropped while it was on its way.
     #[doc(hidden)]
@@ -147,6 +152,13 @@ impl<DB: Database> Clone for ExactText<DB> {
 }
 
 impl<DB: Database> Copy for ExactText<DB> {}
+
+/// A limit, and how to measure a value: it is encoded into a buffer, whose length is taken.
+pub struct Measure<DB: Database> {
+    pub(crate) limit: usize,
+    pub(crate) buffer: fn() -> DB::ArgumentBuffer,
+    pub(crate) take: fn(&mut DB::ArgumentBuffer) -> usize,
+}
 
 mod sealed {
     pub trait Sealed {}

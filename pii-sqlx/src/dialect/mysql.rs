@@ -6,12 +6,14 @@ use futures_core::future::BoxFuture;
 use futures_util::TryStreamExt as _;
 use sqlx::{
     Arguments as _, Decode, Either, Executor as _, MySql, MySqlConnection, Row as _, Type,
-    error::{BoxDynError, DatabaseError},
-    mysql::{self, MySqlDatabaseError},
+    error::BoxDynError, mysql,
 };
 
-use super::{Dialect, ExactText, Returned, Upsert, Upserted};
-use crate::statement::{Finished, Statement};
+use super::{Dialect, ExactText, Measure, Returned, Upsert, Upserted};
+use crate::{
+    mysql_error::number,
+    statement::{Finished, Statement},
+};
 
 /// `ER_SUBQUERY_NO_1_ROW`: what [`REFUSE`] answers.
 const REFUSED: u16 = 1242;
@@ -24,6 +26,18 @@ impl Dialect for MySql {
 
     /// The wire protocol counts them in 16 bits.
     const MAX_PARAMETERS: usize = 65_535;
+
+    /// A server refuses what is larger than its `max_allowed_packet`: 4 MiB by default in MySQL 5.7, 16 MiB in
+    /// MariaDB, 64 MiB in MySQL 8. That leaves room for a large row.
+    const MAX_BYTES: Option<Measure<Self>> = Some(Measure {
+        limit: 1 << 20,
+        buffer: Vec::new,
+        take: |buffer| {
+            let length = buffer.len();
+            buffer.clear();
+            length
+        },
+    });
 
     /// sqlx 0.9.0 counts it when the server's answer is there.
     const LEAVES_BEGIN_OPEN: bool = true;
@@ -83,7 +97,7 @@ impl Dialect for MySql {
     ) -> BoxFuture<'c, sqlx::Result<Upserted>> {
         Box::pin(async move {
             match statement.query.execute(&mut *connection).await {
-                Err(error) if number(&error) == Some(REFUSED) => {}
+                Err(sqlx::Error::Database(error)) if number(&*error) == Some(REFUSED) => {}
                 done => return done.map(|_| Upserted::Written),
             }
             match insert.query.execute(connection).await {
@@ -152,14 +166,24 @@ impl Dialect for MySql {
         connection: &'c mut MySqlConnection,
         statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<u64>> {
-        Box::pin(async move { Ok(statement.query.execute(connection).await?.rows_affected()) })
+        Box::pin(async move {
+            let Finished { query, shared } = statement;
+            let done = query.execute(connection).await;
+            drop(shared);
+            Ok(done?.rows_affected())
+        })
     }
 
     fn fetch<'c>(
         connection: &'c mut MySqlConnection,
         statement: Finished<Self>,
     ) -> BoxFuture<'c, sqlx::Result<Vec<mysql::MySqlRow>>> {
-        Box::pin(async move { statement.query.fetch_all(connection).await })
+        Box::pin(async move {
+            let Finished { query, shared } = statement;
+            let rows = query.fetch_all(connection).await;
+            drop(shared);
+            rows
+        })
     }
 
     fn first_column<'r, T>(row: &'r mysql::MySqlRow) -> sqlx::Result<T>
@@ -180,10 +204,4 @@ fn push_new(statement: &mut Statement<MySql>, name: &str, upsert: &Upsert<'_>) {
         statement.push_name(name);
         statement.push(")");
     }
-}
-
-/// The server's number for the error: finer than its SQLSTATE.
-fn number(error: &sqlx::Error) -> Option<u16> {
-    let error: &dyn DatabaseError = error.as_database_error()?;
-    Some(error.try_downcast_ref::<MySqlDatabaseError>()?.number())
 }

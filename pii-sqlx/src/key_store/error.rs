@@ -3,7 +3,7 @@
 use pii_core::{Error, ErrorKind};
 
 use super::{SqlKeyStore, database::Trouble};
-use crate::dialect::Dialect;
+use crate::{dialect::Dialect, error::quiet};
 
 impl<DB: Dialect> SqlKeyStore<DB> {
     /// What an operator should know; sqlx's error stays as the source.
@@ -35,7 +35,7 @@ impl<DB: Dialect> SqlKeyStore<DB> {
             _ => unavailable("the database cannot be reached")
                 .help("check that it runs, and the options of its pool"),
         };
-        told.source(error)
+        told.source(quiet(error))
     }
 
     pub(super) fn place(&self) -> String {

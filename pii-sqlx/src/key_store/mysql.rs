@@ -4,10 +4,11 @@ use pii_core::Result;
 use sqlx::{
     MySql, Row as _,
     error::DatabaseError,
-    mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlRow},
+    mysql::{MySqlConnectOptions, MySqlRow},
 };
 
 use super::database::{KeyDatabase, Trouble};
+use crate::mysql_error::number;
 
 impl KeyDatabase for MySql {
     /// A unique column may hold NULL many times.
@@ -56,7 +57,7 @@ impl KeyDatabase for MySql {
     }
 
     fn trouble(error: &dyn DatabaseError) -> Option<Trouble> {
-        match error.try_downcast_ref::<MySqlDatabaseError>()?.number() {
+        match number(error)? {
             // no such table, no such database
             1146 | 1049 => Some(Trouble::NoTable),
             // database, user, statement, column, statement for the server

@@ -63,8 +63,8 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Insert<'a, M, DB> {
 
 impl<M: SqlModel<DB> + Sync, DB: Dialect> Insert<'_, M, DB> {
     async fn run(self) -> Result<()> {
-        let mut rows = self.table.seal(vec![self.model]).await?;
-        let statement = self.table.insert_into("", &mut rows)?;
+        let mut row = self.table.seal_one(self.model).await?;
+        let statement = self.table.insert_into("", &mut row)?;
         let mut connection = self.table.connection(self.connection).await?;
         connection.execute(statement).await.map_err(failed::<M>)?;
         Ok(())
@@ -98,8 +98,8 @@ where
 {
     async fn run(self) -> Result<M::Id> {
         let Insert { table, model, connection } = self.0;
-        let mut rows = table.seal(vec![model]).await?;
-        let mut statement = table.insert_into("", &mut rows)?;
+        let mut row = table.seal_one(model).await?;
+        let mut statement = table.insert_into("", &mut row)?;
         let ids: Vec<_> =
             M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name).collect();
         DB::push_returning(&mut statement, &ids);

@@ -84,17 +84,21 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         Ok(inserted + self.send(connection, sealed).await?)
     }
 
-    /// The statements for one chunk: one, or more where neighbours omit different columns. The order
-    /// of the rows stays, because ids are made up in it.
+    /// The statements for one chunk: one, or more where neighbours omit different columns or rows are large.
+    /// The order of the rows stays, because ids are made up in it.
     async fn seal_chunk(&self, models: &[&M]) -> Result<Vec<Statement<DB>>> {
         let mut rows = self.seal(models.to_vec()).await?;
-        rows.chunk_by_mut(NewRow::is_like)
-            .map(|rows| {
-                let statement = self.insert_into("", rows)?;
+        let mut statements = Vec::with_capacity(1);
+        for mut alike in rows.chunk_by_mut(NewRow::is_like) {
+            while !alike.is_empty() {
+                let (statement, taken) = self.insert_some("", alike)?;
                 // whole chunks have the same text and are prepared once; others hardly come again
-                Ok(if rows.len() == ROWS_PER_CHUNK { statement } else { statement.once() })
-            })
-            .collect()
+                let is_whole = taken == ROWS_PER_CHUNK;
+                statements.push(if is_whole { statement } else { statement.once() });
+                alike = alike.get_mut(taken..).unwrap_or_default();
+            }
+        }
+        Ok(statements)
     }
 
     async fn send(&self, connection: &mut DB::Connection, statements: Vec<Statement<DB>>) -> Result<u64> {

@@ -20,6 +20,11 @@ pub(super) struct NewRow<'a, M> {
 }
 
 impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
+    pub(super) async fn seal_one<'a>(&self, model: &'a M) -> Result<NewRow<'a, M>> {
+        let row = self.seal(vec![model]).await?.pop();
+        row.ok_or_else(|| error::of::<M>(Error::new(ErrorKind::State).message("the row was not sealed")))
+    }
+
     /// Seals the models in one batch.
     pub(super) async fn seal<'a>(&self, models: Vec<&'a M>) -> Result<Vec<NewRow<'a, M>>> {
         self.name()?;
@@ -36,8 +41,18 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         (DB::MAX_PARAMETERS / M::COLUMNS.len().max(1)).max(1)
     }
 
-    /// `INSERT INTO "t" ("a", "b") VALUES ($1, $2), ($3, $4)` for rows that omit the same columns.
-    pub(super) fn insert_into(&self, alias: &str, rows: &mut [NewRow<'_, M>]) -> Result<Statement<DB>> {
+    /// `INSERT INTO "t" ("a", "b") VALUES ($1, $2)`
+    pub(super) fn insert_into(&self, alias: &str, row: &mut NewRow<'_, M>) -> Result<Statement<DB>> {
+        Ok(self.insert_some(alias, std::slice::from_mut(row))?.0)
+    }
+
+    /// `INSERT INTO "t" ("a", "b") VALUES ($1, $2), ($3, $4)` for rows that omit the same columns, for as many
+    /// of them as one statement can take, and how many those are: at least one.
+    pub(super) fn insert_some(
+        &self,
+        alias: &str,
+        rows: &mut [NewRow<'_, M>],
+    ) -> Result<(Statement<DB>, usize)> {
         let omitted = rows.first().map_or(&[][..], |row| &row.omitted);
         let columns = M::COLUMNS.iter().map(|column| column.name).filter(|name| !omitted.contains(name));
         let mut statement = Statement::new("INSERT INTO ");
@@ -47,7 +62,13 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         statement.push_names(columns);
         statement.push(") VALUES ");
         statement.reserve(rows.len(), M::COLUMNS.len());
+        let mut statement = if rows.len() > 1 { statement.measured() } else { statement };
+        let mut taken = 0;
         for (index, row) in rows.iter_mut().enumerate() {
+            if statement.is_full() {
+                break;
+            }
+            taken += 1;
             statement.push(if index > 0 { ", (" } else { "(" });
             let mut binder =
                 Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Values, Some(&mut row.texts));
@@ -59,7 +80,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
             }
             statement.push(")");
         }
-        Ok(statement)
+        Ok((statement, taken))
     }
 }
 

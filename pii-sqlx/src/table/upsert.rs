@@ -35,8 +35,8 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Upsert<'a, M, DB> {
 impl<M: SqlModel<DB> + Sync, DB: Dialect> Upsert<'_, M, DB> {
     async fn run(self) -> Result<()> {
         let Self { table, model, connection } = self;
-        let mut rows = table.seal(vec![model]).await?;
-        let insert = table.insert_into(DB::UPSERT_ALIAS, &mut rows)?;
+        let mut row = table.seal_one(model).await?;
+        let insert = table.insert_into(DB::UPSERT_ALIAS, &mut row)?;
         let scope = table.scope_columns()?;
         let mut statement = insert.duplicate();
         DB::push_upsert(&mut statement, &columns::<M, DB>(&scope)?);

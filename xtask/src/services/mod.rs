@@ -4,12 +4,15 @@
 //! it by its variable, and `test`, `services` and the summary know it.
 
 mod dynamodb;
+mod folder;
 mod http;
+mod mariadb;
 mod moto;
 mod postgres;
 mod python;
 mod server;
 mod session;
+mod url;
 
 use std::{
     env,
@@ -26,7 +29,8 @@ use crate::{
 pub(crate) use session::Session;
 
 /// Every service, in the order they are started.
-static ALL: &[&dyn Service] = &[&postgres::Postgres, &python::Python, &moto::Moto, &dynamodb::DynamoDb];
+static ALL: &[&dyn Service] =
+    &[&postgres::Postgres, &mariadb::MariaDb, &python::Python, &moto::Moto, &dynamodb::DynamoDb];
 
 /// Something outside the test program that tests talk to.
 pub(crate) trait Service: Sync {

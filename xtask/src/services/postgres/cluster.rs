@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{binaries::Binaries, url::Url};
+use super::{
+    super::url::{Kind, Url},
+    binaries::Binaries,
+};
 use crate::{
     account::Account,
     command,
@@ -166,7 +169,7 @@ impl Login {
 
     /// Runs one statement and returns what it answers.
     pub(super) fn ask(&self, binaries: &Binaries, database: &str, sql: &str) -> Result<String> {
-        ask(binaries, &Url::parse(&self.url(database))?, sql)
+        ask(binaries, &Url::parse(Kind::Postgres, &self.url(database))?, sql)
     }
 
     pub(super) fn version(&self, binaries: &Binaries, database: &str) -> Result<String> {

@@ -1,4 +1,4 @@
-//! The URL of a Postgres database that a person gave: where it leads, and how to show it.
+//! The URL of a database that a person gave: where it leads, and how to show it.
 
 use std::{
     net::{TcpStream, ToSocketAddrs as _},
@@ -8,6 +8,29 @@ use std::{
 };
 
 use crate::error::{Context, Error, Result};
+
+/// What differs between the URLs of databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Postgres,
+    Mysql,
+}
+
+impl Kind {
+    fn schemes(self) -> [&'static str; 2] {
+        match self {
+            Self::Postgres => ["postgres", "postgresql"],
+            Self::Mysql => ["mysql", "mariadb"],
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Postgres => 5432,
+            Self::Mysql => 3306,
+        }
+    }
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
@@ -29,12 +52,15 @@ pub(super) struct Url {
 }
 
 impl Url {
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(super) fn parse(kind: Kind, text: &str) -> Result<Self> {
         // the text may hold a password, so no error repeats it
         let (scheme, rest) = text
             .split_once("://")
-            .filter(|(scheme, _)| matches!(*scheme, "postgres" | "postgresql"))
-            .ok_or_else(|| Error::new("it does not begin with postgres://"))?;
+            .filter(|(scheme, _)| kind.schemes().contains(scheme))
+            .ok_or_else(|| {
+                let [scheme, _] = kind.schemes();
+                Error::new(format!("it does not begin with {scheme}://"))
+            })?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = match rest.find('/') {
             Some(slash) => rest.split_at(slash),
@@ -50,6 +76,7 @@ impl Url {
             None => (None, None),
         };
         let (mut host, mut port) = split_address(address)?;
+        let mut socket = None;
         let mut kept = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
@@ -59,13 +86,14 @@ impl Url {
                 }
                 Some(("host" | "hostaddr", value)) => host = value,
                 Some(("port", value)) => port = Some(value),
+                Some(("socket", value)) if kind == Kind::Mysql => socket = Some(decode(value)),
                 _ => {}
             }
             kept.push(pair.to_owned());
         }
         let port = match port {
             Some(port) => port.parse().map_err(|_| Error::new("its port is not a number"))?,
-            None => 5432,
+            None => kind.port(),
         };
         Ok(Self {
             scheme: format!("{scheme}://"),
@@ -73,7 +101,10 @@ impl Url {
             password: password.map(decode),
             rest: format!("{address}{path}"),
             query: kept,
-            place: place(&decode(host), port),
+            place: match socket {
+                Some(path) => Place::Socket(path.into()),
+                None => place(kind, &decode(host), port),
+            },
         })
     }
 
@@ -138,8 +169,8 @@ fn split_address(address: &str) -> Result<(&str, Option<&str>)> {
     })
 }
 
-fn place(host: &str, port: u16) -> Place {
-    if host.starts_with('/') {
+fn place(kind: Kind, host: &str, port: u16) -> Place {
+    if host.starts_with('/') && kind == Kind::Postgres {
         Place::Socket(PathBuf::from(host).join(format!(".s.PGSQL.{port}")))
     } else if host.is_empty() {
         Place::Tcp("localhost".to_owned(), port)
@@ -196,8 +227,20 @@ mod tests {
             ("postgres://%2Fvar%2Frun:5433/x", Place::Socket("/var/run/.s.PGSQL.5433".into())),
             ("postgres:///x?host=/var/run", Place::Socket("/var/run/.s.PGSQL.5432".into())),
         ] {
-            assert_eq!(Url::parse(text).unwrap().place, expected, "{text}");
+            assert_eq!(Url::parse(Kind::Postgres, text).unwrap().place, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn places_of_mysql() {
+        for (text, expected) in [
+            ("mysql://u:p@db.example:3307/x", tcp("db.example", 3307)),
+            ("mariadb://db.example/x", tcp("db.example", 3306)),
+            ("mysql://u@localhost/x?socket=%2Frun%2Fmysqld.sock", Place::Socket("/run/mysqld.sock".into())),
+        ] {
+            assert_eq!(Url::parse(Kind::Mysql, text).unwrap().place, expected, "{text}");
+        }
+        assert!(Url::parse(Kind::Mysql, "postgres://u:p@h/x").is_err());
     }
 
     #[test]
@@ -214,19 +257,19 @@ mod tests {
                 "postgres://u@h/x?port=2",
             ),
         ] {
-            let url = Url::parse(text).unwrap();
+            let url = Url::parse(Kind::Postgres, text).unwrap();
             assert_eq!(url.password(), Some("s@cret"));
             assert_eq!(url.redacted(), redacted);
             assert_eq!(url.without_password(), bare);
         }
-        let url = Url::parse("postgres://u@h/x").unwrap();
+        let url = Url::parse(Kind::Postgres, "postgres://u@h/x").unwrap();
         assert_eq!((url.password(), url.redacted()), (None, "postgres://u@h/x".to_owned()));
     }
 
     #[test]
     fn an_error_does_not_show_the_password() {
         for text in ["mysql://u:secret@h/x", "secret", "postgres://u:secret@h:port/x"] {
-            let error = Url::parse(text).unwrap_err().to_string();
+            let error = Url::parse(Kind::Postgres, text).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
     }
@@ -240,7 +283,7 @@ mod tests {
     fn a_port_nobody_listens_on_is_not_reached() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let url = Url::parse(&format!("postgres://u:p@127.0.0.1:{port}/x")).unwrap();
+        let url = Url::parse(Kind::Postgres, &format!("postgres://u:p@127.0.0.1:{port}/x")).unwrap();
         assert!(url.reach().is_ok());
         drop(listener);
         let error = url.reach().unwrap_err().to_string();
