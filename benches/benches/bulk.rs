@@ -95,7 +95,7 @@ fn main() {
     }
     for (name, url) in &urls {
         match *name {
-            "SQLite" => {}
+            "SQLite" => sqlite::clean(url),
             "Postgres" => postgres::clean(url),
             _ => mysql::clean(url),
         }

@@ -98,6 +98,10 @@ pub trait Dialect:
     #[doc(hidden)]
     const UPDATES_FROM_VALUES: bool = true;
 
+    /// Appends to the condition of such an UPDATE what makes sure that rows are found by this column of the id.
+    #[doc(hidden)]
+    fn push_found_by(_statement: &mut Statement<Self>, _id: &str) {}
+
     /// Appends to an INSERT that it gives these columns of its row.
     #[doc(hidden)]
     fn push_returning(statement: &mut Statement<Self>, columns: &[&str]) {

@@ -6,7 +6,10 @@ use futures_core::{future::BoxFuture, stream::BoxStream};
 use sqlx::{Arguments as _, Decode, PgConnection, Postgres, Row as _, Type, error::BoxDynError, postgres};
 
 use super::Dialect;
-use crate::{connection::Source, statement::Finished};
+use crate::{
+    connection::Source,
+    statement::{Finished, Statement},
+};
 
 impl Dialect for Postgres {
     const QUOTE: char = '"';
@@ -21,6 +24,16 @@ impl Dialect for Postgres {
 
     fn context_text(column: &str) -> String {
         format!("CAST({column} AS text)")
+    }
+
+    /// Without it the planner chooses by what it believes of the table's size. After a table was filled it may
+    /// believe that the table is empty, and read all of it for each chunk.
+    fn push_found_by(statement: &mut Statement<Self>, id: &str) {
+        statement.push(" AND pii_stored.");
+        statement.push_name(id);
+        statement.push(" = ANY(ARRAY(SELECT ");
+        statement.push_name(id);
+        statement.push(" FROM pii_new))");
     }
 
     /// The driver copies it.

@@ -64,6 +64,9 @@ pub(super) fn statement<M: SqlModel<DB>, DB: Dialect>(
         statement.push(" = pii_new.");
         statement.push_name(name);
     }
+    if let Some(id) = names(|kind| kind.is_id()).next() {
+        DB::push_found_by(&mut statement, id);
+    }
     Ok(statement)
 }
 
