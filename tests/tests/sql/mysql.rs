@@ -12,6 +12,8 @@ use sqlx::{
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
 };
 
+#[path = "doctor_on_mysql.rs"]
+mod doctor;
 #[path = "suite/mod.rs"]
 mod suite;
 
@@ -23,12 +25,24 @@ pub(crate) const UUID: &str = "binary(16)";
 /// Makes a collation in which `Ada` and `ADA` are equal, and a text in it: here it is the usual one.
 pub(crate) const LOOSE_COLLATION: &str = "select 1";
 pub(crate) const LOOSE_TEXT: &str = "varchar(40)";
+/// A text that is compared by its bytes, and may be a key.
+pub(crate) const EXACT_TEXT: &str = "varchar(64) character set ascii collate ascii_bin";
+/// A text that has room for every value.
+pub(crate) const SEALED_TEXT: &str = "mediumtext";
 /// Most placeholders in one statement.
 pub(crate) const PARAMETERS: i64 = 65_535;
 
 /// A query of the suite with this database's placeholders.
 pub(crate) fn in_dialect(sql: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(sql.replace("$1", "?"))
+}
+
+/// A trigger before updates of `customers` that names this column.
+pub(crate) fn trigger(name: &str, column: &str) -> Vec<String> {
+    vec![format!(
+        "create trigger {name} before update on customers for each row \
+         if new.{column} is null then signal sqlstate '45000'; end if"
+    )]
 }
 
 pub(crate) struct TestDatabase {
