@@ -7,6 +7,8 @@ pub mod guides {
     pub struct Dynamo;
     #[doc = include_str!("../../docs/sql.md")]
     pub struct Sql;
+    #[doc = include_str!("../../docs/doctor.md")]
+    pub struct Doctor;
     #[doc = include_str!("../../docs/keys.md")]
     pub struct Keys;
     #[doc = include_str!("../../docs/documents.md")]

@@ -101,10 +101,8 @@ fn is_part(character: char) -> bool {
 fn until(rest: &mut Peekable<Chars<'_>>, close: char) -> String {
     let mut text = String::new();
     while let Some(next) = rest.next() {
-        if next == close {
-            if rest.next_if_eq(&close).is_none() {
-                break;
-            }
+        if next == close && rest.next_if_eq(&close).is_none() {
+            break;
         }
         text.push(next);
     }

@@ -54,9 +54,9 @@ impl DdlDatabase for Postgres {
         let condition = Self::is_sealed(name);
         let add = format!("ALTER TABLE {table} ADD CONSTRAINT {constraint} CHECK ({condition}) NOT VALID");
         let validate = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}");
-        let add = DdlStatement::new(DdlKind::AddCheck, add)
-            .transaction(DdlTransaction::Own)
-            .note("a short lock, for which `SET lock_timeout` is advised; holds for new rows only");
+        let add = DdlStatement::new(DdlKind::AddCheck, add).transaction(DdlTransaction::Own).note(
+            "a short lock, for which `SET lock_timeout` is advised; holds for what is written from now on",
+        );
         let validate = DdlStatement::new(DdlKind::ValidateCheck, validate)
             .transaction(DdlTransaction::Own)
             .note("reads the whole table, while others read and write it; fails if there is plaintext");

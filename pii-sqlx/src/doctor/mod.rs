@@ -9,7 +9,7 @@ mod report;
 mod twins;
 mod values;
 
-use std::{collections::BTreeMap, fmt};
+use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
 use pii_core::{Cryptor, Error, ErrorKind, FieldSpec, KeyStore, ModelSpec, Result};
 use sqlx::{Database, Pool};
@@ -222,7 +222,7 @@ impl<'a, DB: Catalogue> Doctor<'a, DB> {
             finding.model = patient.model.name();
             name.clone_into(&mut finding.table);
         }
-        findings.sort_by(|a, b| b.severity.cmp(&a.severity));
+        findings.sort_by_key(|finding| Reverse(finding.severity));
         report.findings.append(&mut findings);
         report.tables.push(examined);
         Ok(())

@@ -2,7 +2,7 @@
 
 use pii_core::Result;
 
-use super::{Examination, Finding, FindingKind as Kind};
+use super::{Examination, Finding, FindingKind as Kind, report::numbered};
 use crate::{
     catalogue::{Catalogue, Rows},
     statement::{quoted_name, quoted_table},
@@ -65,7 +65,10 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
                     .help("drop it when no program uses it any more"),
                 Some(count) => Finding::error(Kind::PlaintextTwin)
                     .count(count)
-                    .message(format!("it looks like the plaintext of `{column}`, and has {count} values"))
+                    .message(format!(
+                        "it looks like the plaintext of `{column}`, and has {}",
+                        numbered(count, "value")
+                    ))
                     .help(help),
                 None => Finding::warning(Kind::PlaintextTwin)
                     .message(format!("it looks like the plaintext of `{column}`"))

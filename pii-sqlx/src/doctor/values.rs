@@ -5,6 +5,7 @@ use pii_core::{FieldSpec, KeyId, PlaintextPolicy, Result};
 use super::{
     ColumnValues, Examination, Finding, FindingKind as Kind, json_values,
     keys::{KeyCounts, KnownKeys},
+    report::numbered,
 };
 use crate::{
     catalogue::{Catalogue, Rows},
@@ -50,12 +51,10 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
     fn judge(&mut self, field: &FieldSpec, values: &ColumnValues) {
         if values.plaintext > 0 {
             let count = values.plaintext;
-            let message = match field.plaintext() {
-                PlaintextPolicy::Prepare => {
-                    format!("{count} values are not sealed, as the policy `prepare` wants")
-                }
-                _ => format!("{count} values are not sealed"),
-            };
+            let mut message = format!("{} not sealed", numbered(count, "value"));
+            if field.plaintext() == PlaintextPolicy::Prepare {
+                message.push_str(", as the policy `prepare` wants");
+            }
             let finding = match field.plaintext() {
                 PlaintextPolicy::Reject => Finding::error(Kind::PlaintextValues)
                     .help("seal them with the policy `accept_and_seal`; loading such a row is an error now"),
@@ -72,12 +71,13 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
                 Finding::error(Kind::DamagedValues)
                     .column(&values.column)
                     .count(values.damaged)
-                    .message(format!("{} values begin with `ENC:` and are not whole", values.damaged))
+                    .message(format!("{} with `ENC:` at the beginning and not whole", numbered(values.damaged, "value")))
                     .help("look for a column that cuts long text, or values that were edited by hand; restore them"),
             );
         }
         if values.foreign > 0 {
-            let message = format!("{} values are of another system or of a newer release", values.foreign);
+            let message =
+                format!("{} of another system or of a newer release", numbered(values.foreign, "value"));
             let finding = match field.legacy() {
                 Some(_) => {
                     Finding::note(Kind::ForeignValues).help("they are read as the field's `legacy` says")

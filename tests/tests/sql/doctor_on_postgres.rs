@@ -1,6 +1,8 @@
 //! What a doctor finds in Postgres alone, and what definitions do there.
 
-use pii::{Ddl, DdlKind, DdlTransaction, Doctor, DoctorReport, FindingKind as Kind, Severity, SqlTable};
+use pii::{
+    Ddl, DdlKind, DdlTransaction, Doctor, DoctorReport, EncryptedStr, FindingKind as Kind, Severity, SqlTable,
+};
 use sqlx::AssertSqlSafe;
 
 use super::{Db, TestDatabase};
@@ -281,4 +283,70 @@ async fn a_case_insensitive_type_is_found() {
     run(&db, "create table accounts (name citext primary key, owner text not null)").await;
     let report = Doctor::new(&db.pool).model::<Account>().examine().await.unwrap();
     assert_eq!(of(&report, Kind::LooseCollation), [("name", Severity::Warning)], "{report}");
+}
+
+#[tokio::test]
+async fn indexes_of_expressions_and_of_some_rows_are_told_apart() {
+    let db = TestDatabase::new(2, &[]).await;
+    run(&db, "create table customers (id bigint, tenant text not null, city text not null, email text not null, ssn text)").await;
+    run(&db, "create unique index a_few on customers (id) where email is not null").await;
+    run(&db, "create index lowered on customers (lower(ssn))").await;
+    let report = examine(&db).await;
+    assert_eq!(report.of_kind(Kind::IdNotUnique).count(), 1, "{report}");
+    assert_eq!(of(&report, Kind::UniqueIndex), [("email", Severity::Error)], "{report}");
+    assert_eq!(of(&report, Kind::Index), [("ssn", Severity::Warning)], "{report}");
+}
+
+mod guide {
+    use pii::{EncryptedStr, PiiModel};
+
+    #[derive(PiiModel)]
+    #[pii(name = "customer", table = "customers", context(app = "shop"))]
+    pub(super) struct Customer {
+        #[pii(id)]
+        pub(super) id: i64,
+        pub(super) city: String,
+        pub(super) email: EncryptedStr,
+        pub(super) phone: Option<EncryptedStr>,
+        pub(super) ssn: Option<EncryptedStr>,
+    }
+}
+
+/// The page shows what the doctor says, word by word.
+#[tokio::test]
+async fn the_page_on_the_doctor_shows_real_output() {
+    let db = TestDatabase::new(2, &[]).await;
+    run(
+        &db,
+        "create table customers (id bigint primary key, city text not null, email varchar(100) not null unique, \
+         phone char(16), ssn text, ssn_plain text, email_bidx text); \
+         create view mailing as select id, email from customers",
+    )
+    .await;
+    let cryptor = process(&db.folder);
+    let rows: Vec<_> = (0..900)
+        .map(|id| guide::Customer {
+            id,
+            city: "London".into(),
+            email: EncryptedStr::new(format!("{id}@mail.com")),
+            phone: None,
+            ssn: Some(EncryptedStr::new("900-12-3456")),
+        })
+        .collect();
+    SqlTable::<guide::Customer, Db>::new(&db.pool, &cryptor).insert_many(&rows).await.unwrap();
+    run(
+        &db,
+        "update customers set email = 'customer-' || id || '.long-name@mail.example' where id > 850; \
+         update customers set ssn_plain = '900-12-3456', ssn = null where id < 12",
+    )
+    .await;
+    let report = Doctor::new(&db.pool).model::<guide::Customer>().examine().await.unwrap();
+    let page = include_str!("../../../docs/doctor.md");
+    assert!(page.contains(&report.to_string()), "{report}");
+    let json = serde_json::to_string_pretty(&report.findings[0]).unwrap();
+    assert!(page.contains(&json), "{json}");
+    let ddl = Ddl::<Db>::of::<guide::Customer>().unwrap();
+    for statement in ddl.checks().unwrap().iter().take(2) {
+        assert!(page.contains(&statement.to_string()), "{statement}");
+    }
 }

@@ -91,3 +91,15 @@ async fn a_database_that_is_attached_is_examined_by_its_name() {
     let plain = "insert into crm.customers values (1, 'acme', 'London', 'ada@example.com', null, null)";
     assert!(sqlx::query(plain).execute(&db.pool).await.is_err());
 }
+
+#[tokio::test]
+async fn indexes_of_expressions_and_of_some_rows_are_told_apart() {
+    let db = TestDatabase::new(2, &[]).await;
+    run(&db, "create table customers (id bigint, tenant text not null, city text not null, email text not null, ssn text)").await;
+    run(&db, "create unique index a_few on customers (id) where email is not null").await;
+    run(&db, "create index lowered on customers (lower(ssn))").await;
+    let report = examine(&db).await;
+    assert_eq!(report.of_kind(Kind::IdNotUnique).count(), 1, "{report}");
+    assert_eq!(of(&report, Kind::UniqueIndex), [("email", Severity::Error)], "{report}");
+    assert_eq!(of(&report, Kind::Index), [("ssn", Severity::Warning)], "{report}");
+}

@@ -22,6 +22,8 @@ use crate::{
     support::{Errors, cryptor, in_time},
 };
 
+#[path = "doctor_on_mysql.rs"]
+mod doctor;
 #[path = "suite/mod.rs"]
 mod suite;
 
@@ -33,6 +35,10 @@ pub(crate) const UUID: &str = "binary(16)";
 /// Makes a collation in which `Ada` and `ADA` are equal, and a text in it: here it is the usual one.
 pub(crate) const LOOSE_COLLATION: &str = "select 1";
 pub(crate) const LOOSE_TEXT: &str = "varchar(40)";
+/// A text that is compared by its bytes, and may be a key.
+pub(crate) const EXACT_TEXT: &str = "varchar(64) character set ascii collate ascii_bin";
+/// A text that has room for every value.
+pub(crate) const SEALED_TEXT: &str = "mediumtext";
 /// Most placeholders in one statement.
 pub(crate) const PARAMETERS: i64 = 65_535;
 
@@ -40,6 +46,14 @@ pub(crate) const PARAMETERS: i64 = 65_535;
 pub(crate) fn in_dialect(sql: &str) -> AssertSqlSafe<String> {
     let places = ["$1", "$2", "$3", "$4"];
     AssertSqlSafe(places.iter().fold(sql.to_owned(), |sql, place| sql.replace(place, "?")))
+}
+
+/// A trigger before updates of `customers` that names this column.
+pub(crate) fn trigger(name: &str, column: &str) -> Vec<String> {
+    vec![format!(
+        "create trigger {name} before update on customers for each row \
+         if new.{column} is null then signal sqlstate '45000'; end if"
+    )]
 }
 
 pub(crate) struct TestDatabase {

@@ -36,6 +36,10 @@ pub(crate) const UUID: &str = "uuid";
 pub(crate) const LOOSE_COLLATION: &str =
     "create collation loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
 pub(crate) const LOOSE_TEXT: &str = "text collate loose";
+/// A text that is compared by its bytes, and may be a key.
+pub(crate) const EXACT_TEXT: &str = "text";
+/// A text that has room for every value.
+pub(crate) const SEALED_TEXT: &str = "text";
 /// Most placeholders in one statement.
 pub(crate) const PARAMETERS: i64 = 65_535;
 

@@ -29,6 +29,10 @@ pub(crate) const LOOSE_COLLATION: &str = "select 1";
 pub(crate) const LOOSE_TEXT: &str = "text collate nocase";
 /// The schema in which tables are.
 pub(crate) const SCHEMA: &str = "main";
+/// A text that is compared by its bytes, and may be a key.
+pub(crate) const EXACT_TEXT: &str = "text";
+/// A text that has room for every value.
+pub(crate) const SEALED_TEXT: &str = "text";
 /// Most placeholders in one statement.
 pub(crate) const PARAMETERS: i64 = 32_766;
 

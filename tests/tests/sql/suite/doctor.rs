@@ -9,7 +9,7 @@ use pii::{
 use sqlx::AssertSqlSafe;
 
 use super::{
-    super::{Db, LOOSE_COLLATION, LOOSE_TEXT},
+    super::{Db, EXACT_TEXT, LOOSE_COLLATION, LOOSE_TEXT, SEALED_TEXT},
     TestDatabase, customers, database, sql,
 };
 use crate::{
@@ -17,10 +17,15 @@ use crate::{
     support::process,
 };
 
-const SOUND: &str = "create table customers (id bigint not null primary key, tenant varchar(100) not null, \
-     city varchar(100) not null, email text not null check (email like 'ENC:%'), ssn text check (ssn like 'ENC:%'))";
+fn sound() -> String {
+    format!(
+        "create table customers (id bigint not null primary key, tenant varchar(100) not null, \
+         city varchar(100) not null, email {SEALED_TEXT} not null check (email like 'ENC:%'), \
+         ssn {SEALED_TEXT} check (ssn like 'ENC:%'))"
+    )
+}
 
-async fn with(ddl: &[&'static str]) -> TestDatabase {
+async fn with(ddl: &[&str]) -> TestDatabase {
     TestDatabase::new(4, ddl).await
 }
 
@@ -44,7 +49,7 @@ async fn run(db: &TestDatabase, statement: String) {
 
 #[tokio::test]
 async fn nothing_is_found_in_a_sound_table() {
-    let db = with(&[SOUND]).await;
+    let db = with(&[&sound()]).await;
     let cryptor = process(&db.folder);
     let table = customers(&db, &cryptor);
     table.insert_many(&(0..20).map(Customer::new).collect::<Vec<_>>()).await.unwrap();
@@ -68,15 +73,16 @@ async fn nothing_is_found_in_a_sound_table() {
 
 #[tokio::test]
 async fn several_models_are_examined_together() {
-    let db = with(&[SOUND, DOCUMENTS]).await;
+    let db = with(&[&sound(), DOCUMENTS]).await;
     let report = doctor::<(Customer, Document), _>(&db.pool).await.unwrap();
     let tables: Vec<_> = report.tables.iter().map(|table| table.table.as_str()).collect();
     assert_eq!(tables, ["customers", "documents"]);
     assert_eq!(report.worst(), Some(Severity::Note), "{report}");
     assert!(has(&report, Kind::CheckMissing, "body"));
     let json = serde_json::to_value(&report).unwrap();
-    assert_eq!(json["findings"][0]["kind"], "check_missing");
-    assert_eq!(json["findings"][0]["severity"], "note");
+    let found = json["findings"].as_array().unwrap();
+    let check = found.iter().find(|finding| finding["kind"] == "check_missing").unwrap();
+    assert_eq!((&check["severity"], &check["table"]), (&"note".into(), &"documents".into()));
     assert_eq!(json["tables"][1]["columns"][0]["sealed"], 0);
 }
 
@@ -134,13 +140,15 @@ async fn null_where_it_is_not_meant_is_found() {
     let report = examine(&db).await;
     assert!(about(&report, "email").contains(&(Kind::Nullable, Severity::Note)), "{report}");
     assert!(about(&report, "ssn").contains(&(Kind::NotNullable, Severity::Error)), "{report}");
-    let sound = examine(&with(&[SOUND]).await).await;
+    let sound = examine(&with(&[&sound()]).await).await;
     assert_eq!(sound.of_kind(Kind::Nullable).count() + sound.of_kind(Kind::NotNullable).count(), 0);
 }
 
 #[tokio::test]
 async fn indexes_and_keys_on_sealed_columns_are_found() {
-    let db = database().await;
+    let db = with(&["create table customers (id bigint primary key, tenant varchar(100) not null, \
+                     city varchar(100) not null, email varchar(200) not null, ssn varchar(200))"])
+    .await;
     sql(&db, "create index by_city on customers (city)").await;
     let report = examine(&db).await;
     assert_eq!(
@@ -149,7 +157,7 @@ async fn indexes_and_keys_on_sealed_columns_are_found() {
         "{report}"
     );
     sql(&db, "create unique index by_email on customers (tenant, email)").await;
-    sql(&db, "create index by_lower on customers (lower(ssn))").await;
+    sql(&db, "create index by_ssn on customers (ssn)").await;
     let report = examine(&db).await;
     let unique: Vec<_> = report.of_kind(Kind::UniqueIndex).collect();
     assert_eq!((unique.len(), unique[0].name.as_deref()), (1, Some("by_email")), "{report}");
@@ -164,12 +172,6 @@ async fn an_id_that_is_no_key_is_found() {
     assert_eq!(examine(&db).await.of_kind(Kind::IdNotUnique).count(), 1);
     sql(&db, "create unique index by_id on customers (id)").await;
     assert_eq!(examine(&db).await.of_kind(Kind::IdNotUnique).count(), 0);
-    let partial = with(&[
-        "create table customers (id bigint, tenant text not null, city text not null, email text not null, ssn text)",
-        "create unique index by_id on customers (id) where id > 7",
-    ])
-    .await;
-    assert_eq!(examine(&partial).await.of_kind(Kind::IdNotUnique).count(), 1);
 }
 
 #[tokio::test]
@@ -207,8 +209,12 @@ async fn ids_and_blind_indexes_with_a_loose_collation_are_found() {
     sql(&db, "create index by_owner on accounts (owner_bidx)").await;
     let report = Doctor::new(&db.pool).model::<Account>().examine().await.unwrap();
     assert_eq!(about(&report, "name"), [(Kind::LooseCollation, Severity::Warning)], "{report}");
-    assert_eq!(about(&report, "owner_bidx"), [(Kind::LooseCollation, Severity::Error)], "{report}");
-    let strict = with(&["create table accounts (name varchar(50) primary key, owner text not null, owner_bidx text, owner_bidx_v2 text)"]).await;
+    assert!(about(&report, "owner_bidx").contains(&(Kind::LooseCollation, Severity::Error)), "{report}");
+    let exact = format!(
+        "create table accounts (name {EXACT_TEXT} primary key, owner text not null, owner_bidx {EXACT_TEXT}, \
+         owner_bidx_v2 {EXACT_TEXT})"
+    );
+    let strict = with(&[&exact]).await;
     sql(&strict, "create index by_owner on accounts (owner_bidx)").await;
     let report = Doctor::new(&strict.pool).model::<Account>().examine().await.unwrap();
     assert_eq!(report.of_kind(Kind::LooseCollation).count(), 0, "{report}");
@@ -244,8 +250,8 @@ async fn mixed() -> TestDatabase {
         "insert into customers values (6, 'acme', 'London', '', null)",
         "update customers set email = substr(email, 1, 100) where id = 2",
         "insert into customers select 7, tenant, city, substr(email, 1, 99), null from customers where id = 3",
-        "insert into customers select 8, tenant, city, 'ENC:AQEA' || substr(email, 9), null from customers where id = 3",
-        "insert into customers select 9, tenant, city, 'ENC:****' || substr(email, 9), null from customers where id = 3",
+        "insert into customers select 8, tenant, city, concat('ENC:AQEA', substr(email, 9)), null from customers where id = 3",
+        "insert into customers select 9, tenant, city, concat('ENC:****', substr(email, 9)), null from customers where id = 3",
     ] {
         sql(&db, statement).await;
     }
