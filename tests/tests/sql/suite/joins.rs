@@ -1,9 +1,12 @@
 //! Rows that hold several models.
 
+use std::sync::Arc;
+
 use futures_util::TryStreamExt as _;
 use pii::{
-    Columns, Cryptor, DecryptPii as _, ErrorKind, FromPrefixedRow as _, Joined, Other, SqlTable, TestKeyring,
-    ValueState, testing::FailingKeyring,
+    AuditFailure, Columns, Cryptor, DecryptPii as _, ErrorKind, FromPrefixedRow as _, Joined, Other,
+    SqlTable, TestKeyring, ValueState,
+    testing::{CollectingSink, FailingKeyring},
 };
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -137,6 +140,23 @@ async fn what_cannot_be_opened_in_a_joined_row_is_told_by_model() {
     let each = rows.decrypt_pii(&scoped).each_row().fetch_all(&db.pool).await.unwrap();
     let refused: Vec<_> = each.iter().map(|row| row.as_ref().err().map(pii::Error::kind)).collect();
     assert_eq!(refused[2], Some(ErrorKind::ContextMismatch));
+}
+
+#[tokio::test]
+async fn a_joined_row_is_audited_value_by_value() {
+    let cryptor = cryptor();
+    let db = database(&cryptor).await;
+    sql(&db, "update orders set address = (select address from orders where id = 30) where id = 10").await;
+    let sink = CollectingSink::new();
+    let audited = cryptor.audited(Arc::new(sink.clone()), AuditFailure::Refuse);
+    let query = sqlx::query_as::<_, CustomerAndOrder>(AssertSqlSafe(statement("join"))).decrypt_pii(&audited);
+    let each = query.each_row().fetch_all(&db.pool).await.unwrap();
+    assert_eq!(each.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true]);
+    let events = sink.take();
+    let of = |model| events.iter().filter(|event| event.model == model).collect::<Vec<_>>();
+    assert_eq!((of("customer").len(), of("order").len()), (6, 3));
+    let refused: Vec<_> = of("order").iter().map(|event| event.refused).collect();
+    assert_eq!(refused, [Some(ErrorKind::Integrity), None, None]);
 }
 
 #[tokio::test]
