@@ -266,8 +266,8 @@ mod environment;
 pub use pii_core::ToActiveValue;
 #[doc(inline)]
 pub use pii_core::{
-    Ciphertext, Encrypted, EncryptedStr, Json, Mask, Masked, PiiEnum, PiiScalar, PiiValue, Revealed, Sealed,
-    SealedField, SecretBytes, Shows, ValueState, masked, revealed,
+    Ciphertext, Encrypted, EncryptedStr, Json, Mask, PiiEnum, PiiScalar, PiiValue, Sealed, SealedField,
+    SecretBytes, ValueState,
 };
 // models
 #[doc(inline)]

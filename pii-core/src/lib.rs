@@ -81,7 +81,6 @@ pub use secret::SecretBytes;
 #[cfg(feature = "sea-orm")]
 pub use value::ToActiveValue;
 pub use value::{
-    Encrypted, EncryptedStr, Json, Masked, PiiEnum, PiiScalar, PiiValue, Revealed, Sealed, SealedField,
-    Shows, ValueState, masked, revealed,
+    Encrypted, EncryptedStr, Json, PiiEnum, PiiScalar, PiiValue, Sealed, SealedField, ValueState,
 };
 pub use wire::{Ciphertext, FormatError, KeyId, Layout, Provider, Purpose, WrappedKey};

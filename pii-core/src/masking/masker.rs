@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    FieldMask, MaskReport, MaskerBuilder, MissingPath, model,
+    FieldMask, MaskReport, MaskerBuilder, MissingPath,
     plan::Plan,
     rule::{Origin, Rule},
 };
@@ -71,11 +71,6 @@ impl Masker {
             rules: vec![Rule::new(JsonPath::root(), mask.into(), Origin::Path)],
             missing: MissingPath::Error,
         }
-    }
-
-    /// Masks those fields of a model that are stored plain: its sealed ones are masked already.
-    pub(crate) fn of_level_one<M: PiiModel>() -> Result<Self> {
-        Ok(Self { rules: model::level_one_rules::<M>()?, missing: MissingPath::Error })
     }
 
     /// Masks the JSON of a model, as its derived `Debug` masks it: all its personal fields, those of level 1 and

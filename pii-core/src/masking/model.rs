@@ -11,18 +11,7 @@ use crate::{
 pub(super) fn rules<M: PiiModel>(at: &str, key: &impl Fn(&FieldSpec) -> String) -> Result<Vec<Rule>> {
     JsonPath::parse(at)?;
     let mut rules = Vec::new();
-    collect(at, M::MODEL.fields(), key, &FieldSpec::is_personal, &mut rules)
-        .map_err(|error| error.model(M::MODEL.name()))?;
-    Ok(rules)
-}
-
-/// A rule for each personal field that is stored plain.
-pub(super) fn level_one_rules<M: PiiModel>() -> Result<Vec<Rule>> {
-    let mut rules = Vec::new();
-    let key = |field: &FieldSpec| field.attribute().to_owned();
-    let is_wanted = |field: &FieldSpec| field.is_personal() && !field.is_sealed();
-    collect("$", M::MODEL.fields(), &key, &is_wanted, &mut rules)
-        .map_err(|error| error.model(M::MODEL.name()))?;
+    collect(at, M::MODEL.fields(), key, &mut rules).map_err(|error| error.model(M::MODEL.name()))?;
     Ok(rules)
 }
 
@@ -30,15 +19,14 @@ fn collect(
     at: &str,
     fields: &'static [FieldSpec],
     key: &impl Fn(&FieldSpec) -> String,
-    is_wanted: &impl Fn(&FieldSpec) -> bool,
     out: &mut Vec<Rule>,
 ) -> Result<()> {
     for field in fields {
         let path = format!("{at}{}", quoted_key(&key(field)));
         match field.holds() {
-            Holds::Nested(nested) => collect(&path, nested, key, is_wanted, out)?,
-            Holds::NestedMany(nested) => collect(&format!("{path}[*]"), nested, key, is_wanted, out)?,
-            _ if !is_wanted(field) => {}
+            Holds::Nested(nested) => collect(&path, nested, key, out)?,
+            Holds::NestedMany(nested) => collect(&format!("{path}[*]"), nested, key, out)?,
+            _ if !field.is_personal() => {}
             holds => {
                 let origin = if matches!(holds, Holds::Values(_)) { Origin::Values } else { Origin::Field };
                 out.push(Rule::new(JsonPath::parse(&path)?, field.mask().into(), origin));

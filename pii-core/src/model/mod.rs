@@ -2,7 +2,6 @@
 
 mod field;
 pub(crate) mod probe;
-mod schema_json;
 mod size;
 mod spec;
 mod subject;
@@ -17,12 +16,7 @@ pub(crate) use spec::{sealed_field, sealed_fields};
 pub(crate) use walk::{NodeName, PathStep, Slot};
 pub use walk::{Walk, WalkMut};
 
-use crate::{
-    context::ContextWriter,
-    error::{Error, ErrorKind, Result},
-    row::RowWriter,
-    value::not_opened,
-};
+use crate::{context::ContextWriter, error::Result, row::RowWriter, value::not_opened};
 
 /// A struct with personal fields; implemented by `#[derive(PiiModel)]`.
 #[diagnostic::on_unimplemented(
@@ -57,20 +51,6 @@ pub trait PiiModel: Sized {
     /// ```
     fn pii_fields() -> Vec<PiiFieldInfo> {
         PiiFieldInfo::of(Self::MODEL)
-    }
-
-    /// All of that as JSON, for jobs and reports: the model, its id and context, the personal fields with level,
-    /// type, mode, mask, keyring and policies, and the blind indexes. Names and their order stay as they are; new
-    /// ones may come.
-    ///
-    /// # Errors
-    /// None that is known: [`ErrorKind::Configuration`](crate::ErrorKind) if serde could not write it.
-    fn pii_schema() -> Result<String> {
-        schema_json::of(Self::MODEL).map_err(|_| {
-            Error::new(ErrorKind::Configuration)
-                .model(Self::MODEL.name())
-                .message("the schema can't be written as JSON")
-        })
     }
 
     /// Forgets the sealed texts of all values, so that the next save seals them anew: for a row whose id

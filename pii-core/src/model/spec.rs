@@ -650,12 +650,6 @@ pub struct PiiFieldInfo {
 }
 
 impl PiiFieldInfo {
-    /// The blind indexes of the field's model that are computed of it.
-    pub fn indexes(&self, model: &'static ModelSpec) -> impl Iterator<Item = &'static IndexSpec> {
-        let path = self.path.clone();
-        model.indexes().iter().filter(move |index| index.parts().iter().any(|part| part.field == path))
-    }
-
     pub(crate) fn of(model: &ModelSpec) -> Vec<Self> {
         fn collect(
             prefix: &str,

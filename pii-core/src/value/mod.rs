@@ -15,7 +15,6 @@ mod scalars;
 #[cfg(feature = "sea-orm")]
 mod sea_orm_codecs;
 mod serde_impls;
-mod shown;
 #[cfg(feature = "sqlx")]
 mod sqlx_codecs;
 #[cfg(any(feature = "chrono", feature = "time", feature = "jiff"))]
@@ -33,4 +32,3 @@ pub use scalars::PiiScalar;
 #[cfg(feature = "sea-orm")]
 pub use sea_orm_codecs::ToActiveValue;
 pub use serde_impls::{Sealed, SealedField};
-pub use shown::{Masked, Revealed, Shows, masked, revealed};

@@ -4,7 +4,7 @@ use std::{borrow::Cow, cell::RefCell, collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use super::{cell::Cell, encrypted::Encrypted, shown::Shown};
+use super::{cell::Cell, encrypted::Encrypted};
 use crate::{
     cryptor::{FieldSelection, IndexEntry, SealedTexts, StoredText},
     model::{FieldSpec, PathStep, PiiField, PiiModel, Slot, Walk},
@@ -15,21 +15,14 @@ thread_local! {
     static SCOPE: RefCell<Option<Arc<Texts>>> = const { RefCell::new(None) };
 }
 
-/// What values serialise as, by the address of the value's state.
+/// The texts of values, by the address of the value's state.
 struct Texts {
-    by_address: HashMap<usize, Content>,
+    by_address: HashMap<usize, StoredText>,
     /// whether values without a text are left out, and not refused
     leaves_others_out: bool,
 }
 
-enum Content {
-    /// as it will be stored
-    Stored(StoredText),
-    /// as a person or another program is to see it
-    Shown(Shown),
-}
-
-pub(super) fn address(cell: &Cell) -> usize {
+fn address(cell: &Cell) -> usize {
     std::ptr::from_ref(cell).addr()
 }
 
@@ -38,8 +31,7 @@ impl<T> Serialize for Encrypted<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let scope = SCOPE.with_borrow(Clone::clone);
         match scope.as_ref().and_then(|scope| scope.by_address.get(&address(self.cell()))) {
-            Some(Content::Stored(text)) => serializer.serialize_str(text.as_str()),
-            Some(Content::Shown(shown)) => shown.serialize(serializer),
+            Some(text) => serializer.serialize_str(text.as_str()),
             None if scope.as_ref().is_some_and(|scope| scope.leaves_others_out) => {
                 serializer.serialize_unit()
             }
@@ -143,7 +135,7 @@ impl<F: Serialize> Serialize for SealedField<'_, F> {
 }
 
 /// The texts of the values of one model or field.
-pub(super) struct SealedScope(Arc<Texts>);
+struct SealedScope(Arc<Texts>);
 
 impl SealedScope {
     fn new<'s, 'w: 's>(
@@ -151,18 +143,12 @@ impl SealedScope {
         texts: impl Iterator<Item = StoredText>,
         leaves_others_out: bool,
     ) -> Self {
-        let by_address = slots.map(|slot| address(slot.cell)).zip(texts.map(Content::Stored)).collect();
+        let by_address = slots.map(|slot| address(slot.cell)).zip(texts).collect();
         Self(Arc::new(Texts { by_address, leaves_others_out }))
     }
 
-    /// What is shown in place of values.
-    pub(super) fn of_shown(shown: impl Iterator<Item = (usize, Shown)>) -> Self {
-        let by_address = shown.map(|(address, shown)| (address, Content::Shown(shown))).collect();
-        Self(Arc::new(Texts { by_address, leaves_others_out: false }))
-    }
-
     /// Serialises with the texts in place; the scope before is put back, also when `f` panics.
-    pub(super) fn during<R>(&self, f: impl FnOnce() -> R) -> R {
+    fn during<R>(&self, f: impl FnOnce() -> R) -> R {
         struct PutBack(Option<Arc<Texts>>);
         impl Drop for PutBack {
             fn drop(&mut self) {
