@@ -269,6 +269,12 @@ pub use pii_core::{
 #[cfg(feature = "derive")]
 #[doc(inline)]
 pub use pii_derive::{ContextValue, PiiModel, RowId};
+// what models say, as JSON
+#[doc(inline)]
+pub use pii_core::{PiiSchema, PiiSchemaContext, PiiSchemaField};
+// what is shown
+#[doc(inline)]
+pub use pii_core::{Masked, MaskedView, Revealed, RevealedField, RevealedOrMasked, masked, revealed};
 // the schema snapshot
 #[doc(inline)]
 pub use pii_core::{SCHEMA_UPDATE_VARIABLE, assert_schema, check_schema, schema_of};

@@ -29,6 +29,7 @@ mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod value;
+mod views;
 mod wire;
 
 pub use app_keys::{AppKeyFile, AppKeySource, AppKeyVariable, AppKeys};
@@ -70,11 +71,13 @@ pub use masking::Unmatched;
 pub use masking::{FieldMask, MaskReport, Masker, MaskerBuilder, MissingPath, RuleReport};
 pub use model::{
     ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiField, PiiFieldInfo,
-    PiiModel, PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
+    PiiModel, PiiSchema, PiiSchemaContext, PiiSchemaField, PlaintextPolicy, RowBinding, TypeCode, Walk,
+    WalkMut,
 };
 pub use policies::{FieldPolicies, LegacyPolicy};
 pub use row::{NoId, RowId, RowWriter};
 pub use schema::{UPDATE_VARIABLE as SCHEMA_UPDATE_VARIABLE, check_schema, schema_of};
 pub use secret::SecretBytes;
 pub use value::{Encrypted, EncryptedStr, Json, PiiValue, Sealed, SealedField, ValueState};
+pub use views::{Masked, MaskedView, Revealed, RevealedField, RevealedOrMasked, masked, revealed};
 pub use wire::{Ciphertext, FormatError, KeyId, Layout, Provider, Purpose, WrappedKey};

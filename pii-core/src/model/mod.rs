@@ -1,12 +1,14 @@
 //! What the derive says about a struct: its fields, and a way to visit its sealed values.
 
 mod field;
+mod pii_schema;
 pub(crate) mod probe;
 mod spec;
 mod subject;
 mod walk;
 
 pub use field::PiiField;
+pub use pii_schema::{PiiSchema, PiiSchemaContext, PiiSchemaField};
 pub use spec::{
     ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiFieldInfo,
     PlaintextPolicy, RowBinding, TypeCode,
@@ -50,5 +52,19 @@ pub trait PiiModel: Sized {
     /// ```
     fn pii_fields() -> Vec<PiiFieldInfo> {
         PiiFieldInfo::of(Self::MODEL)
+    }
+
+    /// The same with the facts of the model, as a document: for jobs, reports and programs in other
+    /// languages.
+    ///
+    /// ```
+    /// # use pii_core::PiiModel;
+    /// fn report<M: PiiModel>() -> String {
+    ///     M::pii_schema().to_string() // JSON
+    /// }
+    /// ```
+    #[must_use]
+    fn pii_schema() -> PiiSchema {
+        PiiSchema::of(Self::MODEL)
     }
 }
