@@ -275,6 +275,9 @@ pub use pii_core::{PiiSchema, PiiSchemaContext, PiiSchemaField};
 // what is shown
 #[doc(inline)]
 pub use pii_core::{Masked, MaskedView, Revealed, RevealedField, RevealedOrMasked, masked, revealed};
+// conditions on rows
+#[doc(inline)]
+pub use pii_core::{Comparable, Comparison, Condition, Filter, Operand, PlainColumn, SealedColumn};
 // the schema snapshot
 #[doc(inline)]
 pub use pii_core::{SCHEMA_UPDATE_VARIABLE, assert_schema, check_schema, schema_of};

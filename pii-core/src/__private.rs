@@ -23,6 +23,7 @@ pub use crate::{
         PlaintextPolicy, RowBinding, Walk, WalkMut,
         probe::{AnyField, LevelOne, Probe, Unmarked},
     },
+    query::{Filter, PlainColumn, SealedColumn},
     row::{RowId, RowWriter},
 };
 

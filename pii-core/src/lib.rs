@@ -23,6 +23,7 @@ mod mask;
 mod masking;
 mod model;
 mod policies;
+mod query;
 mod row;
 mod schema;
 mod secret;
@@ -75,6 +76,7 @@ pub use model::{
     WalkMut,
 };
 pub use policies::{FieldPolicies, LegacyPolicy};
+pub use query::{Comparable, Comparison, Condition, Filter, Operand, PlainColumn, SealedColumn};
 pub use row::{NoId, RowId, RowWriter};
 pub use schema::{UPDATE_VARIABLE as SCHEMA_UPDATE_VARIABLE, check_schema, schema_of};
 pub use secret::SecretBytes;

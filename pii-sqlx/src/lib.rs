@@ -63,7 +63,9 @@ mod dialect;
 mod error;
 mod json;
 mod key_store;
+mod masked;
 mod model;
+mod operand;
 mod statement;
 mod table;
 
@@ -77,8 +79,11 @@ pub use table::SqlTable;
 /// What stands between a call and its `.await`: types that are rarely named.
 pub mod builder {
     pub use crate::{
-        decrypt::{Decrypting, EachRow, RowSource},
-        table::{Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, Update, Upsert},
+        decrypt::{Decrypting, EachRow, Masking, RowSource},
+        table::{
+            Delete, Get, GetOptional, Insert, InsertMany, InsertReturningId, List, Matching, MatchingOne,
+            MatchingOptional, Update, Upsert,
+        },
     };
 }
 
@@ -91,5 +96,6 @@ pub mod __private {
         binder::Binder,
         json::from_json,
         model::{ColumnKind, SqlColumn, SqlModel},
+        operand::OperandBinder,
     };
 }

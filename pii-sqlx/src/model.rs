@@ -3,7 +3,7 @@
 use pii_core::{PiiModel, RowWriter};
 use sqlx::Database;
 
-use crate::binder::Binder;
+use crate::{binder::Binder, operand::OperandBinder};
 
 /// A model whose rows are stored in a table; implemented by `#[derive(PiiModel)]`.
 #[diagnostic::on_unimplemented(
@@ -33,6 +33,10 @@ pub trait SqlModel<DB: Database>: PiiModel {
 
     /// Writes the model's own id in the same way; nothing, as long as it is not known.
     fn write_own_id(&self, out: &mut RowWriter);
+
+    /// Binds the operand of a filter on this column, counted in the order of [`SqlModel::COLUMNS`], as a
+    /// value of the field's type. Where that does nothing, the filter is refused.
+    fn bind_operand(_column: usize, _out: &mut OperandBinder<'_, DB>) {}
 }
 
 /// A column of a model.

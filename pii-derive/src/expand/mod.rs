@@ -6,6 +6,7 @@
 mod debug;
 mod dynamo;
 mod fallback;
+mod fields;
 mod from_row;
 mod generics;
 mod model;
@@ -48,9 +49,10 @@ fn implementations(model: &Model<'_>) -> TokenStream {
     let checks = view::checks(model);
     let implementation = model::implementation(model);
     let sql = sql::implementation(model);
+    let fields = fields::implementation(model);
     let from_row = model.attrs.wants_from_row().then(|| from_row::implementation(model));
     let dynamo = dynamo::implementation(model);
-    quote!(#facts #probes #debug #checks #implementation #sql #from_row #dynamo)
+    quote!(#facts #probes #debug #checks #implementation #fields #sql #from_row #dynamo)
 }
 
 fn in_const(items: &TokenStream) -> TokenStream {

@@ -5,7 +5,10 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Generics, Type, WherePredicate, parse_quote};
 
-use super::generics::{bound, id_type, lazy_bound, model_predicates, with};
+use super::{
+    fields,
+    generics::{bound, id_type, lazy_bound, model_predicates, with},
+};
 use crate::{
     ast::{Field, Kind, Model, Shape},
     types,
@@ -42,6 +45,7 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
     });
     let parts = id_parts(&ids);
     let types = ids.iter().map(|field| id_type(field));
+    let operands = fields::operands(model);
     let body = quote! {
         const COLUMNS: &'static [#private::SqlColumn] = &[#(#columns),*];
 
@@ -54,6 +58,8 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
         fn write_id(id: &Self::Id, out: &mut #private::RowWriter) { #(#private::RowId::write_row(#parts, out);)* }
 
         fn write_own_id(&self, out: &mut #private::RowWriter) { #(#write_own_id)* }
+
+        #operands
     };
     wrap(model, predicates(model), &body)
 }
@@ -107,7 +113,12 @@ fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
                     predicates.push(lazy_bound(field.ty, &quote!(#private::serde::Serialize)));
                 }
             }
-            _ => predicates.extend(column(field.ty)),
+            _ => {
+                predicates.extend(column(field.ty));
+                if model.generics.params.is_empty() {
+                    predicates.extend(column(fields::operand_type(field)));
+                }
+            }
         }
         if field.is_id() {
             let id = id_type(field);

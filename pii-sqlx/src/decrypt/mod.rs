@@ -2,6 +2,7 @@
 
 mod decrypting;
 mod each_row;
+mod masked;
 mod open;
 mod source;
 
@@ -9,6 +10,7 @@ use pii_core::{Cryptor, PiiModel};
 
 pub use decrypting::Decrypting;
 pub use each_row::EachRow;
+pub use masked::Masking;
 pub use source::RowSource;
 
 /// Adds `.decrypt_pii(&cryptor)` to sqlx's typed queries: `QueryAs`, which

@@ -1,11 +1,14 @@
 //! Tables: statements that this library makes itself.
 
+mod conditions;
 mod delete;
 mod get;
 mod insert;
 mod insert_many;
 mod list;
 mod load;
+mod masked;
+mod matching;
 mod rows;
 mod scope;
 mod update;
@@ -13,7 +16,7 @@ mod upsert;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result, RowWriter};
+use pii_core::{Cryptor, Error, ErrorKind, Filter, PiiModel, Result, RowWriter};
 use sqlx::{Database, FromRow, Pool};
 
 pub use delete::Delete;
@@ -21,6 +24,7 @@ pub use get::{Get, GetOptional};
 pub use insert::{Insert, InsertReturningId};
 pub use insert_many::InsertMany;
 pub use list::List;
+pub use matching::{Matching, MatchingOne, MatchingOptional};
 pub use update::Update;
 pub use upsert::Upsert;
 
@@ -154,6 +158,31 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         M: for<'r> FromRow<'r, DB::Row>,
     {
         List::new(self)
+    }
+
+    /// The rows that a filter matches, in the order of their ids. Filters are made from the columns that the
+    /// derive writes: a sealed field has no comparison, which is an error of the compiler.
+    ///
+    /// With a [scoped](Cryptor::scoped) cryptor the columns of the scope are part of the condition, as with
+    /// [`delete`](Self::delete).
+    ///
+    /// ```no_run
+    /// # use pii::{EncryptedStr, PiiModel, SqlTable};
+    /// # #[derive(PiiModel)]
+    /// # #[pii(name = "customer", table = "customers", from_row)]
+    /// # struct Customer { #[pii(id)] id: i64, city: String, email: EncryptedStr }
+    /// # async fn run(customers: SqlTable<Customer, sqlx::Sqlite>) -> pii::Result<()> {
+    /// let fields = Customer::fields();
+    /// let filter = fields.city.is_in(["London", "Paris"]).and(fields.id.gt(100));
+    /// let found = customers.find(filter).decrypt_pii().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn find(&self, filter: Filter<M>) -> Matching<'_, M, DB>
+    where
+        M: for<'r> FromRow<'r, DB::Row>,
+    {
+        Matching::new(self, filter)
     }
 
     /// Writes every column of the row with the model's id. Values that were loaded and not changed are
