@@ -17,5 +17,4 @@ fn main() {
     let _ = fields.city.eq("London").and(fields.id.gt(7)).and(fields.phone.is_absent());
     let _ = fields.email.eq("ada@example.com");
     let _ = fields.phone.like("555%");
-    let _ = fields.city.eq(7);
 }
