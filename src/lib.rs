@@ -266,8 +266,8 @@ mod environment;
 pub use pii_core::ToActiveValue;
 #[doc(inline)]
 pub use pii_core::{
-    Ciphertext, Encrypted, EncryptedStr, Json, Mask, PiiEnum, PiiScalar, PiiValue, Sealed, SealedField,
-    SecretBytes, ValueState,
+    Ciphertext, Encrypted, EncryptedStr, IntoPii, Json, Mask, PiiEnum, PiiScalar, PiiValue, Sealed,
+    SealedField, SecretBytes, ValueState,
 };
 // models
 #[doc(inline)]
@@ -279,6 +279,17 @@ pub use pii_core::{
 #[cfg(feature = "derive")]
 #[doc(inline)]
 pub use pii_derive::{ContextValue, PiiEnum, PiiModel, RowId};
+// what models say, as JSON
+#[doc(inline)]
+pub use pii_core::{
+    PiiSchema, PiiSchemaContext, PiiSchemaField, PiiSchemaIndex, PiiSchemaIndexField, PiiSchemaIndexVersion,
+};
+// what is shown
+#[doc(inline)]
+pub use pii_core::{Masked, MaskedView, Revealed, RevealedField, RevealedOrMasked, masked, revealed};
+// conditions on rows
+#[doc(inline)]
+pub use pii_core::{Comparable, Comparison, Condition, Filter, Operand, PlainColumn, SealedColumn};
 // the schema snapshot
 #[doc(inline)]
 pub use pii_core::{SCHEMA_UPDATE_VARIABLE, assert_schema, check_schema, schema_of};

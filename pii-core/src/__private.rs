@@ -30,6 +30,7 @@ pub use crate::{
         PlaintextPolicy, RowBinding, Walk, WalkMut,
         probe::{AnyField, LevelOne, Probe, Unmarked},
     },
+    query::{Filter, PlainColumn, SealedColumn},
     row::{RowId, RowWriter},
     secret::SecretBytes,
     value::{PiiEnum, PiiScalar, PiiValue, enum_bytes, enum_from_plaintext, enum_value, is_enum},

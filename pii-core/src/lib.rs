@@ -24,12 +24,14 @@ mod mask;
 mod masking;
 mod model;
 mod policies;
+mod query;
 mod row;
 mod schema;
 mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod value;
+mod views;
 mod wire;
 
 pub use app_keys::{AppKeyFile, AppKeySource, AppKeyVariable, AppKeys};
@@ -72,15 +74,18 @@ pub use masking::Unmatched;
 pub use masking::{FieldMask, MaskReport, Masker, MaskerBuilder, MissingPath, RuleReport};
 pub use model::{
     ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiField, PiiFieldInfo,
-    PiiModel, PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
+    PiiModel, PiiSchema, PiiSchemaContext, PiiSchemaField, PiiSchemaIndex, PiiSchemaIndexField,
+    PiiSchemaIndexVersion, PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
 };
 pub use policies::{FieldPolicies, LegacyPolicy};
+pub use query::{Comparable, Comparison, Condition, Filter, Operand, PlainColumn, SealedColumn};
 pub use row::{NoId, RowId, RowWriter};
 pub use schema::{UPDATE_VARIABLE as SCHEMA_UPDATE_VARIABLE, check_schema, schema_of};
 pub use secret::SecretBytes;
 #[cfg(feature = "sea-orm")]
 pub use value::ToActiveValue;
 pub use value::{
-    Encrypted, EncryptedStr, Json, PiiEnum, PiiScalar, PiiValue, Sealed, SealedField, ValueState,
+    Encrypted, EncryptedStr, IntoPii, Json, PiiEnum, PiiScalar, PiiValue, Sealed, SealedField, ValueState,
 };
+pub use views::{Masked, MaskedView, Revealed, RevealedField, RevealedOrMasked, masked, revealed};
 pub use wire::{Ciphertext, FormatError, KeyId, Layout, Provider, Purpose, WrappedKey};

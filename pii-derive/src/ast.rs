@@ -12,7 +12,7 @@ use crate::{
 
 pub(crate) struct Model<'a> {
     pub(crate) ident: &'a Ident,
-    pub(crate) visibility: &'a Visibility,
+    pub(crate) vis: &'a Visibility,
     pub(crate) generics: &'a Generics,
     pub(crate) attrs: Container,
     pub(crate) fields: Vec<Field<'a>>,
@@ -23,6 +23,7 @@ pub(crate) struct Model<'a> {
 
 pub(crate) struct Field<'a> {
     pub(crate) ident: &'a Ident,
+    pub(crate) vis: &'a Visibility,
     pub(crate) ty: &'a Type,
     pub(crate) attrs: attr::Field,
     pub(crate) kind: Kind,
@@ -155,8 +156,15 @@ impl<'a> Model<'a> {
             }
         }
         let krate = attrs.krate();
-        let (ident, visibility) = (&input.ident, &input.vis);
-        Self { ident, visibility, generics: &input.generics, attrs, fields, whole_self, krate }
+        Self {
+            ident: &input.ident,
+            vis: &input.vis,
+            generics: &input.generics,
+            attrs,
+            fields,
+            whole_self,
+            krate,
+        }
     }
 
     /// The module with everything that generated code uses.
@@ -234,7 +242,17 @@ impl<'a> Field<'a> {
             None => renames.column(rename_all, ident),
         };
         let kind = Kind::of(&attrs, &field.ty);
-        Self { ident, ty: &field.ty, attrs, kind, name, column, attribute, context_uses: Vec::new() }
+        Self {
+            ident,
+            vis: &field.vis,
+            ty: &field.ty,
+            attrs,
+            kind,
+            name,
+            column,
+            attribute,
+            context_uses: Vec::new(),
+        }
     }
 
     pub(crate) fn is_sealed(&self) -> bool {

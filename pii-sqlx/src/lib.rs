@@ -73,11 +73,13 @@ mod joined;
 mod json;
 mod key_store;
 mod limits;
+mod masked;
 mod model;
 mod model_types;
 #[cfg(feature = "mysql")]
 mod mysql_error;
 mod nested;
+mod operand;
 mod pieces;
 mod statement;
 mod table;
@@ -101,12 +103,12 @@ pub mod builder {
     #[cfg(feature = "postgres")]
     pub use crate::table::{NextId, NextIds};
     pub use crate::{
-        decrypt::{Decrypting, EachRow, RowSource, SqlxQuery},
+        decrypt::{Decrypting, EachRow, Masking, RowSource, SqlxQuery},
         doctor::{ColumnValues, ExaminedModels, ExaminedTable, KeyUse},
         table::{
             BulkRow, BulkSource, CommitEachChunk, Delete, Exists, Find, FindOne, FindOptional, Get,
-            GetOptional, GetStored, Insert, InsertReturningId, Iterated, List, MoveRow, Streamed, SwapMany,
-            SwapOne, Update, Upsert, WriteMany,
+            GetOptional, GetStored, Insert, InsertReturningId, Iterated, List, Matching, MatchingOne,
+            MatchingOptional, MoveRow, Search, Streamed, SwapMany, SwapOne, Update, Upsert, WriteMany,
         },
     };
 }
@@ -126,5 +128,6 @@ pub mod __private {
             BindNested, FromNested, NestedColumns, all_columns, names_differ, prefixed_columns,
             prefixed_length, prefixed_names,
         },
+        operand::OperandBinder,
     };
 }

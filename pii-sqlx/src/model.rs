@@ -3,7 +3,7 @@
 use pii_core::{PiiModel, RowWriter};
 use sqlx::Database;
 
-use crate::{binder::Binder, model_types::ColumnTypes};
+use crate::{binder::Binder, model_types::ColumnTypes, operand::OperandBinder};
 
 /// A model whose rows are stored in a table; implemented by `#[derive(PiiModel)]`.
 #[diagnostic::on_unimplemented(
@@ -36,6 +36,10 @@ pub trait SqlModel<DB: Database>: PiiModel {
 
     /// Tells the type of every column, in the order of [`SqlModel::COLUMNS`].
     fn column_types(out: &mut ColumnTypes<DB>);
+
+    /// Binds the operand of a filter on this column, counted in the order of [`SqlModel::COLUMNS`], as a
+    /// value of the field's type. Where that does nothing, the filter is refused.
+    fn bind_operand(_column: usize, _out: &mut OperandBinder<'_, DB>) {}
 }
 
 /// A column of a model.

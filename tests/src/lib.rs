@@ -17,6 +17,8 @@ pub mod guides {
     pub struct Testing;
     #[doc = include_str!("../../docs/masking.md")]
     pub struct Masking;
+    #[doc = include_str!("../../docs/views.md")]
+    pub struct Views;
     #[doc = include_str!("../../docs/when-keys-fail.md")]
     pub struct WhenKeysFail;
     #[doc = include_str!("../../docs/other-formats.md")]

@@ -25,6 +25,8 @@ mod left;
 mod legacy;
 #[path = "dynamo/many.rs"]
 mod many;
+#[path = "dynamo/masked.rs"]
+mod masked;
 #[path = "dynamo/models.rs"]
 mod models;
 #[path = "dynamo/support.rs"]

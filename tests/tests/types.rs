@@ -55,21 +55,21 @@ const PEOPLE: &str = "create table people (id bigint primary key, salary text, i
 fn person() -> Person {
     Person {
         id: 1,
-        salary: Encrypted::of(52_000),
-        is_vip: Encrypted::of(true),
+        salary: Encrypted::new(52_000),
+        is_vip: Encrypted::new(true),
         score: None,
-        photo: Encrypted::bytes([0, 255]),
-        reference: Encrypted::of(Uuid::from_u128(7)),
+        photo: Encrypted::new([0, 255]),
+        reference: Encrypted::new(Uuid::from_u128(7)),
         birthday: Encrypted::from_value(NaiveDate::from_ymd_opt(1815, 12, 10).unwrap()).unwrap(),
         seen: Encrypted::from_value("2026-02-03T04:05:06.789Z".parse::<DateTime<Utc>>().unwrap()).unwrap(),
         joined: Encrypted::from_value(time::macros::date!(2020 - 02 - 29)).unwrap(),
         called: Encrypted::from_value("1969-12-31T23:59:59.5Z".parse::<jiff::Timestamp>().unwrap()).unwrap(),
-        balance: Encrypted::of("-12.50".parse::<Decimal>().unwrap()),
-        status: Encrypted::of(Status::Active),
+        balance: Encrypted::new("-12.50".parse::<Decimal>().unwrap()),
+        status: Encrypted::new(Status::Active),
         name: EncryptedStr::new("Ada"),
         notes: Encrypted::json(&vec![1, 2]).unwrap(),
         phones: vec![EncryptedStr::new(""), EncryptedStr::new("+44 20")],
-        marks: BTreeMap::from([("math".to_owned(), Encrypted::of(1))]),
+        marks: BTreeMap::from([("math".to_owned(), Encrypted::new(1))]),
     }
 }
 

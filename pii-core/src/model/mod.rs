@@ -1,6 +1,7 @@
 //! What the derive says about a struct: its fields, and a way to visit its sealed values.
 
 mod field;
+mod pii_schema;
 pub(crate) mod probe;
 mod size;
 mod spec;
@@ -8,6 +9,9 @@ mod subject;
 mod walk;
 
 pub use field::PiiField;
+pub use pii_schema::{
+    PiiSchema, PiiSchemaContext, PiiSchemaField, PiiSchemaIndex, PiiSchemaIndexField, PiiSchemaIndexVersion,
+};
 pub use spec::{
     ContextPart, FieldRole, FieldSpec, Holds, LegacyFormat, Level, Mode, ModelSpec, PiiFieldInfo,
     PlaintextPolicy, RowBinding, TypeCode,
@@ -82,5 +86,19 @@ pub trait PiiModel: Sized {
             cell.reseal();
         });
         Ok(())
+    }
+
+    /// The same with the facts of the model, as a document: for jobs, reports and programs in other
+    /// languages.
+    ///
+    /// ```
+    /// # use pii_core::PiiModel;
+    /// fn report<M: PiiModel>() -> String {
+    ///     M::pii_schema().to_string() // JSON
+    /// }
+    /// ```
+    #[must_use]
+    fn pii_schema() -> PiiSchema {
+        PiiSchema::of(Self::MODEL)
     }
 }

@@ -647,6 +647,8 @@ pub struct PiiFieldInfo {
     pub spec: &'static FieldSpec,
     /// Whether its values are bound to the row.
     pub binding: RowBinding,
+    /// The pairs of the encryption context under which its values are sealed, sorted by name.
+    pub context: &'static [ContextPart],
 }
 
 impl PiiFieldInfo {
@@ -654,21 +656,24 @@ impl PiiFieldInfo {
         fn collect(
             prefix: &str,
             fields: &'static [FieldSpec],
-            binding: RowBinding,
+            model: &ModelSpec,
             out: &mut Vec<PiiFieldInfo>,
         ) {
             for spec in fields {
                 let path =
                     if prefix.is_empty() { spec.name.to_owned() } else { format!("{prefix}.{}", spec.name) };
                 match spec.holds.nested() {
-                    Some(nested) => collect(&path, nested, binding, out),
-                    None if spec.is_personal() => out.push(PiiFieldInfo { path, spec, binding }),
+                    Some(nested) => collect(&path, nested, model, out),
+                    None if spec.is_personal() => {
+                        let (binding, context) = (model.binding, model.context);
+                        out.push(PiiFieldInfo { path, spec, binding, context });
+                    }
                     None => {}
                 }
             }
         }
         let mut out = Vec::new();
-        collect("", model.fields, model.binding, &mut out);
+        collect("", model.fields, model, &mut out);
         out
     }
 }

@@ -26,7 +26,7 @@ mod tests {
     fn decimals_keep_their_scale() {
         for text in ["0", "-1.50", "79228162514264337593543950335", "0.0000000000000000000000000001"] {
             let value: Decimal = text.parse().unwrap();
-            assert_eq!(Encrypted::of(value).expose().unwrap().to_string(), text);
+            assert_eq!(Encrypted::<Decimal>::new(value).expose().unwrap().to_string(), text);
             assert_eq!(value.to_bytes().expose().len(), 20);
         }
     }

@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     cell::Cell,
     pii_value::{HasTypeOps, Json, PiiValue, encode_json},
+    scalars::IntoPii,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -74,16 +75,17 @@ pub enum ValueState {
     Malformed,
 }
 
-impl Encrypted<String> {
-    /// A plain value. Text that begins with `ENC:` is data like any other.
+impl<T> Encrypted<T> {
+    /// A plain value: of text whatever becomes a `String`, of bytes whatever becomes a `Vec<u8>`, of other types
+    /// the value itself. Text that begins with `ENC:` is data like any other.
     #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self::from_cell(Cell::Plain(SecretBytes::from_vec(text.into().into_bytes())))
+    pub fn new(value: impl IntoPii<T>) -> Self {
+        Self::from_plain(value.into_pii())
     }
 
     /// Replaces the value by a plain one.
-    pub fn set(&mut self, text: impl Into<String>) {
-        *self = Self::new(text);
+    pub fn set(&mut self, value: impl IntoPii<T>) {
+        *self = Self::new(value);
     }
 }
 

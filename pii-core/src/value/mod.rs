@@ -15,6 +15,7 @@ mod scalars;
 #[cfg(feature = "sea-orm")]
 mod sea_orm_codecs;
 mod serde_impls;
+mod shown;
 #[cfg(feature = "sqlx")]
 mod sqlx_codecs;
 #[cfg(any(feature = "chrono", feature = "time", feature = "jiff"))]
@@ -28,7 +29,8 @@ pub(crate) use padding::{padded, unpadded};
 pub(crate) use pii_value::does_not_fit;
 pub(crate) use pii_value::{HasTypeOps, TypeOps, decode_json, wrong_type};
 pub use pii_value::{Json, PiiValue};
-pub use scalars::PiiScalar;
+pub use scalars::{IntoPii, PiiScalar};
 #[cfg(feature = "sea-orm")]
 pub use sea_orm_codecs::ToActiveValue;
 pub use serde_impls::{Sealed, SealedField};
+pub(crate) use shown::{Shown, ShownValues, not_shown};

@@ -13,7 +13,7 @@ use crate::{error::Result, index::IndexedValue, model::TypeCode, secret::SecretB
 /// # use pii_core as pii;
 /// use pii::Encrypted;
 ///
-/// let mut salary = Encrypted::of(52_000_i64);
+/// let mut salary = Encrypted::<i64>::new(52_000);
 /// salary.set(54_000);
 /// assert_eq!(salary.expose()?, 54_000);
 /// assert_eq!(format!("{salary}"), "*****");
@@ -24,23 +24,39 @@ pub trait PiiScalar: PiiValue {
     fn to_bytes(&self) -> SecretBytes;
 }
 
-impl<T: PiiScalar> Encrypted<T> {
-    /// A plain value.
-    #[must_use]
-    pub fn of(value: T) -> Self {
-        Self::from_plain(value.to_bytes())
-    }
+/// What becomes a plain value by [`Encrypted::new`] and [`Encrypted::set`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not become an `Encrypted<{T}>` by itself",
+    label = "not every value of this type can be sealed",
+    note = "use `Encrypted::from_value(value)?`, and for JSON `Encrypted::json(&value)?`"
+)]
+pub trait IntoPii<T> {
+    /// The bytes to seal.
+    fn into_pii(self) -> SecretBytes;
+}
 
-    /// Replaces the value by a plain one.
-    pub fn set(&mut self, value: T) {
-        *self = Self::of(value);
+impl<T: PiiScalar> IntoPii<T> for T {
+    fn into_pii(self) -> SecretBytes {
+        self.to_bytes()
+    }
+}
+
+impl<S: Into<String>> IntoPii<String> for S {
+    fn into_pii(self) -> SecretBytes {
+        SecretBytes::from_vec(self.into().into_bytes())
+    }
+}
+
+impl<B: Into<Vec<u8>>> IntoPii<Vec<u8>> for B {
+    fn into_pii(self) -> SecretBytes {
+        SecretBytes::from_vec(self.into())
     }
 }
 
 impl<T: PiiScalar + Default> Default for Encrypted<T> {
     /// A plain value of the type's default. For a column that may not be loaded use `Option`.
     fn default() -> Self {
-        Self::of(T::default())
+        Self::new(T::default())
     }
 }
 
@@ -180,19 +196,6 @@ impl IndexedValue for Vec<u8> {
     }
 }
 
-impl Encrypted<Vec<u8>> {
-    /// Plain bytes.
-    #[must_use]
-    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
-        Self::from_plain(SecretBytes::from_vec(bytes.into()))
-    }
-
-    /// Replaces the bytes by plain ones.
-    pub fn set_bytes(&mut self, bytes: impl Into<Vec<u8>>) {
-        *self = Self::bytes(bytes);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -204,7 +207,7 @@ mod tests {
     where
         T: PiiScalar + Copy + PartialEq + std::fmt::Debug + for<'a> PiiValue<Exposed<'a> = T>,
     {
-        let sealed = Encrypted::of(value);
+        let sealed = Encrypted::<T>::new(value);
         assert_eq!(sealed.expose().unwrap(), value);
         let bytes = value.to_bytes();
         assert!(T::check(bytes.expose()));
@@ -230,7 +233,7 @@ mod tests {
 
         #[test]
         fn bytes_come_back(bytes in any::<Vec<u8>>()) {
-            let sealed = Encrypted::bytes(bytes.clone());
+            let sealed = Encrypted::<Vec<u8>>::new(bytes.clone());
             prop_assert_eq!(sealed.expose().unwrap(), bytes.as_slice());
         }
     }
@@ -243,12 +246,12 @@ mod tests {
 
     #[test]
     fn a_number_that_does_not_fit_is_an_error_without_the_number() {
-        let large = Encrypted::of(70_000_i64);
+        let large = Encrypted::<i64>::new(70_000);
         let small = Encrypted::<i16>::from_cell(large.cell().clone());
         let error = small.expose().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Malformed);
         assert!(!format!("{error} {error:?}").contains("70000"));
-        let double = Encrypted::of(0.1_f64);
+        let double = Encrypted::<f64>::new(0.1);
         assert!(Encrypted::<f32>::from_cell(double.cell().clone()).expose().is_err());
         assert!(Encrypted::<bool>::from_cell(large.cell().clone()).expose().is_err());
     }
@@ -256,8 +259,8 @@ mod tests {
     #[test]
     fn every_nan_is_the_same() {
         assert!(f64::NAN.to_bytes().constant_time_eq(&(-f64::NAN).to_bytes()));
-        assert!(Encrypted::of(f32::NAN).expose().unwrap().is_nan());
-        assert_eq!(Encrypted::of(-0.0_f64).expose().unwrap().to_bits(), (-0.0_f64).to_bits());
+        assert!(Encrypted::<f32>::new(f32::NAN).expose().unwrap().is_nan());
+        assert_eq!(Encrypted::<f64>::new(-0.0).expose().unwrap().to_bits(), (-0.0_f64).to_bits());
     }
 
     #[test]
@@ -272,7 +275,7 @@ mod tests {
 
     #[test]
     fn numbers_are_masked_in_full() {
-        let salary = Encrypted::of(52_000_i64);
+        let salary = Encrypted::<i64>::new(52_000);
         assert_eq!(salary.masked(Mask::Last4), "*****");
         assert_eq!(format!("{salary:?} {salary}"), "<plain *****> *****");
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, cell::RefCell, collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use super::{cell::Cell, encrypted::Encrypted};
+use super::{cell::Cell, encrypted::Encrypted, shown};
 use crate::{
     cryptor::{FieldSelection, IndexEntry, SealedTexts, StoredText},
     model::{FieldSpec, PathStep, PiiField, PiiModel, Slot, Walk},
@@ -22,13 +22,23 @@ struct Texts {
     leaves_others_out: bool,
 }
 
-fn address(cell: &Cell) -> usize {
+pub(super) fn address(cell: &Cell) -> usize {
     std::ptr::from_ref(cell).addr()
 }
 
+/// Whether a model is being written to be stored.
+pub(super) fn is_sealing() -> bool {
+    SCOPE.with_borrow(Option::is_some)
+}
+
 impl<T> Serialize for Encrypted<T> {
-    /// The sealed text; a plain value is refused, except inside [`Sealed`].
+    /// The sealed text; a plain value is refused, except inside [`Sealed`], and inside what shows
+    /// values: [`Revealed`](crate::Revealed) and [`Masked`](crate::Masked).
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let serializer = match shown::serialize(self.cell(), serializer) {
+            Ok(shown) => return shown,
+            Err(serializer) => serializer,
+        };
         let scope = SCOPE.with_borrow(Clone::clone);
         match scope.as_ref().and_then(|scope| scope.by_address.get(&address(self.cell()))) {
             Some(text) => serializer.serialize_str(text.as_str()),

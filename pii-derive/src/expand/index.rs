@@ -60,7 +60,7 @@ pub(super) fn searches(model: &Model<'_>) -> Option<TokenStream> {
 
 fn search(model: &Model<'_>, index: &Index<'_>) -> TokenStream {
     let private = model.private();
-    let (name, visibility) = (&index.name, model.visibility);
+    let (name, visibility) = (&index.name, model.vis);
     let function = format_ident!("by_{}", index.name, span = index.attrs.span());
     let pairs: Vec<&ContextPair> = if index.is_global() {
         Vec::new()

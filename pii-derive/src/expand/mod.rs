@@ -7,6 +7,7 @@ mod debug;
 mod dynamo;
 mod enums;
 mod fallback;
+mod fields;
 mod from_row;
 mod generics;
 mod index;
@@ -52,10 +53,11 @@ fn implementations(model: &Model<'_>) -> TokenStream {
     let checks = view::checks(model);
     let implementation = model::implementation(model);
     let sql = sql::implementation(model);
+    let fields = fields::implementation(model);
     let from_row = model.attrs.wants_from_row().then(|| from_row::implementation(model));
     let dynamo = dynamo::implementation(model);
     let searches = index::searches(model);
-    quote!(#facts #probes #debug #checks #implementation #sql #from_row #dynamo #searches)
+    quote!(#facts #probes #debug #checks #implementation #fields #sql #from_row #dynamo #searches)
 }
 
 fn in_const(items: &TokenStream) -> TokenStream {

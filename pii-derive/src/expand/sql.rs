@@ -5,7 +5,10 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::{Generics, Type, WherePredicate, parse_quote};
 
-use super::generics::{bound, id_type, lazy_bound, model_predicates, with};
+use super::{
+    fields,
+    generics::{bound, id_type, lazy_bound, model_predicates, with},
+};
 use crate::{
     ast::{Field, Kind, Model, Shape},
     types,
@@ -43,6 +46,7 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
     });
     let parts = id_parts(&ids);
     let types = ids.iter().map(|field| id_type(field));
+    let operands = fields::operands(model);
     let body = quote! {
         const COLUMNS: &'static [#private::SqlColumn] = #columns;
 
@@ -57,6 +61,8 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
         fn write_own_id(&self, out: &mut #private::RowWriter) { #(#write_own_id)* }
 
         fn column_types(out: &mut #private::ColumnTypes<__DB>) { #(#column_types)* }
+
+        #operands
     };
     let implementation = wrap(model, predicates(model), &body);
     quote!(#constants #implementation)
@@ -229,7 +235,12 @@ fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
                     predicates.push(lazy_bound(field.ty, &quote!(#private::serde::Serialize)));
                 }
             }
-            _ => predicates.extend(column(field.ty)),
+            _ => {
+                predicates.extend(column(field.ty));
+                if model.generics.params.is_empty() {
+                    predicates.extend(column(fields::operand_type(field)));
+                }
+            }
         }
         if field.is_id() {
             let id = id_type(field);

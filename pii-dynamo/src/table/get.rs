@@ -45,6 +45,11 @@ impl<'a, M: DynamoModel> Get<'a, M> {
     pub fn optional(self) -> GetOptional<'a, M> {
         GetOptional(self)
     }
+
+    /// The same read that opens nothing, with its table.
+    pub(super) fn opening_nothing(self) -> (&'a DynamoTable<M>, Self) {
+        (self.table, Self { fields: FieldSelection::Nothing, ..self })
+    }
 }
 
 impl<M: DynamoModel + DeserializeOwned + Send> Get<'_, M> {
@@ -99,6 +104,12 @@ impl<'a, M: DynamoModel> GetOptional<'a, M> {
     /// Reads what was written last, instead of what a replica may still have.
     pub fn consistent(self) -> Self {
         Self(self.0.consistent())
+    }
+
+    /// The same read that opens nothing, with its table.
+    pub(super) fn opening_nothing(self) -> (&'a DynamoTable<M>, Self) {
+        let (table, read) = self.0.opening_nothing();
+        (table, Self(read))
     }
 }
 

@@ -6,6 +6,7 @@ mod get;
 mod get_many;
 mod get_together;
 mod load;
+mod masked;
 mod outcome;
 mod put;
 mod query;

@@ -63,6 +63,13 @@ impl<'a, M: DynamoModel> Query<'a, M> {
         }
     }
 
+    /// The same read that opens nothing, with its table.
+    pub(super) fn opening_nothing(self) -> (&'a DynamoTable<M>, Self) {
+        let mut read = self;
+        read.options.reading.fields = FieldSelection::Nothing;
+        (read.table, read)
+    }
+
     /// Reads an index of the table instead, by this attribute of it.
     pub fn index(mut self, name: &str, partition: &str) -> Self {
         self.options.index = Some(name.to_owned());

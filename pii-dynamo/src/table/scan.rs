@@ -30,6 +30,13 @@ impl<'a, M: DynamoModel> Scan<'a, M> {
         Self { table, segments: 1, options: Options::default() }
     }
 
+    /// The same read that opens nothing, with its table.
+    pub(super) fn opening_nothing(self) -> (&'a DynamoTable<M>, Self) {
+        let mut read = self;
+        read.options.reading.fields = FieldSelection::Nothing;
+        (read.table, read)
+    }
+
     /// Reads an index of the table instead.
     pub fn index(mut self, name: &str) -> Self {
         self.options.index = Some(name.to_owned());

@@ -2,6 +2,7 @@
 
 mod decrypting;
 mod each_row;
+mod masked;
 mod open;
 mod source;
 
@@ -10,6 +11,7 @@ use pii_core::{Cryptor, PiiRow};
 pub(crate) use decrypting::CHUNK;
 pub use decrypting::Decrypting;
 pub use each_row::EachRow;
+pub use masked::Masking;
 pub(crate) use open::{open_stream, until_error};
 pub use source::{RowSource, SqlxQuery};
 

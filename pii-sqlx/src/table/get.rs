@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 
 use futures_core::future::BoxFuture;
-use pii_core::{Error, ErrorKind, FieldSelection, Result};
+use pii_core::{Cryptor, Error, ErrorKind, FieldSelection, Result};
 use sqlx::{Database, FromRow};
 
 use super::{GetStored, SqlTable, failed};
@@ -60,6 +60,11 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Get<'a, M, DB> {
     pub fn on(mut self, connection: &'a mut DB::Connection) -> Self {
         self.connection = Some(connection);
         self
+    }
+
+    /// The same read that opens nothing, with its cryptor.
+    pub(super) fn opening_nothing(self) -> (Cryptor, Self) {
+        (self.table.cryptor.clone(), Self { fields: FieldSelection::Nothing, ..self })
     }
 }
 
@@ -135,6 +140,12 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> GetOptional<'a, M, DB> {
     /// Runs on this transaction or connection.
     pub fn on(self, connection: &'a mut DB::Connection) -> Self {
         Self(self.0.on(connection))
+    }
+
+    /// The same read that opens nothing, with its cryptor.
+    pub(super) fn opening_nothing(self) -> (Cryptor, Self) {
+        let (cryptor, read) = self.0.opening_nothing();
+        (cryptor, Self(read))
     }
 }
 

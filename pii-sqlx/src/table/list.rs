@@ -4,7 +4,7 @@ use std::future::IntoFuture;
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::{StreamExt as _, stream};
-use pii_core::{FieldSelection, Result};
+use pii_core::{Cryptor, FieldSelection, Result};
 use sqlx::{Database, FromRow};
 
 use super::{SqlTable, failed};
@@ -45,6 +45,11 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> List<'a, M, DB> {
     pub fn on(mut self, connection: &'a mut DB::Connection) -> Self {
         self.connection = Some(connection);
         self
+    }
+
+    /// The same read that opens nothing, with its cryptor.
+    pub(super) fn opening_nothing(self) -> (Cryptor, Self) {
+        (self.table.cryptor.clone(), Self { fields: FieldSelection::Nothing, ..self })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tables: statements that this library makes itself.
 
+mod conditions;
 mod delete;
 mod find;
 mod get;
@@ -8,11 +9,14 @@ mod insert;
 mod list;
 mod load;
 mod many;
+mod masked;
+mod matching;
 mod move_row;
 #[cfg(feature = "postgres")]
 mod next_id;
 mod rows;
 mod scope;
+mod search;
 mod stored;
 mod swap;
 mod swapping;
@@ -21,7 +25,7 @@ mod upsert;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result, RowWriter, index::IndexSearch};
+use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result, RowWriter};
 use sqlx::{Database, FromRow, Pool};
 
 pub use delete::Delete;
@@ -30,9 +34,11 @@ pub use get::{Get, GetOptional};
 pub use insert::{Insert, InsertReturningId};
 pub use list::List;
 pub use many::{BulkRow, BulkSource, CommitEachChunk, Interrupted, Iterated, Streamed, WriteMany};
+pub use matching::{Matching, MatchingOne, MatchingOptional};
 pub use move_row::MoveRow;
 #[cfg(feature = "postgres")]
 pub use next_id::{NextId, NextIds};
+pub use search::Search;
 pub(crate) use stored::Rows;
 pub use stored::{GetStored, Stored};
 pub use swap::{Swap, SwapMany, SwapOne};
@@ -177,7 +183,9 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         List::new(self)
     }
 
-    /// The rows that have a value, found by a blind index: `customers.find(Customer::by_email("acme", "ada@example.com"))`.
+    /// The rows that a search finds: by a blind index, as in `Customer::by_email("acme", "ada@example.com")`, or by a
+    /// filter on plain fields, as in `Customer::fields().city.eq("London")`. A sealed field has no comparison, which is an
+    /// error of the compiler: its blind indexes are the way.
     ///
     /// With a [scoped](Cryptor::scoped) cryptor, rows outside the scope are not found.
     ///
@@ -188,6 +196,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// struct Customer {
     ///     #[pii(id)]
     ///     id: i64,
+    ///     city: String,
     ///     #[pii(blind_index(normalize = "email"))]
     ///     email: EncryptedStr, // and a column `email_bidx`
     /// }
@@ -197,14 +206,15 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// if customers.find(Customer::by_email("bob@example.com")).exists().await? {
     ///     println!("Bob is a customer");
     /// }
+    ///
+    /// let fields = Customer::fields();
+    /// let filter = fields.city.is_in(["London", "Paris"]).and(fields.id.gt(100));
+    /// let found = customers.find(filter).decrypt_pii().await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn find(&self, search: IndexSearch<M>) -> Find<'_, M, DB>
-    where
-        M: for<'r> FromRow<'r, DB::Row>,
-    {
-        Find::new(self, search)
+    pub fn find<'a, S: Search<'a, M, DB>>(&'a self, search: S) -> S::Find {
+        search.find(self)
     }
 
     /// Writes every column of the row with the model's id. Values that were loaded and not changed are

@@ -403,3 +403,43 @@ pub(crate) struct SubscriberPhone {
     pub(crate) tenant: String,
     pub(crate) phone: Option<EncryptedStr>,
 }
+pub(crate) const VISITS: &str = "create table visits (id UUID primary key, tenant text not null, name text not null, \
+     score smallint, ratio double precision not null, paid boolean not null, who text, note text)";
+
+/// With columns of several types.
+#[derive(PiiModel, Clone, Serialize)]
+#[pii(name = "visit", table = "visits", context(tenant = self.tenant), from_row)]
+pub(crate) struct Visit {
+    #[pii(id)]
+    #[serde(serialize_with = "as_text")]
+    pub(crate) id: Uuid,
+    pub(crate) tenant: String,
+    #[pii(level = 1, mask = "name")]
+    pub(crate) name: String,
+    pub(crate) score: Option<i16>,
+    pub(crate) ratio: f64,
+    pub(crate) paid: bool,
+    #[pii(mask = "email")]
+    pub(crate) who: Option<EncryptedStr>,
+    #[pii(mode = "WriteOnly", mask = "last4")]
+    pub(crate) note: Option<EncryptedStr>,
+}
+
+fn as_text<S: serde::Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+impl Visit {
+    pub(crate) fn new(number: u8) -> Self {
+        Self {
+            id: Uuid::from_bytes([number; 16]),
+            tenant: "acme".into(),
+            name: format!("Ada {number}"),
+            score: (!number.is_multiple_of(3)).then_some(i16::from(number)),
+            ratio: f64::from(number) / 4.0,
+            paid: number.is_multiple_of(2),
+            who: (number != 5).then(|| EncryptedStr::new(EMAIL)),
+            note: Some(EncryptedStr::new(SSN)),
+        }
+    }
+}
