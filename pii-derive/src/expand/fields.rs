@@ -27,11 +27,11 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
     });
     quote! {
         #[derive(Clone, Copy)]
-        #[allow(dead_code)]
+        #[allow(dead_code, missing_docs, missing_debug_implementations, unreachable_pub)]
         #vis struct __PiiColumns { #(#columns),* }
 
         #[automatically_derived]
-        #[allow(dead_code)]
+        #[allow(dead_code, unreachable_pub, clippy::must_use_candidate)]
         impl #ident {
             /// The fields, to make filters from.
             #vis fn fields() -> __PiiColumns { __PiiColumns { #(#values),* } }
