@@ -221,3 +221,33 @@ fn push_new(statement: &mut Statement<MySql>, name: &str, upsert: &Upsert<'_>) {
         statement.push(")");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upsert(others: Vec<&'static str>, version: Option<&'static str>, scope: &[&'static str]) -> String {
+        let mut statement = Statement::<MySql>::new("");
+        MySql::push_upsert(&mut statement, &Upsert { ids: vec!["id"], others, version, scope });
+        statement.sql().to_owned()
+    }
+
+    #[test]
+    fn the_first_assignment_of_an_upsert_looks_at_the_stored_row() {
+        assert_eq!(
+            upsert(vec!["tenant", "email", "revision"], Some("revision"), &["tenant"]),
+            " ON DUPLICATE KEY UPDATE `tenant` = IF(IF(CAST(`id` AS BINARY) = CAST(VALUES(`id`) AS BINARY) \
+             AND CAST(`tenant` AS BINARY) = CAST(VALUES(`tenant`) AS BINARY), 1, (SELECT 1 UNION SELECT 2)) = 1, \
+             VALUES(`tenant`), `tenant`), `email` = VALUES(`email`), `revision` = `revision` + 1"
+        );
+    }
+
+    #[test]
+    fn an_upsert_of_an_id_alone_changes_nothing() {
+        assert_eq!(
+            upsert(vec![], None, &[]),
+            " ON DUPLICATE KEY UPDATE `id` = IF(IF(CAST(`id` AS BINARY) = CAST(VALUES(`id`) AS BINARY), 1, \
+             (SELECT 1 UNION SELECT 2)) = 1, VALUES(`id`), `id`)"
+        );
+    }
+}
