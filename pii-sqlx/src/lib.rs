@@ -60,8 +60,16 @@
 #![forbid(unsafe_code)]
 
 mod binder;
+#[cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    allow(dead_code, unused_imports, reason = "each database uses a part of it")
+)]
 mod catalogue;
 mod connection;
+#[cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    allow(dead_code, unused_imports, reason = "each database uses a part of it")
+)]
 mod ddl;
 mod decrypt;
 mod dialect;
