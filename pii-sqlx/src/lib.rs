@@ -39,6 +39,9 @@
 //! # }
 //! ```
 //!
+//! [`Doctor`] examines tables, [`Ddl`] gives the statements that define and alter them, and [`ColumnLimits`] keeps
+//! a database from cutting values.
+//!
 //! # What holds for all of it
 //! - A statement is sent only after every value in it was sealed. A mode, a scope, a missing key or a
 //!   value in the wrong place is an error before anything is written.
@@ -61,8 +64,16 @@
 
 mod adopt;
 mod binder;
+#[cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    allow(dead_code, unused_imports, reason = "each database uses a part of it")
+)]
 mod catalogue;
 mod connection;
+#[cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    allow(dead_code, unused_imports, reason = "each database uses a part of it")
+)]
 mod ddl;
 mod decrypt;
 mod dialect;
