@@ -10,7 +10,7 @@ pub use serde;
 
 pub use self::{
     masking::{IN_CONTEXT, MaskAny, MaskOptional, MaskText, Personal},
-    shape::{many_values, nested_struct, normalized_text, one_value, padded_value},
+    shape::{legacy_text, many_values, nested_struct, normalized_text, one_value, padded_value},
     silence::silently,
     view::{ViewFit, fit, same_binding, same_context, same_ids, view_model},
 };

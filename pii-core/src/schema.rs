@@ -22,6 +22,7 @@ const HEADER: &str = "\
 #[derive(Clone, PartialEq, Eq)]
 struct Entry {
     facts: String,
+    was_unpadded: bool,
     /// earlier names of model and fields, under which the entry may stand in an old snapshot
     former: Vec<String>,
 }
@@ -98,6 +99,7 @@ fn lost(snapshot: &str, entries: &BTreeMap<String, Entry>) -> Vec<String> {
             .or_else(|| entries.values().find(|entry| entry.former.iter().any(|f| f == path)));
         match today {
             None => lost.push(format!("`{path}` is gone")),
+            Some(entry) if entry.was_unpadded && entry.facts == format!("{facts}, padded") => {}
             Some(entry) if entry.facts != facts => {
                 lost.push(format!("`{path}` was {facts} and is {}", entry.facts))
             }
@@ -130,7 +132,7 @@ fn collect(
         if let Some(nested) = field.holds().nested() {
             collect(model, &paths, nested, out);
         } else if let Some((path, former)) = paths.split_first() {
-            out.insert(path.clone(), Entry { facts: facts(model, field), former: former.to_vec() });
+            out.insert(path.clone(), Entry { facts: facts(model, field), was_unpadded: field.was_unpadded(), former: former.to_vec() });
         }
     }
 }
@@ -151,8 +153,9 @@ fn facts(model: &ModelSpec, field: &FieldSpec) -> String {
     };
     let kind = field.holds().type_code().map_or("unknown", |code| code.name());
     let keyring = field.keyring().map(|name| format!(", keyring {name}")).unwrap_or_default();
+    let padded = if field.pad().is_some() { ", padded" } else { "" };
     format!(
-        "{kind}, level {}, bound to {row}, context({}){keyring}",
+        "{kind}, level {}, bound to {row}, context({}){keyring}{padded}",
         field.level().number(),
         context.join(", ")
     )

@@ -303,7 +303,7 @@ impl Kind {
             return Self::Sealed(if keys.has("prefix") { Shape::Columns } else { Shape::Json });
         }
         let marked = keys.bare()
-            || ["mode", "keyring", "plaintext", "legacy", "blind_index", "pad"]
+            || ["mode", "keyring", "plaintext", "legacy", "blind_index", "pad", "was_unpadded"]
                 .iter()
                 .any(|key| keys.has(key));
         let level = attrs.level.as_ref().map(|level| level.value.number);

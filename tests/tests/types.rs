@@ -208,7 +208,8 @@ macro_rules! named {
     };
 }
 named!(Named,);
-named!(Padded, #[pii(pad = 32)]);
+named!(Padded, #[pii(pad = 32, was_unpadded)]);
+named!(PaddedAlways, #[pii(pad = 32)]);
 named!(PaddedOtherwise, #[pii(pad = 100)]);
 named!(PaddedNoMore, #[pii(pad = 1)]);
 
@@ -228,6 +229,9 @@ async fn padding_can_be_turned_on_changed_and_off() {
     let mut no_more = [PaddedNoMore { id: 1, name: EncryptedStr::from_stored(stored(&padded[0].name)) }];
     cryptor.open(&mut no_more).await.unwrap();
     assert_eq!(no_more[0].name.expose().unwrap(), "Ada");
+    // what is not declared is not tried
+    let mut always = [PaddedAlways { id: 1, name: EncryptedStr::from_stored(stored(&plain[0].name)) }];
+    assert_eq!(cryptor.open(&mut always).await.unwrap_err().kind(), ErrorKind::Integrity);
     // without `pad` a padded value is of another type
     let mut unaware = [Named { id: 1, name: EncryptedStr::from_stored(stored(&padded[0].name)) }];
     assert_eq!(cryptor.open(&mut unaware).await.unwrap_err().kind(), ErrorKind::Integrity);

@@ -57,3 +57,14 @@ pub const fn padded_value(holds: Holds) {
         panic!("all values of this type are equally long: remove `pad`");
     }
 }
+
+/// # Panics
+/// At compile time.
+#[track_caller]
+pub const fn legacy_text(holds: Holds) {
+    if let Holds::Value(code) | Holds::Values(code) = holds
+        && !matches!(code.number(), 1 | 6)
+    {
+        panic!("values of other systems are text: `legacy` is for text and JSON");
+    }
+}

@@ -275,7 +275,8 @@ impl Cryptor {
         Ok(results)
     }
 
-    /// Opens values, and takes off what pads them. Those of a padded field may be from before it was.
+    /// Opens values, and takes off what pads them. Where a field says so, its values may be
+    /// from before it was padded.
     pub(super) async fn open_unpadded(&self, items: &[OpenItem<'_>]) -> Result<Vec<Result<SecretBytes>>> {
         let mut results = self.open_all(items).await?;
         let mut again = Vec::new();
@@ -287,7 +288,7 @@ impl Cryptor {
                 Ok(bytes) => {
                     *result = unpadded(bytes).ok_or_else(|| wrong_type(item.place.type_code()));
                 }
-                Err(error) if error.kind() == ErrorKind::Integrity => {
+                Err(error) if error.kind() == ErrorKind::Integrity && item.place.field().was_unpadded() => {
                     again.push((index, OpenItem { place: item.place.without_padding(), text: item.text }));
                 }
                 Err(_) => {}

@@ -1,6 +1,7 @@
 //! How long stored values are, told from the field alone.
 
 use super::{FieldSpec, Level};
+use crate::value::{longest_within, padded_length};
 use crate::wire::{FIXED_BYTES, NONCE_BYTES, PREFIX, TAG_BYTES, inner};
 
 impl FieldSpec {
@@ -39,7 +40,11 @@ impl FieldSpec {
     }
 
     pub(crate) const fn sealed_chars_after(&self, head_bytes: usize, plaintext_bytes: usize) -> usize {
-        let body = (head_bytes + self.added_bytes()).saturating_add(plaintext_bytes);
+        let sealed = match self.pad() {
+            Some(bucket) => padded_length(plaintext_bytes, bucket),
+            None => plaintext_bytes,
+        };
+        let body = (head_bytes + self.added_bytes()).saturating_add(sealed);
         body.div_ceil(3).saturating_mul(4).saturating_add(PREFIX.len())
     }
 
@@ -49,7 +54,10 @@ impl FieldSpec {
         chars: usize,
     ) -> Option<usize> {
         let Some(base64) = chars.checked_sub(PREFIX.len()) else { return None };
-        (base64 / 4).saturating_mul(3).checked_sub(head_bytes + self.added_bytes())
+        match ((base64 / 4).saturating_mul(3).checked_sub(head_bytes + self.added_bytes()), self.pad()) {
+            (Some(sealed), Some(bucket)) => longest_within(sealed, bucket),
+            (sealed, _) => sealed,
+        }
     }
 
     /// Nonce and tag, and what the inner layer adds.

@@ -259,6 +259,7 @@ pub struct FieldSpec {
     plaintext: PlaintextPolicy,
     legacy: Option<LegacyFormat>,
     pad: Option<u32>,
+    was_unpadded: bool,
     in_context: bool,
 }
 
@@ -282,6 +283,7 @@ impl FieldSpec {
             plaintext: PlaintextPolicy::Reject,
             legacy: None,
             pad: None,
+            was_unpadded: false,
             in_context: false,
         }
     }
@@ -349,6 +351,12 @@ impl FieldSpec {
     #[must_use]
     pub const fn with_pad(mut self, bucket: u32) -> Self {
         self.pad = Some(bucket);
+        self
+    }
+
+    #[must_use]
+    pub const fn with_unpadded_before(mut self) -> Self {
+        self.was_unpadded = true;
         self
     }
 
@@ -467,6 +475,12 @@ impl FieldSpec {
     #[must_use]
     pub const fn pad(&self) -> Option<u32> {
         self.pad
+    }
+
+    /// Whether stored values may be from before the field was padded.
+    #[must_use]
+    pub const fn was_unpadded(&self) -> bool {
+        self.was_unpadded
     }
 
     /// Whether the field's value is part of the encryption context.

@@ -25,7 +25,7 @@ pub(crate) use cell::{Cell, Place};
 pub(crate) use encrypted::not_opened;
 pub use encrypted::{Encrypted, EncryptedStr, ValueState};
 pub use enums::{PiiEnum, enum_bytes, enum_from_plaintext, enum_value, is_enum};
-pub(crate) use padding::{padded, unpadded};
+pub(crate) use padding::{longest_within, padded, padded_length, unpadded};
 pub(crate) use pii_value::does_not_fit;
 pub(crate) use pii_value::{HasTypeOps, TypeOps, decode_json, wrong_type};
 pub use pii_value::{Json, PiiValue};

@@ -6,9 +6,23 @@ use crate::{secret::SecretBytes, wire::MAX_PLAINTEXT_BYTES};
 const LENGTH_BYTES: usize = 4;
 
 /// How many bytes are sealed of a value of this length, in buckets of so many bytes.
-fn padded_length(length: usize, bucket: u32) -> usize {
-    let bucket = usize::try_from(bucket).unwrap_or(usize::MAX).max(1);
-    length.saturating_add(LENGTH_BYTES).checked_next_multiple_of(bucket).unwrap_or(usize::MAX)
+pub(crate) const fn padded_length(length: usize, bucket: u32) -> usize {
+    let whole = length.saturating_add(LENGTH_BYTES);
+    match whole.checked_next_multiple_of(size_of(bucket)) {
+        Some(padded) => padded,
+        None => usize::MAX,
+    }
+}
+
+/// The longest value of which so many bytes at most are sealed; `None` if not even an empty one is.
+pub(crate) const fn longest_within(sealed: usize, bucket: u32) -> Option<usize> {
+    let bucket = size_of(bucket);
+    (sealed / bucket).saturating_mul(bucket).checked_sub(LENGTH_BYTES)
+}
+
+/// At least 1.
+const fn size_of(bucket: u32) -> usize {
+    if bucket == 0 { 1 } else { bucket as usize }
 }
 
 /// The bytes to seal; `None` if there are too many.

@@ -24,6 +24,7 @@ pub(super) const KEYS: &[&str] = &[
     "legacy",
     "blind_index",
     "pad",
+    "was_unpadded",
     "skip",
 ];
 
@@ -58,6 +59,7 @@ pub(crate) struct Field {
     pub(crate) bind: Option<Given<Choice>>,
     pub(crate) blind_indexes: Vec<BlindIndex>,
     pub(crate) pad: Option<Given<u32>>,
+    pub(crate) was_unpadded: Option<Given<()>>,
     id: Option<Given<()>>,
     partition_key: Option<Given<()>>,
     sort_key: Option<Given<()>>,
@@ -108,6 +110,7 @@ impl Field {
                 Ok(())
             }
             "pad" => Given::set(&mut self.pad, key, pad(key, input)?),
+            "was_unpadded" => Given::set(&mut self.was_unpadded, key, value::flag(key, input)?),
             "skip" => Given::set(&mut self.skip, key, value::flag(key, input)?),
             _ => Err(suggest::unknown_key(key, false)),
         }

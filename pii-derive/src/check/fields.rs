@@ -10,11 +10,11 @@ use crate::{
 };
 
 /// What makes sense only where a value is sealed.
-const ONLY_SEALED: &[&str] = &["mode", "keyring", "plaintext", "legacy", "pad"];
+const ONLY_SEALED: &[&str] = &["mode", "keyring", "plaintext", "legacy", "pad", "was_unpadded"];
 /// What makes a field personal.
-const NOT_ON_IDS: &[&str] = &["level", "mode", "keyring", "plaintext", "legacy", "pad"];
+const NOT_ON_IDS: &[&str] = &["level", "mode", "keyring", "plaintext", "legacy", "pad", "was_unpadded"];
 /// What the fields of a nested struct say for themselves.
-const NOT_ON_NESTED_FIELDS: &[&str] = &["level", "mode", "mask", "keyring", "plaintext", "legacy", "pad"];
+const NOT_ON_NESTED_FIELDS: &[&str] = &["level", "mode", "mask", "keyring", "plaintext", "legacy", "pad", "was_unpadded"];
 
 pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
     for field in &model.fields {
@@ -168,6 +168,9 @@ fn personal(cx: &Ctxt, field: &Field<'_>) {
 
 fn sealed(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
     let attrs = &field.attrs;
+    if let (Some(before), false) = (&attrs.was_unpadded, attrs.keys.has("pad")) {
+        cx.error(&before.key, "`was_unpadded` says that stored values are from before `pad`; add `pad = 32`, or remove it");
+    }
     if let Some(level) = attrs.level.as_ref().filter(|level| level.value.number == 1 && !field.is_nested()) {
         cx.error(
             &level.value.literal,

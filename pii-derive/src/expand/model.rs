@@ -223,6 +223,9 @@ fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {
         let bucket = pad.value;
         spec.extend(quote!(.with_pad(#bucket)));
     }
+    if attrs.was_unpadded.is_some() {
+        spec.extend(quote!(.with_unpadded_before()));
+    }
     if field.is_in_context() {
         spec.extend(quote!(.with_context()));
     }
@@ -287,8 +290,13 @@ fn shape_checks(model: &Model<'_>) -> TokenStream {
             let call = quote_spanned!(pad.key.span()=> #private::padded_value);
             quote!(const _: () = #call(#holds);)
         });
+        let legacy = field.attrs.legacy.as_ref().map(|legacy| {
+            let private = model.private_at(legacy.key.span());
+            let call = quote_spanned!(legacy.key.span()=> #private::legacy_text);
+            quote!(const _: () = #call(#holds);)
+        });
         let shape = quote_spanned!(end=> const _: () = #call(#holds););
-        quote!(#shape #padded)
+        quote!(#shape #padded #legacy)
     });
     quote!(#(#checks)*)
 }

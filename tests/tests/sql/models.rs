@@ -403,13 +403,14 @@ pub(crate) struct SubscriberPhone {
     pub(crate) tenant: String,
     pub(crate) phone: Option<EncryptedStr>,
 }
-pub(crate) const VISITS: &str = "create table visits (id UUID primary key, tenant text not null, name text not null, \
+
+pub(crate) const MEETINGS: &str = "create table meetings (id UUID primary key, tenant text not null, name text not null, \
      score smallint, ratio double precision not null, paid boolean not null, who text, note text)";
 
 /// With columns of several types.
 #[derive(PiiModel, Clone, Serialize)]
-#[pii(name = "visit", table = "visits", context(tenant = self.tenant), from_row)]
-pub(crate) struct Visit {
+#[pii(name = "meeting", table = "meetings", context(tenant = self.tenant), from_row)]
+pub(crate) struct Meeting {
     #[pii(id)]
     #[serde(serialize_with = "as_text")]
     pub(crate) id: Uuid,
@@ -429,7 +430,7 @@ fn as_text<S: serde::Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::E
     serializer.collect_str(id)
 }
 
-impl Visit {
+impl Meeting {
     pub(crate) fn new(number: u8) -> Self {
         Self {
             id: Uuid::from_bytes([number; 16]),

@@ -3,14 +3,14 @@
 use pii::{Cryptor, DecryptPii as _, ErrorKind, Mode, SqlTable, ctx, testing::assert_no_plaintext};
 use serde_json::{Value, json};
 
-use super::filters::visits;
+use super::filters::meetings;
 use crate::{
-    models::{EMAIL, SSN, Visit},
+    models::{EMAIL, SSN, Meeting},
     support::{self, is_send},
 };
 
 fn view(number: u8, who: Value) -> Value {
-    let visit = Visit::new(number);
+    let visit = Meeting::new(number);
     json!({
         "id": visit.id.to_string(), "tenant": "acme", "name": "A**** ****", "score": visit.score,
         "ratio": visit.ratio, "paid": visit.paid, "who": who, "note": "*****"
@@ -20,19 +20,19 @@ fn view(number: u8, who: Value) -> Value {
 #[tokio::test]
 async fn nothing_is_opened_for_views() {
     let cryptor = support::cryptor();
-    let (db, visits) = visits(&cryptor).await;
+    let (db, meetings) = meetings(&cryptor).await;
     let before = cryptor.stats();
-    let id = Visit::new(2).id;
+    let id = Meeting::new(2).id;
     let sealed = view(2, json!("*****"));
-    assert_eq!(is_send(visits.get(id).masked()).await.unwrap().into_json(), sealed);
-    assert_eq!(visits.get(id).decrypt_pii().masked().await.unwrap().into_json(), sealed);
-    assert_eq!(visits.get(id).optional().masked().await.unwrap().unwrap().into_json(), sealed);
-    assert_eq!(visits.list().masked().await.unwrap()[1].as_json(), &sealed);
-    let filter = || Visit::fields().id.eq(id);
-    assert_eq!(visits.find(filter()).masked().await.unwrap()[0].as_json(), &sealed);
-    assert_eq!(visits.find(filter()).one().masked().await.unwrap().as_json(), &sealed);
-    assert_eq!(visits.find(filter()).optional().masked().await.unwrap().unwrap().as_json(), &sealed);
-    let query = || sqlx::query_as::<_, Visit>("select * from visits where name = 'Ada 2'");
+    assert_eq!(is_send(meetings.get(id).masked()).await.unwrap().into_json(), sealed);
+    assert_eq!(meetings.get(id).decrypt_pii().masked().await.unwrap().into_json(), sealed);
+    assert_eq!(meetings.get(id).optional().masked().await.unwrap().unwrap().into_json(), sealed);
+    assert_eq!(meetings.list().masked().await.unwrap()[1].as_json(), &sealed);
+    let filter = || Meeting::fields().id.eq(id);
+    assert_eq!(meetings.find(filter()).masked().await.unwrap()[0].as_json(), &sealed);
+    assert_eq!(meetings.find(filter()).one().masked().await.unwrap().as_json(), &sealed);
+    assert_eq!(meetings.find(filter()).optional().masked().await.unwrap().unwrap().as_json(), &sealed);
+    let query = || sqlx::query_as::<_, Meeting>("select * from meetings where name = 'Ada 2'");
     assert_eq!(query().decrypt_pii(&cryptor).masked().fetch_one(&db.pool).await.unwrap().as_json(), &sealed);
     let all = query().decrypt_pii(&cryptor).masked().fetch_all(&db.pool).await.unwrap();
     assert_eq!(all[0].as_json(), &sealed);
@@ -44,18 +44,18 @@ async fn nothing_is_opened_for_views() {
 #[tokio::test]
 async fn hints_are_opened_and_dropped() {
     let cryptor = support::cryptor();
-    let (db, visits) = visits(&cryptor).await;
+    let (db, meetings) = meetings(&cryptor).await;
     let before = cryptor.stats().opened;
-    let id = Visit::new(2).id;
+    let id = Meeting::new(2).id;
     let hinted = view(2, json!("a****@example.com"));
-    let got = visits.get(id).masked_with_hints().await.unwrap();
+    let got = meetings.get(id).masked_with_hints().await.unwrap();
     assert_eq!(got.as_json(), &hinted);
     assert_no_plaintext!(got.as_json(), format!("{got:?}"); [EMAIL, SSN]);
     assert_eq!(cryptor.stats().opened - before, 1);
-    assert_eq!(visits.list().masked_with_hints().await.unwrap()[1].as_json(), &hinted);
-    let filter = Visit::fields().id.eq(id);
-    assert_eq!(visits.find(filter).one().masked_with_hints().await.unwrap().as_json(), &hinted);
-    let query = sqlx::query_as::<_, Visit>("select * from visits where name = 'Ada 2'");
+    assert_eq!(meetings.list().masked_with_hints().await.unwrap()[1].as_json(), &hinted);
+    let filter = Meeting::fields().id.eq(id);
+    assert_eq!(meetings.find(filter).one().masked_with_hints().await.unwrap().as_json(), &hinted);
+    let query = sqlx::query_as::<_, Meeting>("select * from meetings where name = 'Ada 2'");
     let all = query.decrypt_pii(&cryptor).masked_with_hints().fetch_all(&db.pool).await.unwrap();
     assert_eq!(all[0].as_json(), &hinted);
 }
@@ -63,21 +63,21 @@ async fn hints_are_opened_and_dropped() {
 #[tokio::test]
 async fn a_cryptor_that_may_not_open_gives_full_masks() {
     let cryptor = support::cryptor();
-    let (db, _) = visits(&cryptor).await;
+    let (db, _) = meetings(&cryptor).await;
     let writing: Cryptor = cryptor.limited_to(Mode::WriteOnly);
-    let visits = SqlTable::<Visit, _>::new(&db.pool, &writing);
-    let got = visits.get(Visit::new(2).id).masked_with_hints().await.unwrap();
+    let meetings = SqlTable::<Meeting, _>::new(&db.pool, &writing);
+    let got = meetings.get(Meeting::new(2).id).masked_with_hints().await.unwrap();
     assert_eq!(got.as_json(), &view(2, json!("*****")));
 }
 
 #[tokio::test]
 async fn views_know_missing_rows_and_scopes() {
     let cryptor = support::cryptor();
-    let (db, visits) = visits(&cryptor).await;
-    let nobody = Visit::new(99).id;
-    assert_eq!(visits.get(nobody).masked().await.unwrap_err().kind(), ErrorKind::RowNotFound);
-    assert!(visits.get(nobody).optional().masked().await.unwrap().is_none());
-    let elsewhere = SqlTable::<Visit, _>::new(&db.pool, &cryptor.scoped(ctx!(tenant = "initech")));
-    let error = elsewhere.get(Visit::new(2).id).masked().await.unwrap_err();
+    let (db, meetings) = meetings(&cryptor).await;
+    let nobody = Meeting::new(99).id;
+    assert_eq!(meetings.get(nobody).masked().await.unwrap_err().kind(), ErrorKind::RowNotFound);
+    assert!(meetings.get(nobody).optional().masked().await.unwrap().is_none());
+    let elsewhere = SqlTable::<Meeting, _>::new(&db.pool, &cryptor.scoped(ctx!(tenant = "initech")));
+    let error = elsewhere.get(Meeting::new(2).id).masked().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ContextMismatch);
 }
