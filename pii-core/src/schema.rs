@@ -132,7 +132,14 @@ fn collect(
         if let Some(nested) = field.holds().nested() {
             collect(model, &paths, nested, out);
         } else if let Some((path, former)) = paths.split_first() {
-            out.insert(path.clone(), Entry { facts: facts(model, field), was_unpadded: field.was_unpadded(), former: former.to_vec() });
+            out.insert(
+                path.clone(),
+                Entry {
+                    facts: facts(model, field),
+                    was_unpadded: field.was_unpadded(),
+                    former: former.to_vec(),
+                },
+            );
         }
     }
 }

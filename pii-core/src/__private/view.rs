@@ -19,6 +19,7 @@ pub enum ViewFit {
     OtherWas,
     OtherContext,
     OtherLegacy,
+    OtherPadding,
 }
 
 /// The specification of a view: its own fields and context, under the names of the model.
@@ -125,6 +126,11 @@ const fn fit_field(model: &FieldSpec, view: &FieldSpec) -> ViewFit {
         || model.plaintext() as u8 == view.plaintext() as u8;
     if !same_column || !no_wider_mode || !no_laxer_policy {
         return ViewFit::OtherRules;
+    }
+    let same_padding =
+        model.pad().is_some() == view.pad().is_some() && model.was_unpadded() == view.was_unpadded();
+    if !same_padding {
+        return ViewFit::OtherPadding;
     }
     if model.legacy().is_some() != view.legacy().is_some() {
         return ViewFit::OtherLegacy;

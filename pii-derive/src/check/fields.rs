@@ -14,7 +14,8 @@ const ONLY_SEALED: &[&str] = &["mode", "keyring", "plaintext", "legacy", "pad", 
 /// What makes a field personal.
 const NOT_ON_IDS: &[&str] = &["level", "mode", "keyring", "plaintext", "legacy", "pad", "was_unpadded"];
 /// What the fields of a nested struct say for themselves.
-const NOT_ON_NESTED_FIELDS: &[&str] = &["level", "mode", "mask", "keyring", "plaintext", "legacy", "pad", "was_unpadded"];
+const NOT_ON_NESTED_FIELDS: &[&str] =
+    &["level", "mode", "mask", "keyring", "plaintext", "legacy", "pad", "was_unpadded"];
 
 pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
     for field in &model.fields {
@@ -169,7 +170,10 @@ fn personal(cx: &Ctxt, field: &Field<'_>) {
 fn sealed(cx: &Ctxt, model: &Model<'_>, field: &Field<'_>) {
     let attrs = &field.attrs;
     if let (Some(before), false) = (&attrs.was_unpadded, attrs.keys.has("pad")) {
-        cx.error(&before.key, "`was_unpadded` says that stored values are from before `pad`; add `pad = 32`, or remove it");
+        cx.error(
+            &before.key,
+            "`was_unpadded` says that stored values are from before `pad`; add `pad = 32`, or remove it",
+        );
     }
     if let Some(level) = attrs.level.as_ref().filter(|level| level.value.number == 1 && !field.is_nested()) {
         cx.error(

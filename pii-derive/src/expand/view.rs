@@ -88,6 +88,10 @@ fn check_field(
         ),
         ("OtherKeyring", format!("`{name}` has another keyring in `{other}`: write the same `keyring`")),
         ("OtherWas", format!("`{name}` has other earlier names in `{other}`: write the same `was`")),
+        (
+            "OtherPadding",
+            format!("`{name}` has another `pad` in `{other}`: write the same, and the same `was_unpadded`"),
+        ),
         ("OtherLegacy", format!("`{name}` has another `legacy` in `{other}`: write the same `legacy`")),
         (
             "OtherContext",

@@ -48,7 +48,7 @@ impl<'k, Q: RowSource<Row: PiiRow>> Decrypting<'k, Q> {
         self
     }
 
-    /// How many rows of a stream are opened together at most; 256 by default. A stream holds so many
+    /// How many rows of a stream are opened together; 256 by default. A stream holds so many
     /// rows in memory.
     pub fn chunk_size(mut self, rows: usize) -> Self {
         self.chunk = rows.max(1);
@@ -102,8 +102,9 @@ impl<'k, Q: RowSource<Row: PiiRow>> Decrypting<'k, Q> {
         open_all(cryptor, &fields, rows).await
     }
 
-    /// The rows one after the other, up to the first error. They are opened in chunks, each of those
-    /// rows that are there already, up to [`chunk_size`](Self::chunk_size).
+    /// The rows one after the other, up to the first error. They are opened in chunks of
+    /// [`chunk_size`](Self::chunk_size) rows, the last one of what is left: the first row comes when its chunk is
+    /// there.
     ///
     /// The stream holds its connection until it ends, also while keys are asked for: with a pool of one
     /// connection, a key store in the same database must have its keys at hand by then.

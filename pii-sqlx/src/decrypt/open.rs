@@ -3,7 +3,7 @@
 use futures_core::stream::BoxStream;
 use futures_util::{
     StreamExt as _,
-    stream::{self, ReadyChunks},
+    stream::{self, Chunks},
 };
 use pii_core::{Cryptor, Error, FieldSelection, PiiRow, Result};
 
@@ -47,7 +47,7 @@ pub(super) async fn open_each<R: PiiRow + Send>(
     Ok(failed.into_iter().filter_map(|failed| failed.map(Err).or_else(|| opened.next())).collect())
 }
 
-/// Opens the rows of a stream in batches of up to `chunk` rows. What makes opening impossible for all
+/// Opens the rows of a stream in batches of `chunk` rows, the last one of what is left. What makes opening impossible for all
 /// rows ends the stream.
 pub(crate) fn open_stream<'e, R: PiiRow + Send + 'e>(
     rows: BoxStream<'e, sqlx::Result<R>>,
@@ -55,7 +55,7 @@ pub(crate) fn open_stream<'e, R: PiiRow + Send + 'e>(
     fields: FieldSelection,
     chunk: usize,
 ) -> BoxStream<'e, Result<R>> {
-    let opening = Opening { chunks: rows.ready_chunks(chunk), cryptor, fields, is_checked: false };
+    let opening = Opening { chunks: rows.chunks(chunk), cryptor, fields, is_checked: false };
     stream::unfold(Some(opening), |opening| async {
         let mut opening = opening?;
         match opening.next().await {
@@ -68,8 +68,11 @@ pub(crate) fn open_stream<'e, R: PiiRow + Send + 'e>(
     .boxed()
 }
 
+/// The chunks are whole, though smaller ones could be given earlier: to learn that no further row is there yet,
+/// sqlx would have to be asked for it, and when the stream is dropped then, sqlx 0.9 loses its place in what
+/// MySQL sends.
 struct Opening<'e, R> {
-    chunks: ReadyChunks<BoxStream<'e, sqlx::Result<R>>>,
+    chunks: Chunks<BoxStream<'e, sqlx::Result<R>>>,
     cryptor: &'e Cryptor,
     fields: FieldSelection,
     is_checked: bool,

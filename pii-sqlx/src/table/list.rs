@@ -79,7 +79,7 @@ where
     DB: Dialect,
 {
     /// The rows one after the other, up to the first error: for tables that are larger than memory. They are
-    /// read no faster than they are asked for, and opened in batches of up to 256.
+    /// read no faster than they are asked for, and opened in batches of 256.
     ///
     /// The stream holds its connection until it ends, also while keys are asked for: with a pool of one
     /// connection, a key store in the same database must have its keys at hand by then. See

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::filters::meetings;
 use crate::{
-    models::{EMAIL, SSN, Meeting},
+    models::{EMAIL, Meeting, SSN},
     support::{self, is_send},
 };
 
