@@ -74,6 +74,11 @@ fn cryptor(folder: &std::path::Path) -> Cryptor {
     Cryptor::envelope().keyring(keyring.unwrap()).key_store(store).build().unwrap()
 }
 
+/// The value as it comes from storage.
+fn loaded(value: &EncryptedStr) -> EncryptedStr {
+    EncryptedStr::from_stored(value.stored_text().unwrap().to_string())
+}
+
 fn text<'a>(entries: &'a [IndexEntry], column: &str) -> &'a str {
     match &entries.iter().find(|entry| entry.version.column == column).unwrap().text {
         IndexText::Text(text) => text,
@@ -176,7 +181,6 @@ async fn what_is_written_back_unopened_keeps_its_code() {
     rows[0].ssn = Some(EncryptedStr::new("123-45-6789"));
     program.cryptor.seal(&mut rows).await.unwrap();
     let [sealed] = &mut rows;
-    let loaded = |value: &EncryptedStr| EncryptedStr::from_stored(value.stored_text().unwrap().to_string());
     sealed.email = loaded(&sealed.email);
     sealed.ssn = sealed.ssn.as_ref().map(loaded);
     sealed.phone = sealed.phone.as_ref().map(loaded);

@@ -20,11 +20,14 @@ pub(crate) const CODE_BYTES: usize = 32;
 /// So many indexes have their keys at hand; there are hardly more in a program.
 const KEPT: usize = 256;
 
+/// The keys of indexes, by what the index is.
+type Derived = HashMap<Box<[u8]>, Arc<Hmac<Sha256>>, RandomState>;
+
 /// A data key of purpose `index`, with the keys of the indexes that were used. Wiped when dropped.
 pub(crate) struct IndexKey {
     id: KeyId,
     data_key: DataKey,
-    derived: Mutex<HashMap<Box<[u8]>, Arc<Hmac<Sha256>>, RandomState>>,
+    derived: Mutex<Derived>,
 }
 
 impl IndexKey {

@@ -21,7 +21,7 @@ async fn examine(db: &TestDatabase) -> DoctorReport {
     Doctor::new(&db.pool).model::<Customer>().examine().await.unwrap()
 }
 
-fn of<'r>(report: &'r DoctorReport, kind: Kind) -> Vec<(&'r str, Severity)> {
+fn of(report: &DoctorReport, kind: Kind) -> Vec<(&str, Severity)> {
     report.of_kind(kind).map(|finding| (finding.column.as_deref().unwrap_or(""), finding.severity)).collect()
 }
 

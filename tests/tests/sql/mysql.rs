@@ -12,7 +12,7 @@ use std::{
 use futures_util::FutureExt as _;
 use pii::{EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx, sqlx_error};
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, MySqlConnection,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, MySqlConnection,
     mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions},
 };
 use uuid::Uuid;
