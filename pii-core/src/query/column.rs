@@ -7,8 +7,7 @@ use crate::model::FieldSpec;
 
 /// A field that is stored plain, of the type `T`: it can be compared.
 ///
-/// ```no_run
-/// # use pii::{EncryptedStr, Filter, PiiModel};
+/// ```text
 /// #[derive(PiiModel)]
 /// #[pii(name = "customer", table = "customers")]
 /// struct Customer {

@@ -40,13 +40,14 @@ use crate::{
 /// # }
 ///
 /// let ada = Customer { id: 7, name: "Ada Lovelace".into(), email: EncryptedStr::new("ada@example.com") };
-/// let shown = serde_json::to_string(&Masked(&ada))?;
-/// assert_eq!(shown, r#"{"email":"a****@example.com","id":7,"name":"A**** L****"}"#);
+/// let shown = serde_json::to_value(Masked(&ada))?;
+/// let expected = serde_json::json!({ "id": 7, "name": "A**** L****", "email": "a****@example.com" });
+/// assert_eq!(shown, expected);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
 /// The model is written to JSON on the way, in memory that is wiped: so it is an object with the keys in
-/// alphabetical order, and with no whole number of more than 64 bits. A field of level 1 that is not under the
+/// the order of [`serde_json::Map`], and with no whole number of more than 64 bits. A field of level 1 that is not under the
 /// name that serde gives it ([`FieldSpec::attribute`](crate::FieldSpec::attribute)) is an error, as it
 /// would be shown elsewhere in clear; one that `skip_serializing_if` leaves out is left out. In place of a map
 /// of sealed values there is one mask, because its keys may be personal.

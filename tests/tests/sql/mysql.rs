@@ -44,7 +44,7 @@ pub(crate) const PARAMETERS: i64 = 65_535;
 
 /// A query of the suite with this database's placeholders.
 pub(crate) fn in_dialect(sql: &str) -> AssertSqlSafe<String> {
-    let places = ["$1", "$2", "$3", "$4"];
+    let places = ["$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8"];
     AssertSqlSafe(places.iter().fold(sql.to_owned(), |sql, place| sql.replace(place, "?")))
 }
 
@@ -158,7 +158,7 @@ async fn what_is_written_goes_to_the_very_id() {
         let deleted = accounts.delete(name).await.unwrap_err();
         assert_eq!([updated.kind(), deleted.kind()], [ErrorKind::RowNotFound; 2], "{name}");
         let upserted = accounts.upsert(&account(name, "other")).await.unwrap_err();
-        assert_eq!(upserted.kind(), ErrorKind::Database, "{name}: {upserted}");
+        assert_eq!(upserted.kind(), ErrorKind::Duplicate, "{name}: {upserted}");
         assert!(upserted.to_string().contains("exists already"), "{upserted}");
         assert_eq!(stored().await, before);
     }
@@ -203,7 +203,7 @@ async fn an_upsert_leaves_a_row_alone_that_has_another_unique_value() {
     for table in [&customers, &scoped] {
         let mut tx = db.pool.begin().await.unwrap();
         let error = table.upsert(&Customer::new(2)).on(&mut tx).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Database);
+        assert_eq!(error.kind(), ErrorKind::Duplicate);
         assert!(sqlx_error(&error).unwrap().as_database_error().unwrap().is_unique_violation(), "{error}");
         // the transaction goes on
         let paris = Customer { city: "Paris".into(), ..Customer::new(2) };

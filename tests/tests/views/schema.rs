@@ -45,7 +45,7 @@ fn the_schema_is_a_stable_document() {
         json!({
             "path": "name", "column": "full_name", "attribute": "fullName", "level": 1, "type": "plain",
             "many": false, "mode": "ReadWrite", "mask": "name", "keyring": null, "plaintext": null,
-            "legacy": null, "was": []
+            "legacy": null, "was": [], "pad": null, "blind_indexes": []
         })
     );
     assert_eq!(
@@ -53,7 +53,8 @@ fn the_schema_is_a_stable_document() {
         json!({
             "path": "email", "column": "email", "attribute": "email", "level": 2, "type": "text",
             "many": false, "mode": "ReadWrite", "mask": "email", "keyring": "main",
-            "plaintext": "accept_and_seal", "legacy": null, "was": ["mail"]
+            "plaintext": "accept_and_seal", "legacy": null, "was": ["mail"], "pad": null,
+            "blind_indexes": []
         })
     );
     assert_eq!(schema["fields"][4]["level"], 3);

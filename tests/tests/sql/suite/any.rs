@@ -3,7 +3,10 @@
 use pii::{Columns, DecryptPii as _, ErrorKind, Joined, SqlTable};
 use sqlx::{AnyPool, AssertSqlSafe};
 
-use super::{super::Db, customers, database, sql};
+use super::{
+    super::{Db, in_dialect},
+    customers, database, sql,
+};
 use crate::{
     models::{Customer, EMAIL, ORDERS, Order},
     support::cryptor,
@@ -41,11 +44,12 @@ async fn queries_of_any_driver_are_opened() {
     assert!(rows[1].0.1.is_none());
 
     // the values that were opened are bound like any other
-    let bound = sqlx::query_scalar::<sqlx::Any, i64>("select count(*) from customers where email = $1")
-        .bind(&rows[0].0.0.email)
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+    let bound =
+        sqlx::query_scalar::<sqlx::Any, i64>(in_dialect("select count(*) from customers where email = $1"))
+            .bind(&rows[0].0.0.email)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
     assert_eq!(bound, 1);
 
     sql(&db, "update customers set email = (select email from customers where id = 1) where id = 2").await;

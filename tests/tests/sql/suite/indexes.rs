@@ -2,7 +2,7 @@
 
 use pii::{Cryptor, EncryptedStr, ErrorKind, SqlTable, ctx};
 
-use super::{Db, TestDatabase, sql};
+use super::{super::in_dialect, Db, TestDatabase, sql};
 use crate::{
     models::{RotatingSubscriber, SUBSCRIBERS, Subscriber, SubscriberPhone},
     support::process,
@@ -25,11 +25,8 @@ async fn shop() -> Shop {
 impl Shop {
     /// The codes of a row, as they are stored.
     async fn codes(&self, id: i64) -> (Option<String>, Option<String>, Option<String>) {
-        sqlx::query_as("select email_bidx, login_bidx, phone_bidx from subscribers where id = $1")
-            .bind(id)
-            .fetch_one(&self.db.pool)
-            .await
-            .unwrap()
+        let select = "select email_bidx, login_bidx, phone_bidx from subscribers where id = $1";
+        sqlx::query_as(in_dialect(select)).bind(id).fetch_one(&self.db.pool).await.unwrap()
     }
 
     async fn ids(&self, email: &str) -> Vec<i64> {

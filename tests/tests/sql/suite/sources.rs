@@ -93,7 +93,7 @@ async fn a_duplicate_in_the_middle_leaves_nothing() {
     let table = customers(&db, &cryptor);
     let doubled = || rows(50).chain(rows(24).skip(23)).chain((60..90).map(Customer::new));
     let error = table.insert_from(doubled()).in_chunks_of(10).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Database);
+    assert_eq!(error.kind(), ErrorKind::Duplicate);
     assert!(sqlx_error(&error).unwrap().as_database_error().unwrap().is_unique_violation(), "{error}");
     assert_eq!(count(&db).await, 0);
     // an endless source is not waited for
@@ -115,7 +115,7 @@ async fn committed_chunks_stay_and_the_job_can_go_on() {
     let job = table.insert_many(&models).in_chunks_of(10).committing_each_chunk();
     let interrupted: Interrupted = job.on_commit(|rows| seen.lock().unwrap().push(rows)).await.unwrap_err();
     assert_eq!((interrupted.committed(), interrupted.undecided()), (20, 0));
-    assert_eq!(interrupted.error().kind(), ErrorKind::Database);
+    assert_eq!(interrupted.error().kind(), ErrorKind::Duplicate);
     assert!(interrupted.to_string().contains("after 20 committed rows"), "{interrupted}");
     assert!(sqlx_error(&Error::from(interrupted)).is_some());
     assert_eq!(count(&db).await, 20);
