@@ -25,9 +25,11 @@ async fn shop() -> Shop {
 impl Shop {
     /// The codes of a row, as they are stored.
     async fn codes(&self, id: i64) -> (Option<String>, Option<String>, Option<String>) {
-        // MySQL has other placeholders than the rest
-        let text = format!("select email_bidx, login_bidx, phone_bidx from subscribers where id = {id}");
-        sqlx::query_as(sqlx::AssertSqlSafe(text)).fetch_one(&self.db.pool).await.unwrap()
+        sqlx::query_as("select email_bidx, login_bidx, phone_bidx from subscribers where id = $1")
+            .bind(id)
+            .fetch_one(&self.db.pool)
+            .await
+            .unwrap()
     }
 
     async fn ids(&self, email: &str) -> Vec<i64> {
