@@ -99,7 +99,9 @@
 //! | `secrets-manager` | `SecretsManagerAppKeys`: the application keys of level 3 from AWS Secrets Manager |
 //! | `diesel`, `sea-orm` | sealed columns of these ORMs, on any backend |
 //! | `blocking` | the module `blocking`: calls that wait, for programs without async |
-//! | `uuid` | UUIDs as row ids, in encryption contexts and in columns |
+//! | `uuid` | UUIDs as row ids, in encryption contexts and in columns, and sealed |
+//! | `chrono`, `time`, `jiff` | sealed dates and times of these crates |
+//! | `rust_decimal` | sealed decimals |
 //! | `public-keyring` | `PublicKeyring`, for programs that write and can't read; compiles elliptic curves in |
 //! | `amsdal` | `Amsdal`: values of AMSDAL's PII fields |
 //! | `aws-encryption-sdk` | `EncryptionSdk` and `Powertools`: messages of the AWS Encryption SDK, and JSON values in them; compiles elliptic curves in |

@@ -19,6 +19,10 @@ pub mod guides {
     pub struct Masking;
     #[doc = include_str!("../../docs/views.md")]
     pub struct Views;
+    #[doc = include_str!("../../docs/blind-indexes.md")]
+    pub struct BlindIndexes;
+    #[doc = include_str!("../../docs/types.md")]
+    pub struct Types;
     #[doc = include_str!("../../docs/when-keys-fail.md")]
     pub struct WhenKeysFail;
     #[doc = include_str!("../../docs/other-formats.md")]

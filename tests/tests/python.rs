@@ -1,5 +1,5 @@
 //! The decryptor in Python, which was written from FORMAT.md alone, over the frozen vectors, and over values that
-//! are sealed here.
+//! are sealed here; and the script that computes blind indexes apart from us.
 
 use std::{
     env,
@@ -30,6 +30,16 @@ fn an_independent_decryptor_agrees_with_every_vector() {
 #[test]
 fn it_agrees_with_every_vector_of_documents() {
     agrees_with("vectors/documents-v2.json", 22);
+}
+
+#[test]
+fn codes_of_blind_indexes_are_those_of_an_independent_script() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/blind_index_vectors.py");
+    let output = python().arg(script).arg("--check").output().expect("python runs");
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("79 texts, 12 without one, 0 failed"), "{text}");
 }
 
 /// All vectors of the file are as it says, and this many open at least.

@@ -1,5 +1,8 @@
 //! The texts of blind indexes, beside the sealed texts of rows and for searches.
 
+#[cfg(test)]
+mod vectors;
+
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use super::{

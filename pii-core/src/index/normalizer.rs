@@ -12,8 +12,8 @@ use crate::{
 /// What is done to a text before a blind index is computed of it, so that texts which people take for
 /// the same are found together.
 ///
-/// The name is part of the index's key: another normaliser gives another index. What a normaliser does
-/// must therefore never change; a new way of doing it is a new version.
+/// The name is part of the index's key: another normaliser gives another index, which should have another name
+/// too. What a normaliser does must therefore never change; a new way of doing it is a new version.
 ///
 /// ```
 /// # use pii_core as pii;
@@ -65,7 +65,7 @@ impl Normalizer {
     pub const CASE_FOLD: Self = Self::own("casefold", Apply::CaseFold);
 
     /// One of your own. Name and version stand for what `apply` does: when that changes, so must the
-    /// version, and the index gets a version of its own too.
+    /// version, and then it is for another index, beside the one that rows were written with.
     #[must_use]
     pub const fn custom(name: &'static str, version: u32, apply: fn(&str) -> String) -> Self {
         Self { name, version, apply: Apply::Custom(apply) }

@@ -29,8 +29,8 @@ const TOLERABLE: f64 = 1000.0;
 ///
 /// The rule of the square root: with the square root of the number of different values as the number of codes, each
 /// code stands for as many values as there are codes. More bits give faster searches and reveal more; fewer
-/// reveal less. Plan for the number of rows that there will be, as the bits can't be changed without a new
-/// version of the index.
+/// reveal less. Plan for the number of rows that there will be: other bits need another index, by another name,
+/// as a search finds no rows that were written with these.
 ///
 /// ```
 /// # use pii_core as pii;

@@ -1,6 +1,6 @@
 //! Rows found by blind indexes, which every way of writing keeps.
 
-use pii::{Cryptor, EncryptedStr, ErrorKind, SqlTable, ctx};
+use pii::{Cryptor, EncryptedStr, ErrorKind, SqlTable, Swap, ctx};
 
 use super::{super::in_dialect, Db, TestDatabase, sql};
 use crate::{
@@ -205,4 +205,31 @@ async fn a_new_version_is_written_beside_and_both_are_searched() {
         .await
         .unwrap();
     assert_eq!(both, 2);
+}
+
+#[tokio::test]
+async fn rows_from_before_the_index_are_filled_in() {
+    let shop = shop().await;
+    let many = [Subscriber::new(1, "one@example.com"), Subscriber::new(2, "two@example.com")];
+    shop.subscribers.insert_many(&many).await.unwrap();
+    sql(&shop.db, "update subscribers set email_bidx = null, login_bidx = null").await;
+    assert_eq!(shop.ids("one@example.com").await, Vec::<i64>::new());
+
+    // beside other writers: the field is sealed anew, if nobody was faster
+    let mut row = shop.subscribers.get(1).decrypt_fields(["email"]).stored().await.unwrap();
+    row.email.reseal().unwrap();
+    assert_eq!(shop.subscribers.swap(&row).await.unwrap(), Swap::Swapped);
+    assert_eq!(shop.ids("one@example.com").await, [1]);
+
+    // where nobody writes meanwhile: sealed texts stay as they are
+    let text = "select email from subscribers where id = 2";
+    let before: String = sqlx::query_scalar(text).fetch_one(&shop.db.pool).await.unwrap();
+    let sealed = shop.subscribers.get(2).await.unwrap();
+    shop.subscribers.update_many(&[sealed]).await.unwrap();
+    assert_eq!(shop.ids("two@example.com").await, Vec::<i64>::new());
+    let opened = shop.subscribers.get(2).decrypt_fields(["email"]).await.unwrap();
+    shop.subscribers.update_many(&[opened]).await.unwrap();
+    assert_eq!(shop.ids("two@example.com").await, [2]);
+    let after: String = sqlx::query_scalar(text).fetch_one(&shop.db.pool).await.unwrap();
+    assert_eq!(before, after);
 }
