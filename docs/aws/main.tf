@@ -64,7 +64,7 @@ locals {
   roles = {
     read-write = { actions = ["kms:GenerateDataKey", "kms:Decrypt"], purposes = ["seal", "subject", "index"] }
     write-only = { actions = ["kms:GenerateDataKey"], purposes = ["drop"] }
-    read-only  = { actions = ["kms:Decrypt"], purposes = ["seal", "subject", "drop"] }
+    read-only  = { actions = ["kms:Decrypt"], purposes = ["seal", "index", "subject", "drop"] }
   }
 }
 

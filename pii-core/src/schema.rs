@@ -1,13 +1,14 @@
 //! The schema snapshot: a file that users check in, so that a rename in code can't lose data.
 //!
 //! What is authenticated with every stored value (names, types, levels, context, binding) is
-//! written down, one line per sealed field. A test with [`assert_schema!`](crate::assert_schema)
+//! written down, one line per sealed field, and one per blind index with what its codes depend on. A test with [`assert_schema!`](crate::assert_schema)
 //! compares the models of today with it.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    index::{IndexScope, IndexSpec, Normalizer},
     model::{FieldSpec, ModelSpec, RowBinding},
 };
 
@@ -16,13 +17,17 @@ pub const UPDATE_VARIABLE: &str = "PII_UPDATE_SCHEMA";
 
 const HEADER: &str = "\
 # What is authenticated with stored values: keep this file in version control.\n\
-# Written by `PII_UPDATE_SCHEMA=1 cargo test`; a line that changes or disappears means stored values that no longer open.\n";
+# Written by `PII_UPDATE_SCHEMA=1 cargo test`; a line that changes or disappears means stored values that no longer\n\
+# open, or are no longer found.\n";
+
+const PADDED: &str = ", padded";
 
 /// What decides whether stored values of one field still open.
 #[derive(Clone, PartialEq, Eq)]
 struct Entry {
     facts: String,
-    was_unpadded: bool,
+    /// other facts, under which stored values open as well
+    as_before: Vec<String>,
     /// earlier names of model and fields, under which the entry may stand in an old snapshot
     former: Vec<String>,
 }
@@ -78,7 +83,11 @@ pub fn check_schema(path: impl AsRef<Path>, models: &[&'static ModelSpec]) -> Re
 
 fn lost_error(path: &Path, lost: &[String]) -> Error {
     Error::new(ErrorKind::Configuration)
-        .message(format!("stored values of `{}` would no longer open: {}", path.display(), lost.join("; ")))
+        .message(format!(
+            "stored values of `{}` would no longer open, or no longer be found: {}",
+            path.display(),
+            lost.join("; ")
+        ))
         .help(
             "if a model or field was renamed, keep its stable name with `#[pii(name = \"...\")]` or add \
              `#[pii(was = \"...\")]`; if it was removed on purpose and no data is left, delete its line",
@@ -99,8 +108,7 @@ fn lost(snapshot: &str, entries: &BTreeMap<String, Entry>) -> Vec<String> {
             .or_else(|| entries.values().find(|entry| entry.former.iter().any(|f| f == path)));
         match today {
             None => lost.push(format!("`{path}` is gone")),
-            Some(entry) if entry.was_unpadded && entry.facts == format!("{facts}, padded") => {}
-            Some(entry) if entry.facts != facts => {
+            Some(entry) if entry.facts != facts && !entry.as_before.iter().any(|before| before == facts) => {
                 lost.push(format!("`{path}` was {facts} and is {}", entry.facts))
             }
             Some(_) => {}
@@ -115,8 +123,44 @@ fn entries(models: &[&'static ModelSpec]) -> BTreeMap<String, Entry> {
         let mut prefixes = vec![model.name().to_owned()];
         prefixes.extend(model.was().iter().map(|&name| name.to_owned()));
         collect(model, &prefixes, model.fields(), &mut out);
+        out.extend(model.indexes().iter().map(|index| index_entry(model, &prefixes, index)));
     }
     out
+}
+
+/// What decides whether stored codes of a blind index are still found.
+fn index_entry(model: &'static ModelSpec, prefixes: &[String], index: &'static IndexSpec) -> (String, Entry) {
+    let names_of = |field: &'static str| {
+        let was = model.field(field).map_or(&[][..], FieldSpec::was);
+        std::iter::once(field).chain(was.iter().copied())
+    };
+    let mut parts = vec![String::new()];
+    for part in index.parts() {
+        let normalizers: Vec<String> = part.normalizers.iter().map(Normalizer::name).collect();
+        let normalizers = normalizers.join(", ");
+        let longer = names_of(part.field).flat_map(|name| {
+            parts.iter().map(|before| format!("{before}{name}({normalizers}) ")).collect::<Vec<_>>()
+        });
+        let longer = longer.collect();
+        parts = longer;
+    }
+    let scope = match index.scope() {
+        IndexScope::Context => "context",
+        IndexScope::Global => "global",
+    };
+    let bits = index.size().bits();
+    let facts = |parts: String| format!("blind index of {parts}with {bits} bits, scope {scope}");
+    let mut as_before = parts.into_iter().map(facts);
+    let today = as_before.next().unwrap_or_default();
+    let as_before = as_before.collect();
+
+    let names: Vec<&str> = match index.is_named_after_its_field() {
+        true => names_of(index.name()).collect(),
+        false => vec![index.name()],
+    };
+    let paths = prefixes.iter().flat_map(|prefix| names.iter().map(move |name| format!("{prefix}[{name}]")));
+    let former = paths.skip(1).collect();
+    (format!("{}[{}]", model.name(), index.name()), Entry { facts: today, as_before, former })
 }
 
 fn collect(
@@ -132,14 +176,10 @@ fn collect(
         if let Some(nested) = field.holds().nested() {
             collect(model, &paths, nested, out);
         } else if let Some((path, former)) = paths.split_first() {
-            out.insert(
-                path.clone(),
-                Entry {
-                    facts: facts(model, field),
-                    was_unpadded: field.was_unpadded(),
-                    former: former.to_vec(),
-                },
-            );
+            let facts = facts(model, field);
+            let unpadded = facts.strip_suffix(PADDED).filter(|_| field.was_unpadded());
+            let as_before = unpadded.map(str::to_owned).into_iter().collect();
+            out.insert(path.clone(), Entry { facts, as_before, former: former.to_vec() });
         }
     }
 }
@@ -160,7 +200,7 @@ fn facts(model: &ModelSpec, field: &FieldSpec) -> String {
     };
     let kind = field.holds().type_code().map_or("unknown", |code| code.name());
     let keyring = field.keyring().map(|name| format!(", keyring {name}")).unwrap_or_default();
-    let padded = if field.pad().is_some() { ", padded" } else { "" };
+    let padded = if field.pad().is_some() { PADDED } else { "" };
     format!(
         "{kind}, level {}, bound to {row}, context({}){keyring}{padded}",
         field.level().number(),
@@ -199,7 +239,10 @@ macro_rules! assert_schema {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ContextPart, Holds, Level, TypeCode};
+    use crate::{
+        index::{IndexPart, IndexSize, IndexVersion},
+        model::{ContextPart, Holds, Level, TypeCode},
+    };
 
     const EMAIL: FieldSpec = FieldSpec::new("email", "email", Holds::Value(TypeCode::UTF8));
     const MAIL_WAS_EMAIL: FieldSpec =
@@ -247,5 +290,44 @@ mod tests {
         assert!(check(&before, &[json]).unwrap_err().to_string().contains("was text"));
         let level = model(const { &[EMAIL.with_level(Level::Three)] });
         assert!(check(&before, &[level]).unwrap_err().to_string().contains("level 3"));
+    }
+    const VERSIONS: &[IndexVersion] =
+        &[IndexVersion { number: 1, column: "email_bidx", attribute: "email_bidx" }];
+    const BY_EMAIL: IndexSpec =
+        IndexSpec::new("email", &[IndexPart { field: "email", normalizers: &[Normalizer::EMAIL] }], VERSIONS);
+
+    fn indexed(fields: &'static [FieldSpec], index: IndexSpec) -> &'static ModelSpec {
+        let spec = ModelSpec::new("customer", fields, RowBinding::Row).with_context(CONTEXT);
+        Box::leak(Box::new(spec.with_indexes(Box::leak(Box::new([index])))))
+    }
+
+    #[test]
+    fn an_index_whose_codes_would_not_be_found_is_told() {
+        let before = schema_of(&[indexed(&[EMAIL], BY_EMAIL)]);
+        let line = "customer[email]: blind index of email(email) with 256 bits, scope context\n";
+        assert!(before.contains(line), "{before}");
+        check(&before, &[indexed(&[EMAIL], BY_EMAIL)]).unwrap();
+        let part = IndexPart { field: "email", normalizers: &[Normalizer::TRIM] };
+        let parts = Box::leak(Box::new([part]));
+        for (other, told) in [
+            (IndexSpec::new("mail", BY_EMAIL.parts(), VERSIONS), "`customer[email]` is gone"),
+            (IndexSpec::new("email", parts, VERSIONS), "of email(trim) with"),
+            (BY_EMAIL.with_size(IndexSize::Bits(12)), "with 12 bits"),
+            (BY_EMAIL.with_scope(IndexScope::Global), "scope global"),
+        ] {
+            let error = check(&before, &[indexed(&[EMAIL], other)]).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        assert!(check(&before, &[model(&[EMAIL])]).unwrap_err().to_string().contains("is gone"));
+    }
+
+    #[test]
+    fn an_index_is_renamed_with_its_field() {
+        let before = schema_of(&[indexed(&[EMAIL], BY_EMAIL)]);
+        let part = IndexPart { field: "mail", normalizers: &[Normalizer::EMAIL] };
+        let parts: &'static [IndexPart] = Box::leak(Box::new([part]));
+        let renamed = indexed(&[MAIL_WAS_EMAIL], IndexSpec::new("mail", parts, VERSIONS));
+        let error = check(&before, &[renamed]).unwrap_err().to_string();
+        assert!(error.contains("nothing stored is lost"), "{error}");
     }
 }

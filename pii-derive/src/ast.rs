@@ -1,7 +1,7 @@
 //! The struct as this derive understands it.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, format_ident, quote};
 use syn::{Data, DeriveInput, Expr, Fields, Generics, Ident, Path, Type, Visibility, ext::IdentExt};
 
 use crate::{
@@ -39,7 +39,10 @@ pub(crate) struct Field<'a> {
 /// A blind index, of a field or over several.
 pub(crate) struct Index<'a> {
     pub(crate) attrs: &'a BlindIndex,
+    /// The stable name, which is in the key.
     pub(crate) name: String,
+    /// What follows `by_` in the name of the search.
+    pub(crate) search: String,
     pub(crate) parts: Vec<IndexedPart<'a>>,
     /// Column and attribute of version 1.
     column: (String, String),
@@ -65,8 +68,9 @@ impl<'a> Index<'a> {
             None => (format!("{}_bidx", field.column), format!("{}_bidx", field.attribute)),
         };
         let parts = vec![IndexedPart { field, normalize: attrs.normalize.as_ref() }];
-        let name = name.unwrap_or_else(|| field.ident.unraw().to_string());
-        Self::new(attrs, name, parts, column)
+        let search = name.clone().unwrap_or_else(|| field.ident.unraw().to_string());
+        let name = name.unwrap_or_else(|| field.name.clone());
+        Self::new(attrs, (name, search), parts, column)
     }
 
     /// `None` where errors tell what is missing.
@@ -77,18 +81,23 @@ impl<'a> Index<'a> {
             Some(IndexedPart { field, normalize: part.normalize.as_ref() })
         });
         let (parts, column) = (parts.collect(), (format!("{name}_bidx"), format!("{name}_bidx")));
-        Some(Self::new(attrs, name, parts, column))
+        Some(Self::new(attrs, (name.clone(), name), parts, column))
     }
 
     fn new(
         attrs: &'a BlindIndex,
-        name: String,
+        (name, search): (String, String),
         parts: Vec<IndexedPart<'a>>,
         column: (String, String),
     ) -> Self {
         let given = attrs.column.as_ref().map(|column| column.value.value());
         let column = given.map_or(column, |column| (column.clone(), column));
-        Self { attrs, name, parts, column }
+        Self { attrs, name, search, parts, column }
+    }
+
+    /// The name of the search.
+    pub(crate) fn finder(&self) -> Ident {
+        format_ident!("by_{}", self.search, span = self.attrs.span())
     }
 
     pub(crate) fn is_global(&self) -> bool {

@@ -213,6 +213,73 @@ async fn rows_found_by_chance_are_told() {
     assert_eq!(Customer::by_ssn("acme", "123").matches(&rows[0]), Some(false));
 }
 
+/// As `Customer` was called earlier, and its fields.
+mod earlier {
+    use super::*;
+
+    #[derive(PiiModel)]
+    #[pii(name = "client", context(tenant = self.tenant),
+        blind_index(name = "who", fields(name, mail)))]
+    pub(super) struct Client {
+        #[pii(id)]
+        pub(super) id: i64,
+        pub(super) tenant: String,
+        #[pii(blind_index(normalize = "email"))]
+        pub(super) mail: EncryptedStr,
+        pub(super) name: EncryptedStr,
+    }
+}
+
+#[derive(PiiModel)]
+#[pii(name = "customer", was = "client", context(tenant = self.tenant),
+    blind_index(name = "who", fields(name, email)))]
+struct Renamed {
+    #[pii(id)]
+    id: i64,
+    tenant: String,
+    #[pii(was = "mail", blind_index(normalize = "email"))]
+    email: EncryptedStr,
+    name: EncryptedStr,
+}
+
+#[derive(PiiModel)]
+#[pii(name = "client", context(tenant = self.tenant),
+    blind_index(name = "who", fields(name, address)))]
+struct RenamedInCode {
+    #[pii(id)]
+    id: i64,
+    tenant: String,
+    #[pii(name = "mail", blind_index(normalize = "email"))]
+    address: EncryptedStr,
+    name: EncryptedStr,
+}
+
+#[tokio::test]
+async fn codes_from_before_a_renaming_are_found() {
+    let program = Program::new();
+    let cryptor = &program.cryptor;
+    let (mail, name) = (EncryptedStr::new("ada@example.com"), EncryptedStr::new("Ada"));
+    let before = earlier::Client { id: 1, tenant: "acme".to_owned(), mail, name };
+    let codes = cryptor.index_entries([&before]).await.unwrap().remove(0);
+    let [mail, who] = ["mail_bidx", "who_bidx"].map(|column| text(&codes, column));
+
+    let email = cryptor.index_terms(&Renamed::by_email("acme", "Ada@example.com")).await.unwrap();
+    assert!(email[0].texts.iter().any(|text| **text == *mail), "of model and field");
+    let both = cryptor.index_terms(&Renamed::by_who("acme", "Ada", "ada@example.com")).await.unwrap();
+    assert!(both[0].texts.iter().any(|text| **text == *who));
+    // what is written today has the names of today, which are looked for first
+    let (email, name) = (EncryptedStr::new("ada@example.com"), EncryptedStr::new("Ada"));
+    let today = Renamed { id: 1, tenant: "acme".to_owned(), email, name };
+    let codes = cryptor.index_entries([&today]).await.unwrap().remove(0);
+    let email = cryptor.index_terms(&Renamed::by_email("acme", "Ada@example.com")).await.unwrap();
+    assert!(*email[0].texts[0] == *text(&codes, "email_bidx") && text(&codes, "email_bidx") != mail);
+
+    // the stable name is what counts, not that in the code
+    let of_code = RenamedInCode::by_address("acme", "Ada@example.com");
+    assert_eq!(&*cryptor.index_text(&of_code).await.unwrap(), mail);
+    assert_eq!(RenamedInCode::MODEL.indexes()[0].versions()[0].column, "address_bidx");
+}
+
 #[tokio::test]
 async fn a_search_stays_within_the_scope() {
     let program = Program::new();
@@ -252,6 +319,14 @@ async fn a_cryptor_for_writing_can_index() {
     let program = Program::new();
     let writer = program.cryptor.limited_to(Mode::WriteOnly);
     assert!(writer.seal_texts([&Customer::ada("acme")]).await.is_ok());
+    // one that can't unwrap keys, not even that of an index, says so
+    let keyring = LocalKeyring::open(program.folder.path().join("pii.key")).unwrap();
+    let store = FileKeyStore::open(program.folder.path().join("keys")).unwrap();
+    let cryptor =
+        Cryptor::envelope().keyring(keyring).key_store(store).mode(Mode::WriteOnly).build().unwrap();
+    let error = cryptor.seal_texts([&Customer::ada("acme")]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("limited_to"), "{error}");
 }
 
 #[test]

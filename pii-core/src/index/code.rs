@@ -10,7 +10,7 @@ use crate::{
 /// What the index is, for which its key is expanded.
 ///
 /// `name` is the model's name, and `field` gives the name of each part's field: the stable ones, or those
-/// of earlier times.
+/// of earlier times. An index that is named after its field has had the field's names.
 pub(crate) fn write_info(
     model: &ModelSpec,
     name: &str,
@@ -20,7 +20,8 @@ pub(crate) fn write_info(
 ) {
     out.clear();
     put_lp(out, name.as_bytes());
-    put_lp(out, index.name().as_bytes());
+    let index_name = if index.is_named_after_its_field() { field(0) } else { index.name() };
+    put_lp(out, index_name.as_bytes());
     put_u16(out, index.parts().len());
     for (position, part) in index.parts().iter().enumerate() {
         put_lp(out, field(position).as_bytes());

@@ -103,10 +103,15 @@ impl IndexSpec {
 }
 
 impl IndexSpec {
-    /// The stable name, which is part of the key.
+    /// The stable name, which is part of the key: that of its field, unless another one is declared.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether it has had the earlier names of its field, which it is named after.
+    pub(crate) fn is_named_after_its_field(&self) -> bool {
+        matches!(self.parts, [part] if part.field == self.name)
     }
 
     /// The fields that it is computed of.

@@ -8,7 +8,7 @@ use super::{KeyRecord, KeySlot, KeyState, KeyStore, ListedKey};
 use crate::{
     durable_file::{self, Access, publish, replace},
     error::{Error, ErrorKind, Result},
-    wire::KeyId,
+    wire::{KeyId, Purpose},
 };
 
 /// Far more than any record needs: eight copies of at most 64 KiB, in base64.
@@ -81,16 +81,37 @@ impl FileKeyStore {
 
     /// The winner of the highest epoch. Epochs begin at 0 and have no gaps.
     fn winner(&self, slot: &KeySlot) -> Result<Option<KeyRecord>> {
-        let digest = slot.digest();
+        let highest = match slot.purpose {
+            Purpose::Index => self.highest_listed(&slot.digest()),
+            _ => self.highest_in_a_row(&slot.digest()),
+        };
+        let highest = highest.map_err(|error| self.unavailable(error))?;
+        highest.map(|epoch| self.winner_of(slot, epoch)).transpose()
+    }
+
+    fn highest_in_a_row(&self, digest: &str) -> io::Result<Option<u32>> {
         let mut highest = None;
         for epoch in 0..=u32::MAX {
-            match fs::symlink_metadata(self.election(&digest, epoch)) {
+            match fs::symlink_metadata(self.election(digest, epoch)) {
                 Ok(_) => highest = Some(epoch),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-                Err(error) => return Err(self.unavailable(error)),
+                Err(error) => return Err(error),
             }
         }
-        highest.map(|epoch| self.winner_of(slot, epoch)).transpose()
+        Ok(highest)
+    }
+
+    /// Index keys are made for the versions that models declare, so their epochs have gaps.
+    fn highest_listed(&self, digest: &str) -> io::Result<Option<u32>> {
+        let prefix = format!("slot-{digest}-");
+        let mut highest = None;
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let epoch = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+            let epoch = epoch.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+            highest = highest.max(epoch);
+        }
+        Ok(highest)
     }
 
     fn election(&self, digest: &str, epoch: u32) -> PathBuf {

@@ -117,12 +117,12 @@ fn several(cx: &Ctxt, model: &Model<'_>, index: &BlindIndex) {
 
 /// Names and columns must differ, and a finder be named after the index.
 fn names(cx: &Ctxt, model: &Model<'_>) {
-    let mut names = BTreeSet::new();
+    let (mut names, mut searches) = (BTreeSet::new(), BTreeSet::new());
     let mut columns: BTreeSet<String> =
         model.columns().flat_map(|field| [field.column.clone(), field.attribute.clone()]).collect();
     for index in model.indexes() {
-        let Index { attrs, name, .. } = &index;
-        if syn::parse_str::<syn::Ident>(&format!("by_{name}")).is_err() {
+        let Index { attrs, name, search, .. } = &index;
+        if syn::parse_str::<syn::Ident>(&format!("by_{search}")).is_err() {
             match &attrs.name {
                 Some(given) => cx.error(
                     &given.value,
@@ -135,7 +135,9 @@ fn names(cx: &Ctxt, model: &Model<'_>) {
             }
             continue;
         }
-        if !names.insert(name.clone()) {
+        let (is_new, has_new_search) = (names.insert(name.clone()), searches.insert(search.clone()));
+        if !(is_new && has_new_search) {
+            let name = if is_new { search } else { name };
             cx.error(
                 &attrs.key,
                 format!("there are two blind indexes `{name}`: give this one another name, `blind_index(name = \"...\")`"),

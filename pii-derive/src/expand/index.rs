@@ -1,7 +1,7 @@
 //! Blind indexes: their facts, and a search for each of them.
 
 use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::Expr;
 
 use crate::{
@@ -61,7 +61,7 @@ pub(super) fn searches(model: &Model<'_>) -> Option<TokenStream> {
 fn search(model: &Model<'_>, index: &Index<'_>) -> TokenStream {
     let private = model.private();
     let (name, visibility) = (&index.name, model.vis);
-    let function = format_ident!("by_{}", index.name, span = index.attrs.span());
+    let function = index.finder();
     let pairs: Vec<&ContextPair> = if index.is_global() {
         Vec::new()
     } else {

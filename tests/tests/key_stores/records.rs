@@ -15,6 +15,7 @@ on_every_store!(
     a_lost_record_is_put_back,
     an_election_runs_again_where_its_record_is_lost,
     a_record_beside_the_winner_stays_beside_it,
+    the_newest_epoch_of_index_keys_is_found_beyond_gaps,
     keys_without_elections_are_kept_side_by_side,
     a_destroyed_key_does_not_come_back,
     of_twenty_who_exchange_a_record_one_succeeds,
@@ -87,6 +88,23 @@ async fn a_record_beside_the_winner_stays_beside_it<S: TestStore>() {
     assert_eq!(store.insert(&beside).await.unwrap(), beside);
     assert_eq!(store.elect(&first).await.unwrap(), beside);
     assert_eq!(store.active(&slot("globex")).await.unwrap(), None, "another slot");
+}
+
+async fn the_newest_epoch_of_index_keys_is_found_beyond_gaps<S: TestStore>() {
+    let at = S::new().await;
+    let store = at.open().await;
+    let of_index = |number, epoch| {
+        let mut record = record(number, "acme", epoch);
+        record.slot.purpose = Purpose::Index;
+        record
+    };
+    let (second, ninth) = (of_index(1, 1), of_index(2, 8));
+    store.elect(&second).await.unwrap();
+    assert_eq!(store.active(&second.slot).await.unwrap().as_ref(), Some(&second));
+    store.elect(&ninth).await.unwrap();
+    assert_eq!(store.active(&second.slot).await.unwrap().as_ref(), Some(&ninth));
+    assert_eq!(store.elected(&second.slot, 0).await.unwrap(), None);
+    assert_eq!(store.elected(&second.slot, 1).await.unwrap(), Some(second));
 }
 
 async fn keys_without_elections_are_kept_side_by_side<S: TestStore>() {

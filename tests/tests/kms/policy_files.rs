@@ -252,7 +252,7 @@ async fn read_only() {
     // a program that was changed: no new data keys. Whoever may open a data key can seal under it.
     assert_refused(service.save(Mode::ReadWrite, &customer(3, "initech")).await, ErrorKind::KeyDenied);
     service.save(Mode::ReadWrite, &customer(4, "acme")).await.unwrap();
-    let purposes = [Purpose::Seal, Purpose::Subject, Purpose::Drop];
+    let purposes = [Purpose::Seal, Purpose::Index, Purpose::Subject, Purpose::Drop];
     service.assert_may([false, true, false, false], &purposes).await;
 }
 

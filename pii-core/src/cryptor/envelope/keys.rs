@@ -168,6 +168,14 @@ impl KeyService {
         bytes: u64,
     ) -> Result<Arc<IndexKey>> {
         let slot = self.slot(keyring, context, Purpose::Index)?;
+        if self.write_only {
+            return Err(Error::new(ErrorKind::Configuration)
+                .message("a cryptor that only writes can't compute blind indexes: their key is shared, and must be unwrapped")
+                .help(
+                    "use `.limited_to(Mode::WriteOnly)` on a cryptor that may unwrap keys, or write through a model \
+                     without the index and fill it in elsewhere",
+                ));
+        }
         if slot.purpose != Purpose::Index {
             return Err(Error::new(ErrorKind::Configuration)
                 .message(format!(

@@ -2,23 +2,23 @@
 
 use std::{
     collections::BTreeMap,
-    future::IntoFuture as _,
+    future::{IntoFuture as _, poll_fn},
     ops::ControlFlow,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
 use pii::{
     Adoption, Cryptor, EncryptedStr, ErrorKind, FieldPolicies,
     PlaintextPolicy::{AcceptAndSeal, Prepare, Reject},
     SqlTable, ctx,
     testing::assert_no_plaintext,
 };
-use sqlx::{AssertSqlSafe, Database as _, Pool};
+use sqlx::{AssertSqlSafe, Database as _, pool::PoolOptions};
 
 use super::{
     super::{Db, in_dialect},
@@ -28,6 +28,19 @@ use crate::{
     models::{Customer, EMAIL, MEMBERS, Member, PEOPLE, Person, SSN},
     support::{cryptor, is_send},
 };
+
+/// What the job says, unless it has been polled this often before it is done; then it is dropped.
+async fn polled<T>(times: usize, job: impl Future<Output = T>) -> Option<T> {
+    let (mut job, mut polls) = (Box::pin(job), 0);
+    poll_fn(|context| {
+        if polls == times {
+            return Poll::Ready(None);
+        }
+        polls += 1;
+        job.as_mut().poll(context).map(Some)
+    })
+    .await
+}
 
 /// A table of plaintext, and a cryptor under policies.
 async fn plaintext(rows: i64) -> (TestDatabase, Cryptor, FieldPolicies) {
@@ -177,20 +190,13 @@ async fn a_job_that_was_given_up_anywhere_is_ended_by_the_next_one() {
     let mut runs = 0;
     loop {
         runs += 1;
-        // with connections of its own, which end with it
-        let pool = Pool::<Db>::connect_lazy_with((*db.pool.connect_options()).clone());
+        // with a connection of its own, which ends with it
+        let options = PoolOptions::<Db>::new().max_connections(1);
+        let pool = options.connect_with((*db.pool.connect_options()).clone()).await.unwrap();
         let its_table = SqlTable::<Customer, Db>::new(&pool, &cryptor);
-        let mut job = Box::pin(Adoption::of(&its_table).chunk_rows(4).seal());
-        let mut done = None;
-        // later runs get further, so that on a slow machine one of them comes to its end
-        for _ in 0..runs % (23 + runs / 20) {
-            done = (&mut job).now_or_never();
-            if done.is_some() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_micros(400)).await;
-        }
-        drop(job);
+        let job = Adoption::of(&its_table).chunk_rows(4).seal();
+        // later runs get further, so that one of them comes to its end
+        let done = polled(runs % (23 + runs / 20), job).await;
         let opened = emails(&table).await;
         assert!((0..60).all(|id| opened[&id] == email(id)), "after {runs} runs");
         if done.is_some_and(|report| report.unwrap().is_done()) {
