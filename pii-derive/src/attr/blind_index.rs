@@ -151,7 +151,7 @@ fn unknown(key: &Ident, known: &[&str]) -> syn::Error {
 
 /// `= 16`.
 fn bits(key: &Ident, input: ParseStream<'_>) -> syn::Result<Bits> {
-    let literal = value::integer(key, input)?;
+    let literal = value::integer(key, input, "16")?;
     match literal.base10_parse() {
         Ok(number @ 1..) => Ok(Bits { number }),
         _ => Err(syn::Error::new_spanned(

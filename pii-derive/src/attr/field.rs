@@ -118,7 +118,7 @@ impl Field {
 }
 
 fn level(key: &Ident, input: ParseStream<'_>) -> syn::Result<Level> {
-    let literal = value::integer(key, input)?;
+    let literal = value::integer(key, input, "2")?;
     match literal.base10_parse() {
         Ok(number @ 1..=3) => Ok(Level { literal, number }),
         _ => Err(syn::Error::new_spanned(
@@ -131,7 +131,7 @@ fn level(key: &Ident, input: ParseStream<'_>) -> syn::Result<Level> {
 
 fn pad(key: &Ident, input: ParseStream<'_>) -> syn::Result<u32> {
     const MAX_BUCKET: u32 = 65_536;
-    let literal = value::integer(key, input)?;
+    let literal = value::integer(key, input, "32")?;
     match literal.base10_parse() {
         Ok(bucket @ 1..=MAX_BUCKET) => Ok(bucket),
         _ => Err(syn::Error::new_spanned(

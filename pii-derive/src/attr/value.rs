@@ -97,12 +97,14 @@ fn unquoted<'a>(expression: &Expr, words: &[&'a str]) -> Option<&'a str> {
     words.iter().find(|word| word.eq_ignore_ascii_case(&last)).copied()
 }
 
-/// `= 2`.
-pub(super) fn integer(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
-    let expression = equals::<Expr>(key, input, "2")?;
+/// `= 2`, or another example.
+pub(super) fn integer(key: &Ident, input: ParseStream<'_>, example: &str) -> syn::Result<LitInt> {
+    let expression = equals::<Expr>(key, input, example)?;
     match literal(&expression) {
         Some(Lit::Int(integer)) => Ok(integer.clone()),
-        _ => Err(syn::Error::new_spanned(expression, format!("`{key}` takes an integer: `{key} = 2`"))),
+        _ => {
+            Err(syn::Error::new_spanned(expression, format!("`{key}` takes an integer: `{key} = {example}`")))
+        }
     }
 }
 

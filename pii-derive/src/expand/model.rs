@@ -287,13 +287,13 @@ fn shape_checks(model: &Model<'_>) -> TokenStream {
         let call = quote_spanned!(start=> #private::#function);
         let padded = field.attrs.pad.as_ref().map(|pad| {
             let private = model.private_at(pad.key.span());
-            let call = quote_spanned!(pad.key.span()=> #private::padded_value);
-            quote!(const _: () = #call(#holds);)
+            let function = quote_spanned!(pad.key.span()=> #private::padded_value);
+            quote_spanned!(pad.key.span()=> const _: () = #function(#holds);)
         });
         let legacy = field.attrs.legacy.as_ref().map(|legacy| {
             let private = model.private_at(legacy.key.span());
-            let call = quote_spanned!(legacy.key.span()=> #private::legacy_text);
-            quote!(const _: () = #call(#holds);)
+            let function = quote_spanned!(legacy.key.span()=> #private::legacy_text);
+            quote_spanned!(legacy.key.span()=> const _: () = #function(#holds);)
         });
         let shape = quote_spanned!(end=> const _: () = #call(#holds););
         quote!(#shape #padded #legacy)
