@@ -404,6 +404,27 @@ pub(crate) struct SubscriberPhone {
     pub(crate) phone: Option<EncryptedStr>,
 }
 
+pub(crate) const MAILBOXES: &str = "create table mailboxes (id bigint primary key, email text not null, email_bidx varchar(64) unique, \
+     work_email text not null, work_email_bidx varchar(64) unique)";
+
+/// The names of whose columns are parts of one another.
+#[derive(PiiModel, Clone)]
+#[pii(name = "mailbox", table = "mailboxes", from_row)]
+pub(crate) struct Mailbox {
+    #[pii(id)]
+    pub(crate) id: i64,
+    #[pii(blind_index(normalize = "email", unique))]
+    pub(crate) email: EncryptedStr,
+    #[pii(blind_index(normalize = "email", unique))]
+    pub(crate) work_email: EncryptedStr,
+}
+
+impl Mailbox {
+    pub(crate) fn new(id: i64, email: &str, work_email: &str) -> Self {
+        Self { id, email: EncryptedStr::new(email), work_email: EncryptedStr::new(work_email) }
+    }
+}
+
 pub(crate) const MEETINGS: &str = "create table meetings (id UUID primary key, tenant text not null, name text not null, \
      score smallint, ratio double precision not null, paid boolean not null, who text, note text)";
 

@@ -4,7 +4,7 @@ use pii::{Cryptor, EncryptedStr, ErrorKind, SqlTable, ctx};
 
 use super::{super::in_dialect, Db, TestDatabase, sql};
 use crate::{
-    models::{RotatingSubscriber, SUBSCRIBERS, Subscriber, SubscriberPhone},
+    models::{MAILBOXES, Mailbox, RotatingSubscriber, SUBSCRIBERS, Subscriber, SubscriberPhone},
     support::process,
 };
 
@@ -205,4 +205,20 @@ async fn a_new_version_is_written_beside_and_both_are_searched() {
         .await
         .unwrap();
     assert_eq!(both, 2);
+}
+
+#[tokio::test]
+async fn a_duplicate_names_its_field_where_names_are_parts_of_others() {
+    let keys = tempfile::tempdir().unwrap();
+    let (db, cryptor) = (TestDatabase::new(2, &[MAILBOXES]).await, process(&keys));
+    let mailboxes = SqlTable::<Mailbox, Db>::new(&db.pool, &cryptor);
+    mailboxes.insert(&Mailbox::new(1, "ada@home.example", "ada@work.example")).await.unwrap();
+    for (home, work, field) in [
+        ("ada@home.example", "bob@work.example", "email"),
+        ("bob@home.example", "ada@work.example", "work_email"),
+    ] {
+        let error = mailboxes.insert(&Mailbox::new(2, home, work)).await.unwrap_err();
+        assert_eq!((error.kind(), error.field_name()), (ErrorKind::Duplicate, Some(field)));
+    }
+    mailboxes.insert(&Mailbox::new(2, "bob@home.example", "bob@work.example")).await.unwrap();
 }
