@@ -222,3 +222,27 @@ async fn a_duplicate_names_its_field_where_names_are_parts_of_others() {
     }
     mailboxes.insert(&Mailbox::new(2, "bob@home.example", "bob@work.example")).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_older_text_of_the_row_takes_its_code_along() {
+    let shop = shop().await;
+    shop.subscribers.insert(&Subscriber::new(1, "old@example.com")).await.unwrap();
+    let old: String =
+        sqlx::query_scalar("select email from subscribers").fetch_one(&shop.db.pool).await.unwrap();
+    for way in 0..3 {
+        let mut row = shop.subscribers.get(1).await.unwrap();
+        row.email.set("new@example.com");
+        shop.subscribers.update(&row).await.unwrap();
+        assert_eq!(shop.ids("new@example.com").await, [1]);
+        // as a program does that takes a change back
+        let mut row = shop.subscribers.get(1).stored().await.unwrap();
+        row.email = EncryptedStr::from_stored(old.clone());
+        match way {
+            0 => shop.subscribers.update(&row).await.unwrap(),
+            1 => assert_eq!(shop.subscribers.update_many([&*row]).await.unwrap(), 1),
+            _ => assert_eq!(shop.subscribers.swap(&row).await.unwrap(), pii::Swap::Swapped),
+        }
+        assert_eq!(shop.ids("old@example.com").await, [1], "{way}");
+        assert_eq!(shop.ids("new@example.com").await, Vec::<i64>::new(), "{way}");
+    }
+}
