@@ -273,7 +273,7 @@ fn bind_text<M: SqlModel<DB>, DB: Dialect>(
 }
 
 /// The columns that the encryption context is made of.
-fn context_columns<M: SqlModel<DB>, DB: Dialect>() -> Vec<&'static str> {
+pub(super) fn context_columns<M: SqlModel<DB>, DB: Dialect>() -> Vec<&'static str> {
     let columns = M::MODEL.context_fields().map(|field| field.column());
     columns
         .filter(|name| M::COLUMNS.iter().any(|column| column.name == *name && column.kind.is_data()))

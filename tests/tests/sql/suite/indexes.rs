@@ -246,3 +246,27 @@ async fn an_older_text_of_the_row_takes_its_code_along() {
         assert_eq!(shop.ids("new@example.com").await, Vec::<i64>::new(), "{way}");
     }
 }
+
+#[tokio::test]
+async fn a_view_leaves_a_row_where_it_is() {
+    let shop = shop().await;
+    let ada = Subscriber { phone: Some(EncryptedStr::new("1")), ..Subscriber::new(1, "ada@example.com") };
+    shop.subscribers.insert(&ada).await.unwrap();
+    let phones = SqlTable::<SubscriberPhone, Db>::new(&shop.db.pool, &shop.cryptor);
+    let moved = phones.move_row(1, |phone| phone.id = 2).await.unwrap_err();
+    assert_eq!(moved.kind(), ErrorKind::Configuration);
+    let mut elsewhere = phones.get(1).await.unwrap();
+    (elsewhere.tenant, elsewhere.phone) = ("other".into(), Some(EncryptedStr::new("2")));
+    for refused in
+        [phones.update(&elsewhere).await.unwrap_err(), phones.update_many([&elsewhere]).await.unwrap_err()]
+    {
+        assert_eq!(refused.kind(), ErrorKind::RowNotFound, "{refused}");
+    }
+    let mut here = phones.get(1).await.unwrap();
+    here.phone = Some(EncryptedStr::new("3"));
+    phones.update(&here).await.unwrap();
+    let row = shop.subscribers.get(1).decrypt_pii().await.unwrap();
+    assert_eq!((row.email.expose().unwrap(), row.tenant.as_str()), ("ada@example.com", "acme"));
+    shop.subscribers.move_row(1, |row| row.id = 2).await.unwrap();
+    assert_eq!(shop.ids("ada@example.com").await, [2]);
+}
