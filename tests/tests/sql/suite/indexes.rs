@@ -1,6 +1,8 @@
 //! Rows found by blind indexes, which every way of writing keeps.
 
-use pii::{Cryptor, EncryptedStr, ErrorKind, SqlTable, ctx};
+use pii::{
+    Adoption, Cryptor, EncryptedStr, ErrorKind, FieldPolicies, PlaintextPolicy::AcceptAndSeal, SqlTable, ctx,
+};
 
 use super::{super::in_dialect, Db, TestDatabase, sql};
 use crate::{
@@ -269,4 +271,24 @@ async fn a_view_leaves_a_row_where_it_is() {
     assert_eq!((row.email.expose().unwrap(), row.tenant.as_str()), ("ada@example.com", "acme"));
     shop.subscribers.move_row(1, |row| row.id = 2).await.unwrap();
     assert_eq!(shop.ids("ada@example.com").await, [2]);
+}
+
+#[tokio::test]
+async fn a_job_passes_by_rows_that_a_unique_index_refuses() {
+    let keys = tempfile::tempdir().unwrap();
+    let (db, cryptor) = (TestDatabase::new(2, &[MAILBOXES]).await, process(&keys));
+    let values = "insert into mailboxes (id, email, work_email) values (1, 'a@x', '1'), (2, 'A@x', '2'), (3, 'b@x', '3'), (4, 'c@x', '4')";
+    sql(&db, values).await;
+    let policies = FieldPolicies::new();
+    policies.set_model("mailbox", AcceptAndSeal);
+    let mailboxes = SqlTable::<Mailbox, Db>::new(&db.pool, &cryptor.with_policies(&policies));
+    let report = Adoption::of(&mailboxes).chunk_rows(3).seal().await.unwrap();
+    assert_eq!((report.rows_written, report.failed, report.is_done()), (3, 1, false), "{report:?}");
+    let failure = &report.failures[0];
+    assert_eq!(
+        (failure.kind(), failure.field_name(), failure.row_id()),
+        (ErrorKind::Duplicate, Some("email"), Some("2"))
+    );
+    sql(&db, "update mailboxes set email = 'd@x' where id = 2").await;
+    assert!(Adoption::of(&mailboxes).seal().await.unwrap().is_done());
 }
