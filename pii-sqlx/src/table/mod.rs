@@ -218,7 +218,8 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 
     /// Writes every column of the row with the model's id. Values that were loaded and not changed are
-    /// written back as they are, without a key.
+    /// written back as they are, without a key. If such a value has a blind index, the row must still hold it: where
+    /// someone else has changed it, that is [`ErrorKind::Conflict`], for its code would be lost.
     ///
     /// With a version column, the row must still have the model's version, and gets the next one:
     /// afterwards it is one more than in the model, which stays as it is. If someone else was faster,
@@ -286,8 +287,9 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// Writes the sealed values of a row that differ from those it was loaded with, if the row still holds
     /// those: nobody's change is overwritten. See [`Swap`] for what may have happened instead.
     ///
-    /// The row is loaded by [`Get::stored`]. Only sealed columns are written. Beside them the id and the
-    /// columns of the encryption context are compared, for the values are bound to both.
+    /// The row is loaded by [`Get::stored`]. Only sealed columns are written, and their blind indexes. Beside them the
+    /// id and the columns of the encryption context are compared, for the values are bound to both, and what
+    /// else such an index is made of.
     ///
     /// ```no_run
     /// # use pii::{EncryptedStr, PiiModel, SqlTable};

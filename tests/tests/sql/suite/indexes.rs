@@ -1,7 +1,8 @@
 //! Rows found by blind indexes, which every way of writing keeps.
 
 use pii::{
-    Adoption, Cryptor, EncryptedStr, ErrorKind, FieldPolicies, PlaintextPolicy::AcceptAndSeal, SqlTable, ctx,
+    Adoption, Cryptor, EncryptedStr, ErrorKind, FieldPolicies, PlaintextPolicy::AcceptAndSeal, SqlTable,
+    Swap, ctx,
 };
 
 use super::{super::in_dialect, Db, TestDatabase, sql};
@@ -242,7 +243,7 @@ async fn an_older_text_of_the_row_takes_its_code_along() {
         match way {
             0 => shop.subscribers.update(&row).await.unwrap(),
             1 => assert_eq!(shop.subscribers.update_many([&*row]).await.unwrap(), 1),
-            _ => assert_eq!(shop.subscribers.swap(&row).await.unwrap(), pii::Swap::Swapped),
+            _ => assert_eq!(shop.subscribers.swap(&row).await.unwrap(), Swap::Swapped),
         }
         assert_eq!(shop.ids("old@example.com").await, [1], "{way}");
         assert_eq!(shop.ids("new@example.com").await, Vec::<i64>::new(), "{way}");
@@ -291,4 +292,39 @@ async fn a_job_passes_by_rows_that_a_unique_index_refuses() {
     );
     sql(&db, "update mailboxes set email = 'd@x' where id = 2").await;
     assert!(Adoption::of(&mailboxes).seal().await.unwrap().is_done());
+}
+
+#[tokio::test]
+async fn a_row_is_not_saved_over_an_indexed_value_that_someone_else_changed() {
+    let shop = shop().await;
+    for (id, email) in [(1, "ada@example.com"), (2, "bob@example.com")] {
+        shop.subscribers.insert(&Subscriber::new(id, email)).await.unwrap();
+    }
+    let slow = shop.subscribers.list().await.unwrap();
+    let mut fast = shop.subscribers.get(1).await.unwrap();
+    fast.email.set("new@example.com");
+    shop.subscribers.update(&fast).await.unwrap();
+    for refused in [
+        shop.subscribers.update(&slow[0]).await.unwrap_err(),
+        shop.subscribers.update_many([&slow[0]]).await.unwrap_err(),
+        shop.subscribers.update_many(&slow).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    }
+    assert_eq!(shop.ids("new@example.com").await, [1]);
+    // who has opened the value writes its code too
+    let mut opened = shop.subscribers.get(2).decrypt_pii().await.unwrap();
+    let mut fast = shop.subscribers.get(2).await.unwrap();
+    fast.email.set("eve@example.com");
+    shop.subscribers.update(&fast).await.unwrap();
+    opened.phone = Some(EncryptedStr::new("1"));
+    shop.subscribers.update(&opened).await.unwrap();
+    assert_eq!(shop.ids("bob@example.com").await, [2]);
+    assert_eq!(shop.ids("eve@example.com").await, Vec::<i64>::new());
+    let fresh = shop.subscribers.list().await.unwrap();
+    assert_eq!(shop.subscribers.update_many(&fresh).await.unwrap(), 2);
+    let gone = Subscriber { id: 3, ..fresh[0].clone() };
+    assert_eq!(shop.subscribers.update(&gone).await.unwrap_err().kind(), ErrorKind::WrongPlace);
+    shop.subscribers.delete(1).await.unwrap();
+    assert_eq!(shop.subscribers.update(&fresh[0]).await.unwrap_err().kind(), ErrorKind::RowNotFound);
 }
