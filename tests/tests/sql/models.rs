@@ -425,6 +425,25 @@ impl Mailbox {
     }
 }
 
+pub(crate) const NAMES: &str =
+    "create table names (id bigint primary key, first text not null, last text not null, full_bidx text)";
+
+/// An index over two values.
+#[derive(PiiModel, Clone)]
+#[pii(name = "name", table = "names", from_row, blind_index(name = "full", fields(first, last)))]
+pub(crate) struct Name {
+    #[pii(id)]
+    pub(crate) id: i64,
+    pub(crate) first: EncryptedStr,
+    pub(crate) last: EncryptedStr,
+}
+
+impl Name {
+    pub(crate) fn new(id: i64, first: &str, last: &str) -> Self {
+        Self { id, first: EncryptedStr::new(first), last: EncryptedStr::new(last) }
+    }
+}
+
 pub(crate) const MEETINGS: &str = "create table meetings (id UUID primary key, tenant text not null, name text not null, \
      score smallint, ratio double precision not null, paid boolean not null, who text, note text)";
 

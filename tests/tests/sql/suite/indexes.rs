@@ -7,7 +7,7 @@ use pii::{
 
 use super::{super::in_dialect, Db, TestDatabase, sql};
 use crate::{
-    models::{MAILBOXES, Mailbox, RotatingSubscriber, SUBSCRIBERS, Subscriber, SubscriberPhone},
+    models::{MAILBOXES, Mailbox, NAMES, Name, RotatingSubscriber, SUBSCRIBERS, Subscriber, SubscriberPhone},
     support::process,
 };
 
@@ -327,4 +327,51 @@ async fn a_row_is_not_saved_over_an_indexed_value_that_someone_else_changed() {
     assert_eq!(shop.subscribers.update(&gone).await.unwrap_err().kind(), ErrorKind::WrongPlace);
     shop.subscribers.delete(1).await.unwrap();
     assert_eq!(shop.subscribers.update(&fresh[0]).await.unwrap_err().kind(), ErrorKind::RowNotFound);
+}
+
+#[tokio::test]
+async fn a_swap_leaves_the_codes_of_other_values_alone() {
+    let shop = shop().await;
+    shop.subscribers.insert(&Subscriber::new(1, "ada@example.com")).await.unwrap();
+    let mut slow = shop.subscribers.get(1).decrypt_pii().stored().await.unwrap();
+    let mut fast = shop.subscribers.get(1).decrypt_pii().stored().await.unwrap();
+    let older = fast.email.clone();
+    fast.email.set("new@example.com");
+    slow.phone = Some(EncryptedStr::new("1"));
+    for row in [fast, slow] {
+        assert_eq!(shop.subscribers.swap(&row).await.unwrap(), Swap::Swapped);
+    }
+    assert_eq!(shop.ids("new@example.com").await, [1]);
+    assert_eq!(shop.ids("ada@example.com").await, Vec::<i64>::new());
+    let mut row = shop.subscribers.get(1).stored().await.unwrap();
+    row.email = older;
+    assert_eq!(shop.subscribers.swap(&row).await.unwrap(), Swap::Swapped);
+    assert_eq!(shop.ids("ada@example.com").await, [1]);
+    let sealed = shop.subscribers.get(1).await.unwrap().email;
+    let mut row = shop.subscribers.get(1).stored().await.unwrap();
+    row.email.set("last@example.com");
+    shop.subscribers.swap(&row).await.unwrap();
+    let mut row = shop.subscribers.get(1).stored().await.unwrap();
+    row.email = sealed;
+    assert_eq!(shop.subscribers.swap(&row).await.unwrap_err().kind(), ErrorKind::State);
+    assert_eq!(shop.ids("last@example.com").await, [1]);
+}
+
+#[tokio::test]
+async fn a_swap_compares_all_values_that_an_index_is_made_of() {
+    let keys = tempfile::tempdir().unwrap();
+    let (db, cryptor) = (TestDatabase::new(2, &[NAMES]).await, process(&keys));
+    let names = SqlTable::<Name, Db>::new(&db.pool, &cryptor);
+    names.insert(&Name::new(1, "ada", "byron")).await.unwrap();
+    let mut first = names.get(1).decrypt_pii().stored().await.unwrap();
+    let mut last = names.get(1).decrypt_pii().stored().await.unwrap();
+    first.first.set("grace");
+    last.last.set("hopper");
+    assert_eq!(names.swap(&first).await.unwrap(), Swap::Swapped);
+    assert_eq!(names.swap(&last).await.unwrap(), Swap::Changed);
+    let mut last = names.get(1).decrypt_pii().stored().await.unwrap();
+    last.last.set("hopper");
+    assert_eq!(names.swap_many(&[last]).await.unwrap(), [Swap::Swapped]);
+    assert!(names.find(Name::by_full("grace", "hopper")).exists().await.unwrap());
+    assert!(!names.find(Name::by_full("grace", "byron")).exists().await.unwrap());
 }
