@@ -197,7 +197,11 @@ impl<'a, DB: Database> Binder<'a, DB> {
 
     /// Binds what the next texts make of a field.
     fn text(&mut self, take: impl FnOnce(&mut SealedTexts) -> Result<Option<Arc<str>>>) {
-        let Next::Wanted(column) = self.next() else { return };
+        let (column, is_wanted) = match self.next() {
+            Next::Wanted(column) => (column, true),
+            Next::Unwanted(column) if self.texts.is_some() => (column, false),
+            _ => return,
+        };
         let taken = match self.texts.as_deref_mut() {
             Some(texts) => take(texts),
             None => Err(Error::new(ErrorKind::State).message("the value was not sealed")),
@@ -209,6 +213,8 @@ impl<'a, DB: Database> Binder<'a, DB> {
             Ok(text)
         });
         match taken {
+            // the texts of the columns after it come next
+            Ok(_) if !is_wanted => {}
             Ok(text) if self.part == Part::Texts => self.taken.push(text),
             Ok(text) => self.value(column, |statement| statement.bind_text(text)),
             Err(error) => self.fail(error::at_column(error, self.model, column.name)),

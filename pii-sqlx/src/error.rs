@@ -197,10 +197,13 @@ fn undecodable(column: &str) -> Error {
 fn duplicate(error: &dyn DatabaseError, model: &ModelSpec) -> Error {
     // SQLite gives the columns in its message, and no value
     let place = error.constraint().unwrap_or_else(|| error.message());
-    let index = model
+    // the name of one column may be a part of another one's
+    let columns = model
         .indexes()
         .iter()
-        .find(|index| index.versions().iter().any(|version| place.contains(version.column)));
+        .flat_map(|index| index.versions().iter().map(move |version| (index, version.column)));
+    let named = columns.filter(|(_, column)| place.contains(column)).max_by_key(|(_, column)| column.len());
+    let index = named.map(|(index, _)| index);
     let duplicate = Error::new(ErrorKind::Duplicate);
     let duplicate = match index.and_then(|index| index.parts().first()) {
         Some(part) => duplicate.field(model.name(), part.field),

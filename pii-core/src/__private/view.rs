@@ -127,9 +127,12 @@ const fn fit_field(model: &FieldSpec, view: &FieldSpec) -> ViewFit {
     if !same_column || !no_wider_mode || !no_laxer_policy {
         return ViewFit::OtherRules;
     }
-    let same_padding =
-        model.pad().is_some() == view.pad().is_some() && model.was_unpadded() == view.was_unpadded();
-    if !same_padding {
+    let same_bucket = match (model.pad(), view.pad()) {
+        (Some(a), Some(b)) => a == b,
+        (None, None) => true,
+        _ => false,
+    };
+    if !same_bucket || model.was_unpadded() != view.was_unpadded() {
         return ViewFit::OtherPadding;
     }
     if model.legacy().is_some() != view.legacy().is_some() {
@@ -217,4 +220,27 @@ const fn same_list(a: &[&str], b: &[&str]) -> bool {
         (left, right) = (rest_of_left, rest_of_right);
     }
     left.is_empty() && right.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TypeCode;
+
+    const EMAIL: FieldSpec = FieldSpec::new("email", "email", Holds::Value(TypeCode::UTF8));
+
+    #[test]
+    fn a_view_pads_as_its_model_does() {
+        for (model, view, fits) in [
+            (EMAIL, EMAIL, true),
+            (EMAIL.with_pad(32), EMAIL.with_pad(32), true),
+            (EMAIL.with_pad(32), EMAIL, false),
+            (EMAIL, EMAIL.with_pad(32), false),
+            // shorter buckets would tell the length
+            (EMAIL.with_pad(32), EMAIL.with_pad(1), false),
+            (EMAIL.with_pad(32).with_unpadded_before(), EMAIL.with_pad(32), false),
+        ] {
+            assert_eq!(fit_field(&model, &view) == ViewFit::Fits, fits, "{:?} {:?}", model.pad(), view.pad());
+        }
+    }
 }

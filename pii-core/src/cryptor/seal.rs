@@ -68,7 +68,7 @@ impl fmt::Debug for StoredText {
 }
 
 /// The texts of one row's values, in the order in which the model visits them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SealedTexts {
     texts: smallvec::IntoIter<[StoredText; INLINE_TEXTS]>,
     indexes: Vec<IndexEntry>,

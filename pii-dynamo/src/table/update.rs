@@ -24,7 +24,7 @@ impl<'a, M> Update<'a, M> {
     }
 
     /// Writes these fields only, plain or sealed, by their stable names. The others stay as they are
-    /// stored, whatever the model has there.
+    /// stored, whatever the model has there. Of the fields of a blind index over several, all are named or none.
     ///
     /// ```no_run
     /// # use pii::{DynamoTable, EncryptedStr, PiiModel};

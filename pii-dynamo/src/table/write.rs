@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use pii_core::{
     Error, ErrorKind, FieldRole, FieldSelection, FieldSpec, Holds, IndexEntry, IndexText, PiiModel, Result,
     Sealed,
+    index::{IndexPart, IndexSpec},
 };
 use serde::Serialize;
 
@@ -140,19 +141,28 @@ impl<M: DynamoModel> DynamoTable<M> {
         check_sealed(&sealed, &item)?;
         let mut placeholders = Placeholders::default();
         let mut conditions = vec![format!("attribute_exists({})", placeholders.name(key.partition_name()))];
-        if names.is_some() {
+        if names.is_some() || M::MODEL.is_view() {
             // what is sealed here must open beside what is stored there
             for field in M::MODEL.context_fields().filter(|field| field.role() == FieldRole::Data) {
                 if let Some(value) = item.get(field.attribute()) {
                     conditions.push(equals(&mut placeholders, field.attribute(), value.clone()));
                 }
             }
+        }
+        if names.is_some() {
             item.retain(|name, _| {
                 let is_written = |field: &FieldSpec| field.attribute() == name;
                 chosen.iter().any(|field| is_written(field)) || version_of::<M>().is_some_and(is_written)
             });
         }
         size::check(&item, M::MODEL, name)?;
+        check_parts::<M>(sealed.indexes(), &chosen)?;
+        // of a value that was changed meanwhile the code would be another one
+        for field in kept::<M>(sealed.indexes()) {
+            if let Some(value) = item.get(field.attribute()) {
+                conditions.push(equals(&mut placeholders, field.attribute(), value.clone()));
+            }
+        }
         let mut version = None;
         let (mut set, mut removed) = (Vec::new(), Vec::new());
         if let Some(field) = version_of::<M>() {
@@ -368,6 +378,43 @@ fn chosen<M: PiiModel>(names: Option<&[String]>) -> Result<Vec<&'static FieldSpe
             )
             .help("load the item with `.decrypt_pii()`, `reseal()` its values and update it whole")),
     }
+}
+
+/// The fields whose values are written back unopened, while the codes of their blind indexes stay as they are
+/// stored.
+fn kept<M: PiiModel>(entries: &[IndexEntry]) -> Vec<&'static FieldSpec> {
+    let stays = |index: &&IndexSpec| {
+        entries.iter().any(|entry| is_of(entry, index) && entry.text == IndexText::Unchanged)
+    };
+    let parts = M::MODEL.indexes().iter().filter(stays).flat_map(IndexSpec::parts);
+    let mut fields: Vec<&FieldSpec> = Vec::new();
+    for field in parts.filter_map(|part| M::MODEL.field(part.field)) {
+        if fields.iter().all(|known| known.name() != field.name()) {
+            fields.push(field);
+        }
+    }
+    fields
+}
+
+/// Refuses to write an index that is made of a value which is not written: the stored one may be another.
+fn check_parts<M: PiiModel>(entries: &[IndexEntry], chosen: &[&FieldSpec]) -> Result<()> {
+    for index in M::MODEL.indexes() {
+        if !entries.iter().any(|entry| is_of(entry, index) && entry.text != IndexText::Unchanged) {
+            continue;
+        }
+        let is_written = |part: &&IndexPart| chosen.iter().any(|field| field.name() == part.field);
+        if let Some(part) = index.parts().iter().find(|part| !is_written(part)) {
+            return Err(Error::new(ErrorKind::Configuration)
+                .field(M::MODEL.name(), part.field)
+                .message(format!("the blind index `{}` changes, and is made of this field too", index.name()))
+                .help("name all fields of the index, or update the whole item"));
+        }
+    }
+    Ok(())
+}
+
+fn is_of(entry: &IndexEntry, index: &IndexSpec) -> bool {
+    index.versions().iter().any(|version| version.column == entry.version.column)
 }
 
 /// Refuses an item that lacks a sealed value of the model: serde may rename or leave out fields in ways that

@@ -91,14 +91,17 @@ where
                 for index in good {
                     match self.swap(rows, &[index], report).await {
                         Ok(of_row) => changed.extend(of_row),
-                        Err(error) if is_of_one_row(error.kind()) => report.fail(error),
+                        Err(error) if is_of_one_row(error.kind()) => {
+                            report.fail(self.located(rows, index, error))
+                        }
                         Err(error) => return Err(error),
                     }
                 }
                 Ok(changed)
             }
             Err(error) if is_of_one_row(error.kind()) => {
-                report.fail(error);
+                let failed = good.first().map(|index| self.located(rows, *index, error));
+                failed.into_iter().for_each(|error| report.fail(error));
                 Ok(Vec::new())
             }
             // nothing of the last statement was written: the others are found to be done already
@@ -126,6 +129,14 @@ where
         Ok(changed)
     }
 
+    /// An error that names the row, which one of the database does not.
+    fn located(&self, rows: &Rows<M>, index: usize, error: Error) -> Error {
+        match rows.models.get(index) {
+            Some(model) => error.row(self.table.written(|out| model.write_own_id(out))),
+            None => error,
+        }
+    }
+
     /// These rows as they are now.
     async fn again(&self, rows: &Rows<M>, indices: &[usize], report: &mut AdoptionReport) -> Result<Rows<M>> {
         let mut again = Rows::default();
@@ -142,7 +153,8 @@ where
     }
 }
 
-/// Whether sealing failed for something that the other rows need not have.
+/// Whether sealing or writing failed for something that the other rows need not have, such as a value that is in a
+/// unique blind index already.
 fn is_of_one_row(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -155,6 +167,7 @@ fn is_of_one_row(kind: ErrorKind) -> bool {
             | ErrorKind::ContextMismatch
             | ErrorKind::Integrity
             | ErrorKind::UnknownVersion
+            | ErrorKind::Duplicate
     )
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use pii_core::{Error, ErrorKind, IndexEntry, IndexText, PiiModel, Result};
+use pii_core::{Error, ErrorKind, IndexEntry, IndexText, PiiModel, Result, index::IndexSpec};
 use sqlx::Database;
 
-use crate::{dialect::Dialect, error, statement::Statement};
+use crate::{dialect::Dialect, error, model::SqlModel, statement::Statement};
 
 /// What is written to the index columns of a row; what stays as it is is left out.
 pub(super) fn written(entries: &[IndexEntry]) -> impl Iterator<Item = (&'static str, Option<Arc<str>>)> {
@@ -14,6 +14,36 @@ pub(super) fn written(entries: &[IndexEntry]) -> impl Iterator<Item = (&'static 
         IndexText::Null => Some((entry.version.column, None)),
         IndexText::Unchanged => None,
     })
+}
+
+/// The columns of values that are written back unopened, while their codes stay as they are stored: if someone
+/// else has changed one meanwhile, the codes are of another value.
+pub(super) fn kept<M: SqlModel<DB>, DB: Database>(entries: &[IndexEntry]) -> Vec<&'static str> {
+    let stays = |index: &&IndexSpec| {
+        let of_index = entries.iter().filter(|entry| is_of(entry, index));
+        of_index.into_iter().any(|entry| entry.text == IndexText::Unchanged)
+    };
+    let mut columns = Vec::new();
+    for column in M::MODEL.indexes().iter().filter(stays).flat_map(columns_of::<M, DB>) {
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    columns
+}
+
+/// Whether it is what is stored for a version of this index.
+pub(super) fn is_of(entry: &IndexEntry, index: &IndexSpec) -> bool {
+    index.versions().iter().any(|version| version.column == entry.version.column)
+}
+
+/// The columns of the values that an index is made of, as far as the model has them.
+pub(super) fn columns_of<M: SqlModel<DB>, DB: Database>(
+    index: &IndexSpec,
+) -> impl Iterator<Item = &'static str> {
+    let fields = index.parts().iter().filter_map(|part| M::MODEL.field(part.field));
+    let columns = fields.map(|field| field.column());
+    columns.filter(|name| M::COLUMNS.iter().any(|column| column.name == *name))
 }
 
 /// How many columns a row may have for them.

@@ -218,7 +218,8 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 
     /// Writes every column of the row with the model's id. Values that were loaded and not changed are
-    /// written back as they are, without a key.
+    /// written back as they are, without a key. If such a value has a blind index, the row must still hold it: where
+    /// someone else has changed it, that is [`ErrorKind::Conflict`], for its code would be lost.
     ///
     /// With a version column, the row must still have the model's version, and gets the next one:
     /// afterwards it is one more than in the model, which stays as it is. If someone else was faster,
@@ -261,14 +262,14 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// The row is the same afterwards for those that refer to it, unless its id changes: then foreign keys
     /// need `ON UPDATE CASCADE`. Keys are asked for before the transaction begins; for that the row is read
     /// twice, and `change` is called twice. A version column is counted up. All sealed fields
-    /// must be readable and writable here. A cryptor that is scoped to one tenant moves no row into another:
+    /// must be readable and writable here, so a view moves no row. A cryptor that is scoped to one tenant moves no row into another:
     /// take one that may see both.
     ///
     /// # Errors
     /// [`ErrorKind::RowNotFound`] if there is no such row in the cryptor's scope; [`ErrorKind::State`] with the
     /// field that can't be opened here; [`ErrorKind::Mode`] with one that can't be sealed;
-    /// [`ErrorKind::ContextMismatch`] if the row would leave the scope; [`ErrorKind::Database`] if the new id
-    /// is taken. Then nothing was changed.
+    /// [`ErrorKind::ContextMismatch`] if the row would leave the scope; [`ErrorKind::Duplicate`] if the new id
+    /// is taken; [`ErrorKind::Configuration`] for a view. Then nothing was changed.
     pub fn move_row<F>(&self, id: impl Into<M::Id>, change: F) -> MoveRow<'_, M, DB, F>
     where
         M: for<'r> FromRow<'r, DB::Row>,
@@ -286,8 +287,9 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// Writes the sealed values of a row that differ from those it was loaded with, if the row still holds
     /// those: nobody's change is overwritten. See [`Swap`] for what may have happened instead.
     ///
-    /// The row is loaded by [`Get::stored`]. Only sealed columns are written. Beside them the id and the
-    /// columns of the encryption context are compared, for the values are bound to both.
+    /// The row is loaded by [`Get::stored`]. Only sealed columns are written, and their blind indexes. Beside them the
+    /// id and the columns of the encryption context are compared, for the values are bound to both, and what
+    /// else such an index is made of.
     ///
     /// ```no_run
     /// # use pii::{EncryptedStr, PiiModel, SqlTable};
@@ -378,13 +380,17 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// That no row was written.
     fn not_written(&self, id: &RowWriter) -> Error {
         match self.cryptor.scope() {
+            Ok(None) if M::MODEL.is_view() => self
+                .not_found(id)
+                .message("there is no row with this id and the encryption context of the view")
+                .help("a view can't change the context, under which it does not have all values: use `move_row`"),
             Ok(None) => self.not_found(id),
             _ => self.not_found(id).message("there is no row with this id in the scope of the cryptor"),
         }
     }
 
     /// An id in the form in which it is compared and shown.
-    fn written(&self, write: impl FnOnce(&mut RowWriter)) -> RowWriter {
+    pub(crate) fn written(&self, write: impl FnOnce(&mut RowWriter)) -> RowWriter {
         let mut writer = RowWriter::default();
         write(&mut writer);
         writer

@@ -53,6 +53,11 @@ where
     async fn run(self) -> Result<()> {
         let Self { table, id, change, connection } = self;
         table.name()?;
+        if M::MODEL.is_view() {
+            return Err(error::of::<M>(Error::new(ErrorKind::Configuration))
+                .message("a view has a part of the row only: what it lacks would stay bound to the old place")
+                .help("move the row with the model itself"));
+        }
         table.check(&FieldSelection::All).await?;
         if connection.is_none() {
             // keys are asked for before the transaction, which finds them at hand

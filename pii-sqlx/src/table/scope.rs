@@ -2,7 +2,7 @@
 
 use pii_core::{Error, ErrorKind, Result};
 
-use super::SqlTable;
+use super::{SqlTable, swapping::context_columns};
 use crate::{
     binder::{Binder, Part},
     dialect::Dialect,
@@ -39,8 +39,18 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 
     /// The columns beside the id that tell whether a stored row is in the scope.
+    ///
+    /// Of a view all columns of the encryption context are: the sealed values that it lacks stay as they are, and
+    /// would not open under another context.
     pub(super) fn scope_columns(&self) -> Result<Vec<&'static str>> {
-        Ok(self.bounds()?.into_iter().filter(|bound| !bound.is_id).map(|bound| bound.column).collect())
+        let bounds = self.bounds()?.into_iter().filter(|bound| !bound.is_id).map(|bound| bound.column);
+        let mut columns: Vec<_> = bounds.collect();
+        if M::MODEL.is_view() {
+            let others = context_columns::<M, DB>().into_iter().filter(|column| !columns.contains(column));
+            let others: Vec<_> = others.collect();
+            columns.extend(others);
+        }
+        Ok(columns)
     }
 
     /// Appends ` AND "tenant" = $2`, with the values of the model, which is in the scope.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use pii_core::Result;
+use pii_core::{Error, ErrorKind, IndexEntry, IndexText, Result};
 
 use super::{SqlTable, Swap, failed, indexes, no_id, stored::Texts, update::version_of};
 use crate::{
@@ -36,6 +36,50 @@ struct Change<'a> {
     new: Option<Arc<str>>,
 }
 
+impl Change<'_> {
+    fn is_one(&self) -> bool {
+        self.new.as_deref() != self.old
+    }
+}
+
+/// The blind indexes of values that change.
+#[derive(Default)]
+struct Indexes {
+    texts: Vec<(&'static str, Option<Arc<str>>)>,
+    /// the columns that they are computed of: each must still hold what it held
+    compared: Vec<&'static str>,
+}
+
+/// Those of the indexes that these changes concern. The others stay: their values may be others by now.
+fn indexes_of<M: SqlModel<DB>, DB: Dialect>(
+    entries: &[IndexEntry],
+    columns: &[Change<'_>],
+) -> Result<Indexes> {
+    let mut found = Indexes::default();
+    for index in M::MODEL.indexes() {
+        let is_part = |change: &&Change<'_>| {
+            change.is_one() && indexes::columns_of::<M, DB>(index).any(|column| column == change.column)
+        };
+        if !columns.iter().any(|change| is_part(&change)) {
+            continue;
+        }
+        let of_index: Vec<_> = entries.iter().filter(|entry| indexes::is_of(entry, index)).cloned().collect();
+        if of_index.iter().any(|entry| entry.text == IndexText::Unchanged) {
+            return Err(Error::new(ErrorKind::State)
+                .model(M::MODEL.name())
+                .message(format!(
+                    "another sealed text takes the place of the one that was loaded, and the blind index `{}` can't be \
+                     computed of it unopened",
+                    index.name()
+                ))
+                .help("open the value, or set it anew"));
+        }
+        found.texts.extend(indexes::written(&of_index));
+        found.compared.extend(indexes::columns_of::<M, DB>(index));
+    }
+    Ok(found)
+}
+
 impl<M> Changes<'_, M> {
     pub(super) fn keep_version(&mut self) {
         self.keeps_version = true;
@@ -59,22 +103,24 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         let sealed = self.cryptor.seal_changes(models).await.map_err(error::of::<M>)?;
         let mut changed = Vec::with_capacity(rows.len());
         for (row, (&(model, stored), mut texts)) in rows.iter().zip(sealed).enumerate() {
-            let indexes = indexes::written(texts.indexes()).collect();
+            let entries = texts.indexes().to_vec();
             let mut nowhere = Statement::new("");
             let mut binder = Binder::new(&mut nowhere, M::MODEL, M::COLUMNS, Part::Texts, Some(&mut texts));
             model.bind_columns(&mut binder);
             let taken = binder.finish()?.taken;
-            let columns: Vec<Change<'_>> = M::COLUMNS
+            let mut columns: Vec<Change<'_>> = M::COLUMNS
                 .iter()
                 .filter(|column| column.kind.is_sealed())
                 .zip(taken)
                 .zip(stored)
                 .map(|((column, new), old)| (column, new, old.as_ref().map(|old| old.as_str())))
-                .filter(|(_, new, old)| new.as_deref() != *old)
                 .map(|(column, new, old)| Change { column: column.name, old, new })
                 .collect();
+            let indexes = indexes_of::<M, DB>(&entries, &columns)
+                .map_err(|error| error.row(self.written(|out| model.write_own_id(out))))?;
+            columns.retain(|change| change.is_one() || indexes.compared.contains(&change.column));
             if !columns.is_empty() {
-                changed.push(Changes { row, model, columns, indexes, keeps_version: false });
+                changed.push(Changes { row, model, columns, indexes: indexes.texts, keeps_version: false });
             }
         }
         Ok(changed)
@@ -273,7 +319,7 @@ fn bind_text<M: SqlModel<DB>, DB: Dialect>(
 }
 
 /// The columns that the encryption context is made of.
-fn context_columns<M: SqlModel<DB>, DB: Dialect>() -> Vec<&'static str> {
+pub(super) fn context_columns<M: SqlModel<DB>, DB: Dialect>() -> Vec<&'static str> {
     let columns = M::MODEL.context_fields().map(|field| field.column());
     columns
         .filter(|name| M::COLUMNS.iter().any(|column| column.name == *name && column.kind.is_data()))

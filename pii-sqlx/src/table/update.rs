@@ -41,6 +41,8 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
         let Self { table, model, connection } = self;
         table.name()?;
         let mut texts = table.cryptor.seal_changes([model]).await.map_err(error::of::<M>)?.pop();
+        let compares = version_of::<M, DB>().is_some()
+            || texts.as_ref().is_some_and(|texts| !indexes::kept::<M, DB>(texts.indexes()).is_empty());
         let statement = table.set(model, texts.as_mut())?;
         let mut connection = table.connection(connection).await?;
         let updated = connection.execute(statement).await.map_err(failed::<M>)?;
@@ -48,7 +50,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
             return Ok(());
         }
         let id = table.written(|out| model.write_own_id(out));
-        if version_of::<M, DB>().is_none() || !table.exists(model, true, &mut connection).await? {
+        if !compares || !table.exists(model, true, &mut connection).await? {
             return Err(table.not_written(&id));
         }
         Err(table.conflict(model))
@@ -56,12 +58,14 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> Update<'_, M, DB> {
 }
 
 impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
-    /// `UPDATE "t" SET "a" = $1, "version" = "version" + 1 WHERE "id" = $2 AND "version" = $3`
+    /// `UPDATE "t" SET "a" = $1, "version" = "version" + 1 WHERE "id" = $2 AND "a" = $3 AND "version" = $4`
     pub(super) fn set(&self, model: &M, texts: Option<&mut SealedTexts>) -> Result<Statement<DB>> {
         let mut statement = Statement::new("UPDATE ");
         statement.push(self.name()?);
         statement.push(" SET ");
         let entries = texts.as_ref().map(|texts| texts.indexes().to_vec()).unwrap_or_default();
+        let kept = indexes::kept::<M, DB>(&entries);
+        let mut kept_texts = texts.as_deref().filter(|_| !kept.is_empty()).cloned();
         let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::Assignments, texts)
             .within(self.limits.as_ref());
         model.bind_columns(&mut binder);
@@ -80,6 +84,13 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         }
         self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
         self.push_scope_of(&mut statement, model)?;
+        if let Some(texts) = &mut kept_texts {
+            statement.push(" AND ");
+            let part = Part::Named(&kept);
+            let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, part, Some(texts));
+            model.bind_columns(&mut binder);
+            binder.finish()?;
+        }
         if version.is_some() {
             push_version(&mut statement, model)?;
         }
@@ -91,7 +102,10 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         Error::new(ErrorKind::Conflict)
             .model(M::MODEL.name())
             .row(self.written(|out| model.write_own_id(out)))
-            .message("the row has another version than the model")
+            .message(match version_of::<M, DB>() {
+                Some(_) => "the row has another version than the model",
+                None => "a value that has a blind index was changed since the row was loaded",
+            })
             .help("load the row, make the change again and save it")
     }
 

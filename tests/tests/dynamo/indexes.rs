@@ -243,3 +243,79 @@ async fn a_code_can_be_the_key_of_a_table() {
     let found = logins.get(again.key).decrypt_pii().await.unwrap();
     assert_eq!(found.email.expose().unwrap(), "Ada@example.com");
 }
+
+#[tokio::test]
+async fn an_item_is_not_saved_over_an_indexed_value_that_someone_else_changed() {
+    let shop = shop().await;
+    shop.members.put(&Member::new("1", "ada@example.com")).await.unwrap();
+    let mut slow = shop.members.get("1").await.unwrap();
+    let mut fast = slow.clone();
+    fast.email.set("new@example.com");
+    shop.members.update(&fast).await.unwrap();
+    slow.phone = Some(EncryptedStr::new("1"));
+    for refused in [
+        shop.members.update(&slow).await.unwrap_err(),
+        shop.members.update(&slow).fields(["email"]).await.unwrap_err(),
+        pii::DynamoTransaction::new(&shop.client).update(&shop.members, &slow).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    }
+    shop.members.update(&slow).fields(["phone"]).await.unwrap();
+    assert_eq!(shop.ids("new@example.com").await, ["1"]);
+    let fresh = shop.members.get("1").await.unwrap();
+    shop.members.update(&fresh).await.unwrap();
+    assert_eq!(shop.ids("new@example.com").await, ["1"]);
+}
+
+#[derive(PiiModel, Serialize, Deserialize, Clone)]
+#[pii(name = "person", context(tenant = self.tenant), blind_index(name = "full", fields(first, last)))]
+struct Person {
+    #[pii(partition_key)]
+    id: String,
+    tenant: String,
+    first: EncryptedStr,
+    last: EncryptedStr,
+}
+
+#[tokio::test]
+async fn an_index_over_several_fields_changes_with_all_of_them() {
+    let (client, keys) = (client(), tempfile::tempdir().unwrap());
+    let name = table(&client, "id", None).await;
+    add_index(&client, &name, "full_bidx").await;
+    let cryptor = cryptor(&keys);
+    let people = DynamoTable::<Person>::named(&client, &cryptor, &name);
+    let (first, last) = (EncryptedStr::new("ada"), EncryptedStr::new("byron"));
+    let mut ada = Person { id: "1".into(), tenant: "acme".into(), first, last };
+    people.put(&ada).await.unwrap();
+    ada.first.set("grace");
+    ada.last.set("hopper");
+    let refused = people.update(&ada).fields(["first"]).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.field_name()), (ErrorKind::Configuration, Some("last")));
+    assert!(people.find(Person::by_full("acme", "ada", "byron")).exists().await.unwrap());
+    people.update(&ada).fields(["first", "last"]).await.unwrap();
+    assert!(people.find(Person::by_full("acme", "grace", "hopper")).exists().await.unwrap());
+}
+
+#[derive(PiiModel, Serialize, Deserialize, Clone)]
+#[pii(view_of = Member, context(app = "tests", tenant = self.tenant))]
+struct MemberPhone {
+    #[pii(partition_key)]
+    id: String,
+    tenant: String,
+    phone: Option<EncryptedStr>,
+}
+
+#[tokio::test]
+async fn a_view_does_not_change_the_context() {
+    let shop = shop().await;
+    shop.members.put(&Member::new("1", "ada@example.com")).await.unwrap();
+    let phones = DynamoTable::<MemberPhone>::named(&shop.client, &shop.cryptor, &shop.name);
+    let mut phone = phones.get("1").await.unwrap();
+    phone.phone = Some(EncryptedStr::new("1"));
+    phones.update(&phone).await.unwrap();
+    phone.tenant = "other".into();
+    phone.phone = None;
+    assert_eq!(phones.update(&phone).await.unwrap_err().kind(), ErrorKind::Conflict);
+    let member = shop.members.get("1").decrypt_pii().await.unwrap();
+    assert_eq!(member.phone.unwrap().expose().unwrap(), "1");
+}

@@ -404,6 +404,46 @@ pub(crate) struct SubscriberPhone {
     pub(crate) phone: Option<EncryptedStr>,
 }
 
+pub(crate) const MAILBOXES: &str = "create table mailboxes (id bigint primary key, email text not null, email_bidx varchar(64) unique, \
+     work_email text not null, work_email_bidx varchar(64) unique)";
+
+/// The names of whose columns are parts of one another.
+#[derive(PiiModel, Clone)]
+#[pii(name = "mailbox", table = "mailboxes", from_row)]
+pub(crate) struct Mailbox {
+    #[pii(id)]
+    pub(crate) id: i64,
+    #[pii(blind_index(normalize = "email", unique))]
+    pub(crate) email: EncryptedStr,
+    #[pii(blind_index(normalize = "email", unique))]
+    pub(crate) work_email: EncryptedStr,
+}
+
+impl Mailbox {
+    pub(crate) fn new(id: i64, email: &str, work_email: &str) -> Self {
+        Self { id, email: EncryptedStr::new(email), work_email: EncryptedStr::new(work_email) }
+    }
+}
+
+pub(crate) const NAMES: &str =
+    "create table names (id bigint primary key, first text not null, last text not null, full_bidx text)";
+
+/// An index over two values.
+#[derive(PiiModel, Clone)]
+#[pii(name = "name", table = "names", from_row, blind_index(name = "full", fields(first, last)))]
+pub(crate) struct Name {
+    #[pii(id)]
+    pub(crate) id: i64,
+    pub(crate) first: EncryptedStr,
+    pub(crate) last: EncryptedStr,
+}
+
+impl Name {
+    pub(crate) fn new(id: i64, first: &str, last: &str) -> Self {
+        Self { id, first: EncryptedStr::new(first), last: EncryptedStr::new(last) }
+    }
+}
+
 pub(crate) const MEETINGS: &str = "create table meetings (id UUID primary key, tenant text not null, name text not null, \
      score smallint, ratio double precision not null, paid boolean not null, who text, note text)";
 

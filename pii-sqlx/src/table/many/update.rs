@@ -58,7 +58,8 @@ pub(super) fn statement<M: SqlModel<DB>, DB: Dialect>(
     });
     statement.push(" FROM pii_new WHERE ");
     let scope = table.scope_columns()?;
-    for (index, name) in names(|kind| kind.is_id()).chain(scope).chain(version).enumerate() {
+    let kept = rows.first().map(|row| indexes::kept::<M, DB>(row.texts.indexes())).unwrap_or_default();
+    for (index, name) in names(|kind| kind.is_id()).chain(scope).chain(kept).chain(version).enumerate() {
         statement.push(if index > 0 { " AND pii_stored." } else { "pii_stored." });
         statement.push_name(name);
         statement.push(" = pii_new.");

@@ -1,10 +1,13 @@
 //! Rows found by blind indexes, which every way of writing keeps.
 
-use pii::{Cryptor, EncryptedStr, ErrorKind, SqlTable, Swap, ctx};
+use pii::{
+    Adoption, Cryptor, EncryptedStr, ErrorKind, FieldPolicies, PlaintextPolicy::AcceptAndSeal, SqlTable,
+    Swap, ctx,
+};
 
 use super::{super::in_dialect, Db, TestDatabase, sql};
 use crate::{
-    models::{RotatingSubscriber, SUBSCRIBERS, Subscriber, SubscriberPhone},
+    models::{MAILBOXES, Mailbox, NAMES, Name, RotatingSubscriber, SUBSCRIBERS, Subscriber, SubscriberPhone},
     support::process,
 };
 
@@ -232,4 +235,170 @@ async fn rows_from_before_the_index_are_filled_in() {
     assert_eq!(shop.ids("two@example.com").await, [2]);
     let after: String = sqlx::query_scalar(text).fetch_one(&shop.db.pool).await.unwrap();
     assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn a_duplicate_names_its_field_where_names_are_parts_of_others() {
+    let keys = tempfile::tempdir().unwrap();
+    let (db, cryptor) = (TestDatabase::new(2, &[MAILBOXES]).await, process(&keys));
+    let mailboxes = SqlTable::<Mailbox, Db>::new(&db.pool, &cryptor);
+    mailboxes.insert(&Mailbox::new(1, "ada@home.example", "ada@work.example")).await.unwrap();
+    for (home, work, field) in [
+        ("ada@home.example", "bob@work.example", "email"),
+        ("bob@home.example", "ada@work.example", "work_email"),
+    ] {
+        let error = mailboxes.insert(&Mailbox::new(2, home, work)).await.unwrap_err();
+        assert_eq!((error.kind(), error.field_name()), (ErrorKind::Duplicate, Some(field)));
+    }
+    mailboxes.insert(&Mailbox::new(2, "bob@home.example", "bob@work.example")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_older_text_of_the_row_takes_its_code_along() {
+    let shop = shop().await;
+    shop.subscribers.insert(&Subscriber::new(1, "old@example.com")).await.unwrap();
+    let old: String =
+        sqlx::query_scalar("select email from subscribers").fetch_one(&shop.db.pool).await.unwrap();
+    for way in 0..3 {
+        let mut row = shop.subscribers.get(1).await.unwrap();
+        row.email.set("new@example.com");
+        shop.subscribers.update(&row).await.unwrap();
+        assert_eq!(shop.ids("new@example.com").await, [1]);
+        // as a program does that takes a change back
+        let mut row = shop.subscribers.get(1).stored().await.unwrap();
+        row.email = EncryptedStr::from_stored(old.clone());
+        match way {
+            0 => shop.subscribers.update(&row).await.unwrap(),
+            1 => assert_eq!(shop.subscribers.update_many([&*row]).await.unwrap(), 1),
+            _ => assert_eq!(shop.subscribers.swap(&row).await.unwrap(), Swap::Swapped),
+        }
+        assert_eq!(shop.ids("old@example.com").await, [1], "{way}");
+        assert_eq!(shop.ids("new@example.com").await, Vec::<i64>::new(), "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_view_leaves_a_row_where_it_is() {
+    let shop = shop().await;
+    let ada = Subscriber { phone: Some(EncryptedStr::new("1")), ..Subscriber::new(1, "ada@example.com") };
+    shop.subscribers.insert(&ada).await.unwrap();
+    let phones = SqlTable::<SubscriberPhone, Db>::new(&shop.db.pool, &shop.cryptor);
+    let moved = phones.move_row(1, |phone| phone.id = 2).await.unwrap_err();
+    assert_eq!(moved.kind(), ErrorKind::Configuration);
+    let mut elsewhere = phones.get(1).await.unwrap();
+    (elsewhere.tenant, elsewhere.phone) = ("other".into(), Some(EncryptedStr::new("2")));
+    for refused in
+        [phones.update(&elsewhere).await.unwrap_err(), phones.update_many([&elsewhere]).await.unwrap_err()]
+    {
+        assert_eq!(refused.kind(), ErrorKind::RowNotFound, "{refused}");
+    }
+    let mut here = phones.get(1).await.unwrap();
+    here.phone = Some(EncryptedStr::new("3"));
+    phones.update(&here).await.unwrap();
+    let row = shop.subscribers.get(1).decrypt_pii().await.unwrap();
+    assert_eq!((row.email.expose().unwrap(), row.tenant.as_str()), ("ada@example.com", "acme"));
+    shop.subscribers.move_row(1, |row| row.id = 2).await.unwrap();
+    assert_eq!(shop.ids("ada@example.com").await, [2]);
+}
+
+#[tokio::test]
+async fn a_job_passes_by_rows_that_a_unique_index_refuses() {
+    let keys = tempfile::tempdir().unwrap();
+    let (db, cryptor) = (TestDatabase::new(2, &[MAILBOXES]).await, process(&keys));
+    let values = "insert into mailboxes (id, email, work_email) values (1, 'a@x', '1'), (2, 'A@x', '2'), (3, 'b@x', '3'), (4, 'c@x', '4')";
+    sql(&db, values).await;
+    let policies = FieldPolicies::new();
+    policies.set_model("mailbox", AcceptAndSeal);
+    let mailboxes = SqlTable::<Mailbox, Db>::new(&db.pool, &cryptor.with_policies(&policies));
+    let report = Adoption::of(&mailboxes).chunk_rows(3).seal().await.unwrap();
+    assert_eq!((report.rows_written, report.failed, report.is_done()), (3, 1, false), "{report:?}");
+    let failure = &report.failures[0];
+    assert_eq!(
+        (failure.kind(), failure.field_name(), failure.row_id()),
+        (ErrorKind::Duplicate, Some("email"), Some("2"))
+    );
+    sql(&db, "update mailboxes set email = 'd@x' where id = 2").await;
+    assert!(Adoption::of(&mailboxes).seal().await.unwrap().is_done());
+}
+
+#[tokio::test]
+async fn a_row_is_not_saved_over_an_indexed_value_that_someone_else_changed() {
+    let shop = shop().await;
+    for (id, email) in [(1, "ada@example.com"), (2, "bob@example.com")] {
+        shop.subscribers.insert(&Subscriber::new(id, email)).await.unwrap();
+    }
+    let slow = shop.subscribers.list().await.unwrap();
+    let mut fast = shop.subscribers.get(1).await.unwrap();
+    fast.email.set("new@example.com");
+    shop.subscribers.update(&fast).await.unwrap();
+    for refused in [
+        shop.subscribers.update(&slow[0]).await.unwrap_err(),
+        shop.subscribers.update_many([&slow[0]]).await.unwrap_err(),
+        shop.subscribers.update_many(&slow).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    }
+    assert_eq!(shop.ids("new@example.com").await, [1]);
+    // who has opened the value writes its code too
+    let mut opened = shop.subscribers.get(2).decrypt_pii().await.unwrap();
+    let mut fast = shop.subscribers.get(2).await.unwrap();
+    fast.email.set("eve@example.com");
+    shop.subscribers.update(&fast).await.unwrap();
+    opened.phone = Some(EncryptedStr::new("1"));
+    shop.subscribers.update(&opened).await.unwrap();
+    assert_eq!(shop.ids("bob@example.com").await, [2]);
+    assert_eq!(shop.ids("eve@example.com").await, Vec::<i64>::new());
+    let fresh = shop.subscribers.list().await.unwrap();
+    assert_eq!(shop.subscribers.update_many(&fresh).await.unwrap(), 2);
+    let gone = Subscriber { id: 3, ..fresh[0].clone() };
+    assert_eq!(shop.subscribers.update(&gone).await.unwrap_err().kind(), ErrorKind::WrongPlace);
+    shop.subscribers.delete(1).await.unwrap();
+    assert_eq!(shop.subscribers.update(&fresh[0]).await.unwrap_err().kind(), ErrorKind::RowNotFound);
+}
+
+#[tokio::test]
+async fn a_swap_leaves_the_codes_of_other_values_alone() {
+    let shop = shop().await;
+    shop.subscribers.insert(&Subscriber::new(1, "ada@example.com")).await.unwrap();
+    let mut slow = shop.subscribers.get(1).decrypt_pii().stored().await.unwrap();
+    let mut fast = shop.subscribers.get(1).decrypt_pii().stored().await.unwrap();
+    let older = fast.email.clone();
+    fast.email.set("new@example.com");
+    slow.phone = Some(EncryptedStr::new("1"));
+    for row in [fast, slow] {
+        assert_eq!(shop.subscribers.swap(&row).await.unwrap(), Swap::Swapped);
+    }
+    assert_eq!(shop.ids("new@example.com").await, [1]);
+    assert_eq!(shop.ids("ada@example.com").await, Vec::<i64>::new());
+    let mut row = shop.subscribers.get(1).stored().await.unwrap();
+    row.email = older;
+    assert_eq!(shop.subscribers.swap(&row).await.unwrap(), Swap::Swapped);
+    assert_eq!(shop.ids("ada@example.com").await, [1]);
+    let sealed = shop.subscribers.get(1).await.unwrap().email;
+    let mut row = shop.subscribers.get(1).stored().await.unwrap();
+    row.email.set("last@example.com");
+    shop.subscribers.swap(&row).await.unwrap();
+    let mut row = shop.subscribers.get(1).stored().await.unwrap();
+    row.email = sealed;
+    assert_eq!(shop.subscribers.swap(&row).await.unwrap_err().kind(), ErrorKind::State);
+    assert_eq!(shop.ids("last@example.com").await, [1]);
+}
+
+#[tokio::test]
+async fn a_swap_compares_all_values_that_an_index_is_made_of() {
+    let keys = tempfile::tempdir().unwrap();
+    let (db, cryptor) = (TestDatabase::new(2, &[NAMES]).await, process(&keys));
+    let names = SqlTable::<Name, Db>::new(&db.pool, &cryptor);
+    names.insert(&Name::new(1, "ada", "byron")).await.unwrap();
+    let mut first = names.get(1).decrypt_pii().stored().await.unwrap();
+    let mut last = names.get(1).decrypt_pii().stored().await.unwrap();
+    first.first.set("grace");
+    last.last.set("hopper");
+    assert_eq!(names.swap(&first).await.unwrap(), Swap::Swapped);
+    assert_eq!(names.swap(&last).await.unwrap(), Swap::Changed);
+    let mut last = names.get(1).decrypt_pii().stored().await.unwrap();
+    last.last.set("hopper");
+    assert_eq!(names.swap_many(&[last]).await.unwrap(), [Swap::Swapped]);
+    assert!(names.find(Name::by_full("grace", "hopper")).exists().await.unwrap());
+    assert!(!names.find(Name::by_full("grace", "byron")).exists().await.unwrap());
 }
