@@ -221,14 +221,17 @@ pub(super) fn items_of<'a, M: Send + 'a>(
 
 /// All items, or the first error; a page at a time, not an item.
 pub(super) async fn all_items_of<M>(mut pages: BoxStream<'_, Result<Page<M>>>) -> Result<Vec<M>> {
-    let mut items = Vec::new();
+    let mut all = Vec::new();
     while let Some(page) = pages.try_next().await? {
-        items.reserve(page.items.len());
-        for item in page.items {
-            items.push(item?);
+        let items = page.items.into_iter().collect::<Result<Vec<M>>>()?;
+        if all.is_empty() {
+            // most answers have one page
+            all = items;
+        } else {
+            all.extend(items);
         }
     }
-    Ok(items)
+    Ok(all)
 }
 
 /// Items up to the first error.
