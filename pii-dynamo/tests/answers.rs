@@ -42,7 +42,7 @@ async fn scanned(items: &'static str) -> Vec<Result<Account, Error>> {
 async fn refused(item: &'static str) -> Error {
     let mut found = scanned(item).await;
     assert_eq!(found.len(), 1);
-    let error = found.remove(0).expect_err("the item does not fit");
+    let error = found.remove(0).unwrap_err();
     assert_eq!((error.kind(), error.row_id()), (ErrorKind::Database, Some("a-1")), "{error}");
     assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
     error
