@@ -32,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod attributes;
 mod backoff;
 mod decrypt;
 mod error;
