@@ -3,9 +3,10 @@
 use super::{
     Cryptor,
     backend::OpenItem,
+    fields::Stamps,
     legacy::LegacyOpen,
-    place::ValuePlace,
-    rows::{ModelRules, PiiRow, Placed, Rows},
+    place::{RowPlaces, ValuePlace},
+    rows::{ModelRules, Part, PiiRow, Placed, Rows},
     seal::{not_encrypted, wrong_place},
 };
 use crate::{
@@ -86,6 +87,36 @@ enum Change {
     Accept(SecretBytes),
 }
 
+/// Rows with their models, to be opened together.
+struct Batch<'a> {
+    places: &'a RowPlaces,
+    walk: &'a Walk<'a>,
+    parts: &'a [Part],
+    rules: &'a [ModelRules<'a>],
+}
+
+/// What is to be done with the values of a batch.
+struct Decided<'a> {
+    /// for each slot
+    changes: Vec<Change>,
+    to_open: Vec<OpenItem<'a>>,
+    opened_slots: Vec<usize>,
+    legacy_to_open: Vec<LegacyOpen<'a>>,
+    legacy_slots: Vec<usize>,
+}
+
+impl Decided<'_> {
+    fn of(slots: usize) -> Self {
+        Self {
+            changes: Vec::with_capacity(slots),
+            to_open: Vec::with_capacity(slots),
+            opened_slots: Vec::with_capacity(slots),
+            legacy_to_open: Vec::new(),
+            legacy_slots: Vec::new(),
+        }
+    }
+}
+
 impl Cryptor {
     /// Opens the values of models in place. If one value can't be opened, that is the result, and
     /// rows that could be opened are.
@@ -113,27 +144,56 @@ impl Cryptor {
             }
         };
         let Rows { places, walk, parts, mut failed, mut events, .. } = Rows::of(self, scope, models);
-        let mut changes = Vec::with_capacity(walk.slots().len());
-        let mut to_open: Vec<OpenItem<'_>> = Vec::with_capacity(walk.slots().len());
-        let mut opened_slots = Vec::with_capacity(walk.slots().len());
-        let mut legacy_to_open: Vec<LegacyOpen<'_>> = Vec::new();
-        let mut legacy_slots = Vec::new();
-        for part in &parts {
+        let batch = Batch { places: &places, walk: &walk, parts: &parts, rules: &rules };
+        let mut decided = Decided::of(walk.slots().len());
+        self.decide(&batch, &mut decided, &mut failed, &mut events);
+        let Decided { mut changes, to_open, opened_slots, legacy_to_open, legacy_slots } = decided;
+        if !to_open.is_empty() {
+            let results = self.open_items(&to_open, &mut events).await?;
+            let places = to_open.iter().map(|item| &item.place);
+            settle(results, places, &opened_slots, &mut changes, &parts, &mut failed);
+        }
+        if !legacy_to_open.is_empty() {
+            let results = self.open_legacy(&legacy_to_open).await;
+            for (result, item) in results.iter().zip(&legacy_to_open) {
+                let refused = result.as_ref().err().map(Error::kind);
+                self.note_event(&mut events, Operation::OpenLegacy, &item.place, None, refused);
+            }
+            let places = legacy_to_open.iter().map(|item| &item.place);
+            settle(results, places, &legacy_slots, &mut changes, &parts, &mut failed);
+        }
+        self.record(events).await?;
+        apply(models, &parts, changes, &failed);
+        Ok(failed.into_iter().map(|failed| failed.map_or(Ok(()), Err)).collect())
+    }
+
+    /// Decides what to do with each value. No part of the future that waits for keys: its variables
+    /// would be memory, and this runs for every value.
+    fn decide<'a>(
+        &'a self,
+        batch: &Batch<'a>,
+        decided: &mut Decided<'a>,
+        failed: &mut [Option<Error>],
+        events: &mut Vec<AuditEvent>,
+    ) {
+        let Batch { places, walk, parts, rules } = *batch;
+        let mut stamps = Stamps::default();
+        for part in parts {
             let Some(ModelRules { rules, fields }) = rules.get(part.model) else { continue };
             let slots = walk.slots().get(part.slots.clone()).unwrap_or_default();
             for (found, index) in slots.iter().zip(part.slots.start..) {
-                let place = part.place.and_then(|place| places.place(place, &walk, found));
-                let mut fail = |error| fail(&mut failed, part.row, error);
+                let place = part.place.and_then(|place| places.place(place, walk, found));
+                let mut fail = |error| fail(failed, part.row, error);
                 let change = match place {
                     Some(place) => match found.cell {
                         Cell::Plain(_) | Cell::Opened { .. } => Change::Keep,
                         Cell::Sealed { text, .. } | Cell::Foreign(text) => {
-                            let here = place.stamp();
+                            let here = stamps.of(&place);
                             if found.cell.is_from_elsewhere(here) {
                                 // it keeps the place that it was loaded from: opening is no way to move it
                                 let error = wrong_place();
                                 self.note_event(
-                                    &mut events,
+                                    events,
                                     Operation::Open,
                                     &place,
                                     Some(text),
@@ -144,9 +204,9 @@ impl Cryptor {
                             } else if text.is_foreign() {
                                 match rules.legacy_form(&place, text) {
                                     Ok(codec) => {
-                                        if fields.wants(&walk, found) && place.field().mode().can_open() {
-                                            legacy_to_open.push(LegacyOpen { place, text, codec });
-                                            legacy_slots.push(index);
+                                        if fields.wants(walk, found) && place.field().mode().can_open() {
+                                            decided.legacy_to_open.push(LegacyOpen { place, text, codec });
+                                            decided.legacy_slots.push(index);
                                         }
                                         Change::Stamp(here)
                                     }
@@ -156,15 +216,15 @@ impl Cryptor {
                                             None => Operation::Open,
                                         };
                                         let refused = Some(error.kind());
-                                        self.note_event(&mut events, operation, &place, None, refused);
+                                        self.note_event(events, operation, &place, None, refused);
                                         fail(place.locate(error));
                                         Change::Keep
                                     }
                                 }
                             } else {
-                                if fields.wants(&walk, found) && place.field().mode().can_open() {
-                                    to_open.push(OpenItem { place, text });
-                                    opened_slots.push(index);
+                                if fields.wants(walk, found) && place.field().mode().can_open() {
+                                    decided.to_open.push(OpenItem { place, text });
+                                    decided.opened_slots.push(index);
                                 }
                                 Change::Stamp(here)
                             }
@@ -172,7 +232,7 @@ impl Cryptor {
                         Cell::Legacy(text) if rules.plaintext(&place) != PlaintextPolicy::Reject => {
                             let accepted = found.ops.accepted(text);
                             let refused = accepted.as_ref().err().map(Error::kind);
-                            self.note_event(&mut events, Operation::AcceptPlaintext, &place, None, refused);
+                            self.note_event(events, Operation::AcceptPlaintext, &place, None, refused);
                             match accepted {
                                 Ok(plain) => {
                                     self.counters.plaintext_accepted();
@@ -186,7 +246,7 @@ impl Cryptor {
                         }
                         Cell::Legacy(_) => {
                             self.note_event(
-                                &mut events,
+                                events,
                                 Operation::Open,
                                 &place,
                                 None,
@@ -197,57 +257,16 @@ impl Cryptor {
                         }
                         Cell::Malformed(error) => {
                             let error = Error::from(*error);
-                            self.note_event(&mut events, Operation::Open, &place, None, Some(error.kind()));
+                            self.note_event(events, Operation::Open, &place, None, Some(error.kind()));
                             fail(place.locate(error));
                             Change::Keep
                         }
                     },
                     None => Change::Keep,
                 };
-                changes.push(change);
+                decided.changes.push(change);
             }
         }
-        let mut settle = |slot: usize, place: &ValuePlace<'_>, result: Result<SecretBytes>| match (
-            result,
-            changes.get_mut(slot),
-        ) {
-            (Ok(plain), Some(change)) => change.open(plain),
-            (Ok(_), None) => {}
-            (Err(error), change) => {
-                // a value that does not open here was not loaded from here
-                if let Some(change) = change {
-                    *change = Change::Keep;
-                }
-                let part = parts.partition_point(|part| part.slots.end <= slot);
-                if let Some(part) = parts.get(part) {
-                    fail(&mut failed, part.row, place.locate(error));
-                }
-            }
-        };
-        if !to_open.is_empty() {
-            let results = self.open_items(&to_open, &mut events).await?;
-            for ((result, item), &slot) in results.into_iter().zip(&to_open).zip(&opened_slots) {
-                settle(slot, &item.place, result);
-            }
-        }
-        if !legacy_to_open.is_empty() {
-            let results = self.open_legacy(&legacy_to_open).await;
-            for ((result, item), &slot) in results.into_iter().zip(&legacy_to_open).zip(&legacy_slots) {
-                let refused = result.as_ref().err().map(Error::kind);
-                self.note_event(&mut events, Operation::OpenLegacy, &item.place, None, refused);
-                settle(slot, &item.place, result);
-            }
-        }
-        self.record(events).await?;
-        let cells = Placed::of(models, &parts, changes.len());
-        let mut changes = cells.cells.into_iter().zip(changes);
-        for part in &parts {
-            let row_is_good = failed.get(part.row).is_some_and(Option::is_none);
-            for (cell, change) in changes.by_ref().take(part.slots.len()) {
-                change.apply(cell, row_is_good);
-            }
-        }
-        Ok(failed.into_iter().map(|failed| failed.map_or(Ok(()), Err)).collect())
     }
 
     /// Refuses what this cryptor was limited not to do.
@@ -324,6 +343,45 @@ impl Cryptor {
     ) {
         if self.is_audited() {
             events.push(self.event(operation, place, text.map(Ciphertext::key_id), refused));
+        }
+    }
+}
+
+/// Notes what became of values that were opened, by their slots.
+fn settle<'a, 'p: 'a>(
+    results: Vec<Result<SecretBytes>>,
+    places: impl Iterator<Item = &'a ValuePlace<'p>>,
+    slots: &[usize],
+    changes: &mut [Change],
+    parts: &[Part],
+    failed: &mut [Option<Error>],
+) {
+    for ((result, place), &slot) in results.into_iter().zip(places).zip(slots) {
+        match (result, changes.get_mut(slot)) {
+            (Ok(plain), Some(change)) => change.open(plain),
+            (Ok(_), None) => {}
+            (Err(error), change) => {
+                // a value that does not open here was not loaded from here
+                if let Some(change) = change {
+                    *change = Change::Keep;
+                }
+                let part = parts.partition_point(|part| part.slots.end <= slot);
+                if let Some(part) = parts.get(part) {
+                    fail(failed, part.row, place.locate(error));
+                }
+            }
+        }
+    }
+}
+
+/// Changes the values of the rows.
+fn apply<R: PiiRow>(models: &mut [R], parts: &[Part], changes: Vec<Change>, failed: &[Option<Error>]) {
+    let cells = Placed::of(models, parts, changes.len());
+    let mut changes = cells.cells.into_iter().zip(changes);
+    for part in parts {
+        let row_is_good = failed.get(part.row).is_some_and(Option::is_none);
+        for (cell, change) in changes.by_ref().take(part.slots.len()) {
+            change.apply(cell, row_is_good);
         }
     }
 }
