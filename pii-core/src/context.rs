@@ -281,6 +281,11 @@ impl ContextWriter {
         self.pairs.push((name, self.text.len()));
     }
 
+    /// With room for most contexts.
+    pub(crate) fn with_room() -> Self {
+        Self { pairs: Vec::with_capacity(4), text: String::with_capacity(64) }
+    }
+
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.pairs.clear();

@@ -83,7 +83,10 @@ pub type Opening = Vec<Result<()>>;
 enum Change {
     Keep,
     Stamp(Place),
-    Open(Place, SecretBytes),
+    /// The plaintext is the next of those that were opened.
+    Open(Place),
+    /// As `Open`, of another system.
+    OpenLegacy(Place),
     Accept(SecretBytes),
 }
 
@@ -100,9 +103,7 @@ struct Decided<'a> {
     /// for each slot
     changes: Vec<Change>,
     to_open: Vec<OpenItem<'a>>,
-    opened_slots: Vec<usize>,
     legacy_to_open: Vec<LegacyOpen<'a>>,
-    legacy_slots: Vec<usize>,
 }
 
 impl Decided<'_> {
@@ -110,9 +111,7 @@ impl Decided<'_> {
         Self {
             changes: Vec::with_capacity(slots),
             to_open: Vec::with_capacity(slots),
-            opened_slots: Vec::with_capacity(slots),
             legacy_to_open: Vec::new(),
-            legacy_slots: Vec::new(),
         }
     }
 }
@@ -147,23 +146,26 @@ impl Cryptor {
         let batch = Batch { places: &places, walk: &walk, parts: &parts, rules: &rules };
         let mut decided = Decided::of(walk.slots().len());
         self.decide(&batch, &mut decided, &mut failed, &mut events);
-        let Decided { mut changes, to_open, opened_slots, legacy_to_open, legacy_slots } = decided;
+        let Decided { mut changes, to_open, legacy_to_open } = decided;
+        let (mut opened, mut legacy_opened) = (Vec::new(), Vec::new());
         if !to_open.is_empty() {
-            let results = self.open_items(&to_open, &mut events).await?;
+            opened = self.open_items(&to_open, &mut events).await?;
+            let is_asked = |change: &Change| matches!(change, Change::Open(_));
             let places = to_open.iter().map(|item| &item.place);
-            settle(results, places, &opened_slots, &mut changes, &parts, &mut failed);
+            settle(&opened, places, &mut changes, is_asked, &parts, &mut failed);
         }
         if !legacy_to_open.is_empty() {
-            let results = self.open_legacy(&legacy_to_open).await;
-            for (result, item) in results.iter().zip(&legacy_to_open) {
+            legacy_opened = self.open_legacy(&legacy_to_open).await;
+            for (result, item) in legacy_opened.iter().zip(&legacy_to_open) {
                 let refused = result.as_ref().err().map(Error::kind);
                 self.note_event(&mut events, Operation::OpenLegacy, &item.place, None, refused);
             }
+            let is_asked = |change: &Change| matches!(change, Change::OpenLegacy(_));
             let places = legacy_to_open.iter().map(|item| &item.place);
-            settle(results, places, &legacy_slots, &mut changes, &parts, &mut failed);
+            settle(&legacy_opened, places, &mut changes, is_asked, &parts, &mut failed);
         }
         self.record(events).await?;
-        apply(models, &parts, changes, &failed);
+        apply(models, &parts, changes, Plaintexts::of(opened, legacy_opened), &failed);
         Ok(failed.into_iter().map(|failed| failed.map_or(Ok(()), Err)).collect())
     }
 
@@ -181,8 +183,8 @@ impl Cryptor {
         for part in parts {
             let Some(ModelRules { rules, fields }) = rules.get(part.model) else { continue };
             let slots = walk.slots().get(part.slots.clone()).unwrap_or_default();
-            for (found, index) in slots.iter().zip(part.slots.start..) {
-                let place = part.place.and_then(|place| places.place(place, walk, found));
+            for found in slots {
+                let place = places.place(part.place, walk, found);
                 let mut fail = |error| fail(failed, part.row, error);
                 let change = match place {
                     Some(place) => match found.cell {
@@ -206,9 +208,10 @@ impl Cryptor {
                                     Ok(codec) => {
                                         if fields.wants(walk, found) && place.field().mode().can_open() {
                                             decided.legacy_to_open.push(LegacyOpen { place, text, codec });
-                                            decided.legacy_slots.push(index);
+                                            Change::OpenLegacy(here)
+                                        } else {
+                                            Change::Stamp(here)
                                         }
-                                        Change::Stamp(here)
                                     }
                                     Err(error) => {
                                         let operation = match place.field().legacy() {
@@ -221,11 +224,10 @@ impl Cryptor {
                                         Change::Keep
                                     }
                                 }
+                            } else if fields.wants(walk, found) && place.field().mode().can_open() {
+                                decided.to_open.push(OpenItem { place, text });
+                                Change::Open(here)
                             } else {
-                                if fields.wants(walk, found) && place.field().mode().can_open() {
-                                    decided.to_open.push(OpenItem { place, text });
-                                    decided.opened_slots.push(index);
-                                }
                                 Change::Stamp(here)
                             }
                         }
@@ -347,42 +349,76 @@ impl Cryptor {
     }
 }
 
-/// Notes what became of values that were opened, by their slots.
+/// Notes what did not open, of the values that were asked for.
 fn settle<'a, 'p: 'a>(
-    results: Vec<Result<SecretBytes>>,
+    results: &[Result<SecretBytes>],
     places: impl Iterator<Item = &'a ValuePlace<'p>>,
-    slots: &[usize],
     changes: &mut [Change],
+    is_asked: impl Fn(&Change) -> bool,
     parts: &[Part],
     failed: &mut [Option<Error>],
 ) {
-    for ((result, place), &slot) in results.into_iter().zip(places).zip(slots) {
-        match (result, changes.get_mut(slot)) {
-            (Ok(plain), Some(change)) => change.open(plain),
-            (Ok(_), None) => {}
-            (Err(error), change) => {
-                // a value that does not open here was not loaded from here
-                if let Some(change) = change {
-                    *change = Change::Keep;
-                }
-                let part = parts.partition_point(|part| part.slots.end <= slot);
-                if let Some(part) = parts.get(part) {
-                    fail(failed, part.row, place.locate(error));
-                }
-            }
+    if results.iter().all(Result::is_ok) {
+        return;
+    }
+    let asked = changes.iter_mut().enumerate().filter(|(_, change)| is_asked(change));
+    for ((result, place), (slot, change)) in results.iter().zip(places).zip(asked) {
+        let Err(error) = result else { continue };
+        // a value that does not open here was not loaded from here
+        *change = Change::Keep;
+        let part = parts.partition_point(|part| part.slots.end <= slot);
+        if let Some(part) = parts.get(part) {
+            fail(failed, part.row, place.locate(error.clone()));
         }
     }
 }
 
+/// What was opened, in order.
+struct Plaintexts<O, L> {
+    opened: O,
+    legacy: L,
+}
+
+impl Plaintexts<(), ()> {
+    fn of(
+        opened: Vec<Result<SecretBytes>>,
+        legacy: Vec<Result<SecretBytes>>,
+    ) -> Plaintexts<impl Iterator<Item = SecretBytes>, impl Iterator<Item = SecretBytes>> {
+        // what did not open is changed no more
+        Plaintexts { opened: opened.into_iter().flatten(), legacy: legacy.into_iter().flatten() }
+    }
+}
+
 /// Changes the values of the rows.
-fn apply<R: PiiRow>(models: &mut [R], parts: &[Part], changes: Vec<Change>, failed: &[Option<Error>]) {
+fn apply<R: PiiRow>(
+    models: &mut [R],
+    parts: &[Part],
+    changes: Vec<Change>,
+    mut plaintexts: Plaintexts<impl Iterator<Item = SecretBytes>, impl Iterator<Item = SecretBytes>>,
+    failed: &[Option<Error>],
+) {
     let cells = Placed::of(models, parts, changes.len());
     let mut changes = cells.cells.into_iter().zip(changes);
     for part in parts {
         let row_is_good = failed.get(part.row).is_some_and(Option::is_none);
         for (cell, change) in changes.by_ref().take(part.slots.len()) {
-            change.apply(cell, row_is_good);
+            match change {
+                Change::Open(place) => add(cell, place, plaintexts.opened.next(), row_is_good),
+                Change::OpenLegacy(place) => add(cell, place, plaintexts.legacy.next(), row_is_good),
+                Change::Stamp(place) => cell.stamp(place),
+                Change::Accept(plain) if row_is_good => cell.accept_legacy(plain),
+                Change::Accept(_) | Change::Keep => {}
+            }
         }
+    }
+}
+
+/// Values of a row that failed get their place, so that they can be saved unchanged, and no plaintext.
+#[inline]
+fn add(cell: &mut Cell, place: Place, plain: Option<SecretBytes>, row_is_good: bool) {
+    match plain.filter(|_| row_is_good) {
+        Some(plain) => cell.open(place, plain),
+        None => cell.stamp(place),
     }
 }
 
@@ -391,26 +427,6 @@ fn apply<R: PiiRow>(models: &mut [R], parts: &[Part], changes: Vec<Change>, fail
 fn fail(failed: &mut [Option<Error>], row: usize, error: Error) {
     if let Some(failed) = failed.get_mut(row) {
         failed.get_or_insert(error);
-    }
-}
-
-impl Change {
-    #[inline]
-    fn open(&mut self, plain: SecretBytes) {
-        if let Self::Stamp(place) = self {
-            *self = Self::Open(*place, plain);
-        }
-    }
-
-    /// Values of a row that failed get their place, so that they can be saved unchanged, and no plaintext.
-    #[inline]
-    fn apply(self, cell: &mut Cell, row_is_good: bool) {
-        match self {
-            Self::Open(place, plain) if row_is_good => cell.open(place, plain),
-            Self::Stamp(place) | Self::Open(place, _) => cell.stamp(place),
-            Self::Accept(plain) if row_is_good => cell.accept_legacy(plain),
-            Self::Accept(_) | Self::Keep => {}
-        }
     }
 }
 

@@ -51,6 +51,7 @@ impl RowPlaces {
         Self {
             rows: Vec::with_capacity(rows),
             ids: Vec::with_capacity(rows.saturating_mul(ID_BYTES)),
+            context: ContextWriter::with_room(),
             ..Self::default()
         }
     }

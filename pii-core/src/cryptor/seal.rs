@@ -574,6 +574,9 @@ impl Cryptor {
 
     /// As [`Cryptor::verify`], for values of other systems.
     async fn verify_legacy(&self, items: &[LegacyOpen<'_>], events: &mut Vec<AuditEvent>) -> Result<()> {
+        if items.is_empty() {
+            return Ok(());
+        }
         for (result, item) in self.open_legacy(items).await.into_iter().zip(items) {
             if let Err(error) = result {
                 if self.is_audited() {
@@ -591,6 +594,9 @@ impl Cryptor {
         items: &[LegacySeal<'_>],
         events: &mut Vec<AuditEvent>,
     ) -> Result<Vec<Ciphertext>> {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
         let sealed = self.seal_legacy(items).await;
         let refused = sealed.as_ref().err().map(Error::kind);
         if self.is_audited() {

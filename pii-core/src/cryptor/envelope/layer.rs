@@ -16,13 +16,19 @@ use crate::{
 };
 
 /// Buffers of one batch; plaintext passes through them.
-#[derive(Default)]
 pub(super) struct Scratch {
     pub(super) associated_data: Vec<u8>,
     pub(super) bytes: Vec<u8>,
 }
 
+/// Most associated data is shorter.
+const ASSOCIATED_DATA: usize = 256;
+
 impl Scratch {
+    pub(super) fn new() -> Self {
+        Self { associated_data: Vec::with_capacity(ASSOCIATED_DATA), bytes: Vec::new() }
+    }
+
     /// Empties the bytes and makes room for as many.
     #[inline]
     pub(super) fn clear(&mut self, needed: usize) {

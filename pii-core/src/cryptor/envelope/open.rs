@@ -19,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::Level,
     secret::SecretBytes,
-    wire::{Envelope, KeyId, MAX_PLAINTEXT_BYTES, Parts, TAG_BYTES, decode_text, decode_text_into},
+    wire::{Envelope, KeyId, Layout, MAX_PLAINTEXT_BYTES, Parts, TAG_BYTES, decode_text, decode_text_into},
 };
 
 /// Values with the same data key in the same slot and with the same copies.
@@ -36,7 +36,7 @@ pub(super) async fn open(
 ) -> Result<Vec<Result<SecretBytes>>> {
     let Grouped { groups, group_of, has_inner } = Grouped::of(app_keys, batch)?;
     let app_keys = app_keys.filter(|_| has_inner);
-    let mut fetches = Vec::with_capacity(groups.len());
+    let mut requests = Vec::with_capacity(groups.len());
     let mut inline_keys = keys.inline_keys_per_batch();
     for group in &groups {
         let request = request(keys, &group.sample).and_then(|request| {
@@ -45,14 +45,20 @@ pub(super) async fn open(
             }
             Ok(request)
         });
-        fetches.push(fetch(keys, request, group.messages, group.bytes));
+        requests.push((request, group.messages, group.bytes));
     }
     let fetched = async {
-        match fetches.pop() {
-            Some(only) if fetches.is_empty() => vec![only.await],
+        match requests.pop() {
+            Some((only, messages, bytes)) if requests.is_empty() => {
+                vec![fetch(keys, only, messages, bytes).await]
+            }
             last => {
-                fetches.extend(last);
-                stream::iter(fetches).buffered(keys.concurrency()).collect::<Vec<_>>().await
+                requests.extend(last);
+                let asked = requests
+                    .into_iter()
+                    .map(|(request, messages, bytes)| fetch(keys, request, messages, bytes))
+                    .collect::<Vec<_>>();
+                stream::iter(asked).buffered(keys.concurrency()).collect::<Vec<_>>().await
             }
         }
     };
@@ -72,7 +78,7 @@ pub(super) async fn open(
     let key_ids: Vec<KeyId> = unknown.iter().map(|(_, key_id)| *key_id).collect();
     let renewed = app_keys.after_unknown(&key_ids).await;
     openers.inner = renewed.as_ref().ok().map(|keys| InnerOpener::new(Ok(keys.clone())));
-    let mut scratch = Scratch::default();
+    let mut scratch = Scratch::new();
     for (index, key_id) in unknown {
         let item = batch.get(index).zip(group_of.get(index));
         let (Some((item, group)), Some(result)) = (item, opened.get_mut(index)) else { continue };
@@ -126,7 +132,7 @@ impl<'a> Openers<'a> {
         unknown: &mut Vec<(usize, KeyId)>,
     ) -> Vec<Result<SecretBytes>> {
         let mut opened = Vec::with_capacity(batch.len());
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::new();
         for (index, item) in batch.iter().enumerate() {
             let group = group_of.get(index).unwrap_or(usize::MAX);
             opened.push(self.open(item, group, &mut scratch).map_err(|failure| match failure {
@@ -206,9 +212,15 @@ impl<'a> Groups<'a> {
 
 fn request(keys: &KeyService, item: &OpenItem<'_>) -> Result<KeyRequest> {
     let slot = slot_of(keys, &item.place)?;
-    let mut buffer = Vec::new();
-    let parts = Parts::parse(decode_text(item.text.as_str(), &mut buffer)?)?;
-    Ok(KeyRequest { key_id: parts.key_id, slot, copies: parts.copies.map(Arc::from) })
+    let (key_id, layout) = KeyId::in_prefix(item.text.as_str())?;
+    let copies = match layout {
+        Layout::KeyStore => None,
+        Layout::InlineCopies => {
+            let mut buffer = Vec::new();
+            Parts::parse(decode_text(item.text.as_str(), &mut buffer)?)?.copies.map(Arc::from)
+        }
+    };
+    Ok(KeyRequest { key_id, slot, copies })
 }
 
 fn too_many_keys(key_id: KeyId) -> Error {

@@ -37,22 +37,18 @@ pub(super) async fn seal(
     app_keys: Option<&LoadedAppKeys>,
     batch: &[SealItem<'_>],
 ) -> Result<Vec<Ciphertext>> {
-    let Grouped { groups, group_of, with_inner } = Grouped::of(keys, app_keys, batch)?;
+    let Grouped { mut groups, group_of, with_inner } = Grouped::of(keys, app_keys, batch)?;
     let mut inner = match app_keys.filter(|_| with_inner > 0) {
         Some(app_keys) => {
             Some(InnerSealer::new(&app_keys.current().await?, u64::try_from(with_inner).unwrap_or(u64::MAX)))
         }
         None => None,
     };
-    let asked = groups.into_iter().map(|group| async move {
-        let key = keys.active(group.slot, group.messages, group.bytes).await?;
-        Ok::<_, Error>(Sealer::new(key, group.messages))
-    });
-    let mut asked: Vec<_> = asked.collect();
-    let mut sealers: Vec<Sealer<'_>> = match asked.pop() {
-        Some(only) if asked.is_empty() => vec![only.await?],
+    let mut sealers: Vec<Sealer<'_>> = match groups.pop() {
+        Some(only) if groups.is_empty() => vec![Sealer::of(keys, only).await?],
         last => {
-            asked.extend(last);
+            groups.extend(last);
+            let asked: Vec<_> = groups.into_iter().map(|group| Sealer::of(keys, group)).collect();
             stream::iter(asked).buffered(keys.concurrency()).try_collect().await?
         }
     };
@@ -90,7 +86,7 @@ fn seal_all<'a>(
     mut inner: Option<&mut InnerSealer<'a>>,
     mut nonces: Nonces,
 ) -> Result<Vec<Ciphertext>> {
-    let (mut scratch, mut encoder) = (Scratch::default(), TextEncoder::default());
+    let (mut scratch, mut encoder) = (Scratch::new(), TextEncoder::default());
     let mut sealed = Vec::with_capacity(batch.len());
     for (index, item) in batch.iter().enumerate() {
         let sealer = group_of.get(index).and_then(|group| sealers.get_mut(group));
@@ -192,8 +188,10 @@ impl Nonces {
 struct Sealer<'a>(SealingLayer<'a>);
 
 impl<'a> Sealer<'a> {
-    fn new(key: ActiveKey, messages: u64) -> Self {
-        Self(SealingLayer::new(Envelope::Outer, key.key, &key.header, messages))
+    /// With the key of the group.
+    async fn of(keys: &KeyService, group: Group) -> Result<Self> {
+        let ActiveKey { key, header, .. } = keys.active(group.slot, group.messages, group.bytes).await?;
+        Ok(Self(SealingLayer::new(Envelope::Outer, key, &header, group.messages)))
     }
 
     fn seal(
