@@ -3,9 +3,11 @@
 mod backend;
 mod counters;
 pub(crate) mod envelope;
+mod fields;
 mod indexing;
 mod legacy;
 mod moving;
+mod names;
 mod nodes;
 mod open;
 mod place;
@@ -14,6 +16,7 @@ mod rows;
 mod rules;
 mod seal;
 mod size;
+mod texts;
 
 use std::{fmt, sync::Arc};
 
