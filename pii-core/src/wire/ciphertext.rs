@@ -5,8 +5,8 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
-    NONCE_BYTES, PREFIX, TAG_BYTES,
-    header::{FIXED_BYTES, KeyId, Layout, Parts},
+    NONCE_BYTES, PREFIX, TAG_BYTES, VERSION,
+    header::{BODY_BYTES, FIXED_BYTES, KeyId, Layout, Parts},
 };
 use crate::error::{Error, ErrorKind};
 
@@ -70,7 +70,9 @@ impl Ciphertext {
     /// [`FormatError`].
     pub fn parse(text: impl AsRef<str>) -> Result<Self, FormatError> {
         let text = text.as_ref();
-        Parts::parse(decode(text, &mut Vec::new())?)?;
+        if !is_value_of_key_store(text) {
+            Parts::parse(decode(text, &mut Vec::new())?)?;
+        }
         Ok(Self(text.into()))
     }
 
@@ -162,6 +164,43 @@ impl Ciphertext {
     }
 }
 
+/// Whether a text is well formed, for those that are most common. Others may be well formed too: they are decoded
+/// to find out.
+///
+/// Every value that is loaded passes here, and is decoded when it is opened. So its characters are only looked at,
+/// many at a time.
+fn is_value_of_key_store(text: &str) -> bool {
+    let Some(base64) = text.strip_prefix(PREFIX).filter(|_| text.len() <= MAX_TEXT_BYTES) else {
+        return false;
+    };
+    let (Some((front, rest)), 0) = (base64.as_bytes().split_first_chunk::<FRONT_CHARS>(), base64.len() % 4)
+    else {
+        return false;
+    };
+    let Some((middle, last)) = rest.split_last_chunk::<4>() else { return false };
+    let (mut start, mut end) = ([0; FIXED_BYTES], [0; 3]);
+    let decoded = STANDARD.decode_slice(front, &mut start);
+    if !matches!((decoded, start), (Ok(FIXED_BYTES), [VERSION, 0x01, ..])) {
+        return false;
+    }
+    // padding stands in the last four, if anywhere
+    let Ok(ending) = STANDARD.decode_slice(last, &mut end) else { return false };
+    let after_front = middle.len() / 4 * 3 + ending;
+    let is_long_enough = BODY_BYTES.contains(&after_front.saturating_sub(NONCE_BYTES));
+    is_long_enough && middle.iter().fold(true, |all, byte| all & is_base64(*byte))
+}
+
+/// So many characters hold version, layout and key id.
+const FRONT_CHARS: usize = FIXED_BYTES / 3 * 4;
+
+/// Without a branch, so that the compiler looks at many bytes at once.
+#[inline]
+fn is_base64(byte: u8) -> bool {
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let is_digit = byte.wrapping_sub(b'0') < 10;
+    is_letter | is_digit | (byte == b'+') | (byte == b'/')
+}
+
 /// Decodes the base64 after the prefix into the front of `buffer`, canonical text only. A buffer as
 /// long as the text is long enough.
 #[inline]
@@ -243,5 +282,73 @@ impl<'de> serde::Deserialize<'de> for Ciphertext {
         let text = <Cow<'de, str>>::deserialize(deserializer)
             .map_err(|_| serde::de::Error::custom("a sealed value must be stored as text"))?;
         Self::parse(text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text_of(bytes: &[u8]) -> String {
+        format!("{PREFIX}{}", STANDARD.encode(bytes))
+    }
+
+    /// A value of this layout with so many bytes after the key id.
+    fn value(layout: u8, rest: usize) -> Vec<u8> {
+        let mut bytes = vec![VERSION, layout];
+        bytes.extend((0..16 + rest).map(|index| (index * 37 % 251) as u8));
+        bytes
+    }
+
+    fn is_well_formed(text: &str) -> bool {
+        decode(text, &mut Vec::new()).and_then(|decoded| Parts::parse(decoded).map(drop)).is_ok()
+    }
+
+    #[test]
+    fn values_of_every_length_are_known_without_decoding() {
+        for rest in 0..200 {
+            let text = text_of(&value(1, rest));
+            assert_eq!(is_value_of_key_store(&text), is_well_formed(&text), "{rest}");
+            assert_eq!(is_value_of_key_store(&text), rest >= NONCE_BYTES + TAG_BYTES, "{rest}");
+        }
+        let most = *BODY_BYTES.end() + NONCE_BYTES;
+        for (rest, is_one) in [(most, true), (most + 1, false)] {
+            let text = text_of(&value(1, rest));
+            assert_eq!((is_value_of_key_store(&text), is_well_formed(&text)), (is_one, is_one));
+        }
+        assert!(
+            !is_value_of_key_store(&text_of(&value(2, 100)))
+                && !is_value_of_key_store(&text_of(&value(3, 100)))
+        );
+    }
+
+    #[test]
+    fn every_character_counts_in_every_place() {
+        let text = text_of(&value(1, 60));
+        assert!(is_value_of_key_store(&text));
+        for place in 0..text.len() {
+            for byte in 0..128 {
+                let mut changed = text.clone().into_bytes();
+                changed[place] = byte;
+                let changed = String::from_utf8(changed).unwrap();
+                assert_eq!(is_value_of_key_store(&changed), is_well_formed(&changed), "{changed:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_for_well_formed_is(text in "(ENC:)?AgH[A-Za-z0-9+/=é ]{0,120}={0,3}") {
+            prop_assert!(!is_value_of_key_store(&text) || is_well_formed(&text), "{text:?}");
+        }
+
+        #[test]
+        fn values_without_padding_and_with_it_are_well_formed(rest in 40_usize..400, cut in 0_usize..5) {
+            let text = text_of(&value(1, rest));
+            let cut = &text[..text.len() - cut];
+            prop_assert_eq!(is_value_of_key_store(cut), is_well_formed(cut));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The bytes before the nonce: version, layout, key id and, in layout 2, the wrapped copies.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -135,12 +135,12 @@ impl<'a> Parts<'a> {
         };
         let nonce = reader.array_ref().ok_or(FormatError::Malformed)?;
         let body = reader.0;
-        if body.len() < TAG_BYTES || body.len() > MAX_BODY_BYTES {
+        if !BODY_BYTES.contains(&body.len()) {
             return Err(FormatError::Malformed);
         }
         Ok(Self { layout, key_id, copies, nonce, body })
     }
 }
 
-/// The largest plaintext, with room for padding and for the inner layer of level 3.
-const MAX_BODY_BYTES: usize = super::MAX_PLAINTEXT_BYTES + 128 * 1024;
+/// From the tag alone to the largest plaintext, with room for padding and for the inner layer of level 3.
+pub(super) const BODY_BYTES: RangeInclusive<usize> = TAG_BYTES..=super::MAX_PLAINTEXT_BYTES + 128 * 1024;
