@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
+use smallvec::SmallVec;
+
 use super::{
     Cryptor, FieldSelection,
     backend::{IndexItem, OpenItem},
@@ -13,10 +15,11 @@ use crate::{
     context::{EncryptionContext, SUBJECT},
     error::{Error, ErrorKind, Result},
     index::{
-        IndexPart, IndexScope, IndexSearch, IndexSpec, IndexVersion, input_of, normalize, text_of, write_info,
+        IndexPart, IndexScope, IndexSearch, IndexSpec, IndexVersion, input_begins, input_goes_on, input_of,
+        text_of, with_normalized, write_info,
     },
     model::{ModelSpec, PiiModel, Slot, TypeCode, Walk},
-    secret::SecretBytes,
+    secret::{SecretBytes, WipingBuffer},
     value::Cell,
 };
 
@@ -116,7 +119,7 @@ impl Cryptor {
             .zip(texts)
             .map(|(version, codes)| IndexTerm {
                 version,
-                texts: codes.iter().map(|code| text_of(index, code).into()).collect(),
+                texts: codes.iter().map(|code| text_of(index, code)).collect(),
             })
             .collect())
     }
@@ -191,28 +194,32 @@ impl Cryptor {
         let opened = self.opened(opening, events).await?;
         let mut codes = Codes::default();
         let mut found = found.into_iter();
-        let mut rows = Vec::with_capacity(batch.rows.len());
+        let mut texts = Vec::with_capacity(found.len());
         for (place, _) in batch.rows {
             let context = batch.places.context_of(*place).ok_or_else(too_few)?;
-            let mut entries = Vec::new();
             for index in &indexes {
                 let values = found.next().ok_or_else(too_few)?;
-                let text = codes.add(batch.model, index, context, values, &opened)?;
-                entries.extend(index.versions().iter().map(|version| (version, *index, text)));
+                texts.push(codes.add(batch.model, index, context, values, &opened)?);
+            }
+        }
+        let mut codes = codes.compute(self, batch.model).await?.into_iter();
+        let count = indexes.iter().map(|index| index.versions().len()).sum();
+        let mut rows = Vec::with_capacity(batch.rows.len());
+        for texts in texts.chunks(indexes.len()) {
+            let mut entries = Vec::with_capacity(count);
+            for (index, found) in indexes.iter().zip(texts) {
+                for version in index.versions() {
+                    let text = match found {
+                        Found::Nothing => IndexText::Null,
+                        Found::Unchanged => IndexText::Unchanged,
+                        Found::Code => IndexText::Text(text_of(index, &codes.next().ok_or_else(too_few)?)),
+                    };
+                    entries.push(IndexEntry { version, text });
+                }
             }
             rows.push(entries);
         }
-        let texts = codes.compute(self, batch.model).await?;
-        let mut texts = texts.into_iter();
-        let mut entry = |(version, index, text): (&'static IndexVersion, &IndexSpec, Found)| {
-            let text = match text {
-                Found::Nothing => IndexText::Null,
-                Found::Unchanged => IndexText::Unchanged,
-                Found::Code => IndexText::Text(text_of(index, &texts.next().ok_or_else(too_few)?).into()),
-            };
-            Ok(IndexEntry { version, text })
-        };
-        rows.into_iter().map(|entries| entries.into_iter().map(&mut entry).collect()).collect()
+        Ok(rows)
     }
 
     /// The values that an index of a row is computed of; those that are sealed are put on the list.
@@ -228,7 +235,7 @@ impl Cryptor {
         let slot_of = |part: &IndexPart| {
             slots.iter().find(|slot| slot.is_plain_field() && slot.field.name() == part.field)
         };
-        let mut parts = Vec::with_capacity(index.parts().len());
+        let mut parts = SmallVec::<[_; INLINE_PARTS]>::new();
         let (mut is_empty, mut lacking) = (false, None);
         for part in index.parts() {
             match slot_of(part) {
@@ -250,7 +257,7 @@ impl Cryptor {
         if written == Written::Changes && parts.iter().all(|(_, slot)| plain_of(slot).is_none()) {
             return Ok(Values::Unchanged);
         }
-        let mut values = Vec::with_capacity(parts.len());
+        let mut values = SmallVec::new();
         for (part, slot) in parts {
             if let Some(plain) = plain_of(slot) {
                 values.push((part, slot, Value::Here(plain)));
@@ -290,10 +297,13 @@ struct Opening<'a> {
     items: Vec<OpenItem<'a>>,
 }
 
+/// Indexes of up to this many fields need no block of their own.
+const INLINE_PARTS: usize = 1;
+
 enum Values<'a> {
     Nothing,
     Unchanged,
-    All(Vec<(&'static IndexPart, &'a Slot<'a>, Value<'a>)>),
+    All(SmallVec<[(&'static IndexPart, &'a Slot<'a>, Value<'a>); INLINE_PARTS]>),
 }
 
 enum Value<'a> {
@@ -313,6 +323,8 @@ enum Found {
 #[derive(Default)]
 struct Codes {
     items: Vec<CodeItem>,
+    /// what goes into the codes, one after the other
+    inputs: WipingBuffer,
     /// what each index is, by its name
     infos: Vec<(&'static str, Arc<[u8]>)>,
     /// the context of the rows before, and those that their indexes have for it
@@ -324,7 +336,8 @@ struct CodeItem {
     keyring: Option<&'static str>,
     epoch: u32,
     info: Arc<[u8]>,
-    input: Arc<SecretBytes>,
+    /// where it stands
+    input: Range<usize>,
 }
 
 impl Codes {
@@ -341,23 +354,22 @@ impl Codes {
             Values::Unchanged => return Ok(Found::Unchanged),
             Values::All(values) => values,
         };
-        let mut normalized = Vec::with_capacity(values.len());
+        let start = self.inputs.bytes().len();
+        input_begins(values.len(), |bytes| self.inputs.push(bytes));
         for (part, slot, value) in values {
             let plain = match value {
                 Value::Here(plain) => plain,
                 Value::Opened(position) => Cow::Borrowed(opened.get(position).ok_or_else(too_few)?),
             };
             let is_text = slot.ops.code == TypeCode::UTF8;
-            let value = normalize(part.normalizers, is_text, plain.expose());
-            match value.map_err(|error| error.field(model.name(), part.field))? {
-                Some(value) => normalized.push(value),
-                None => return Ok(Found::Nothing),
+            let append = |value: &[u8]| input_goes_on(value, |bytes| self.inputs.push(bytes));
+            let appended = with_normalized(part.normalizers, is_text, plain.expose(), append);
+            if appended.map_err(|error| error.field(model.name(), part.field))?.is_none() {
+                self.inputs.truncate(start);
+                return Ok(Found::Nothing);
             }
         }
-        let length: usize = normalized.iter().map(|value| value.expose().len() + 4).sum();
-        let mut input = Vec::with_capacity(length + 2);
-        input_of(normalized.iter().map(SecretBytes::expose), &mut input);
-        let input = Arc::new(SecretBytes::from_vec(input));
+        let input = start..self.inputs.bytes().len();
         let context = self.context(model, index, context)?;
         let info = self.info(model, index);
         let keyring = keyring_of(model, index);
@@ -366,7 +378,7 @@ impl Codes {
             keyring,
             epoch: epoch_of(version),
             info: Arc::clone(&info),
-            input: Arc::clone(&input),
+            input: input.clone(),
         }));
         Ok(Found::Code)
     }
@@ -406,6 +418,7 @@ impl Codes {
         if self.items.is_empty() {
             return Ok(Vec::new());
         }
+        let inputs = self.inputs.bytes();
         let items: Vec<IndexItem<'_>> = self
             .items
             .iter()
@@ -414,7 +427,7 @@ impl Codes {
                 keyring: item.keyring,
                 epoch: item.epoch,
                 info: &item.info,
-                input: item.input.expose(),
+                input: inputs.get(item.input.clone()).unwrap_or_default(),
             })
             .collect();
         let codes = cryptor.backend.index(&items).await.map_err(|error| error.model(model.name()))?;
