@@ -319,6 +319,9 @@ enum Found {
     Code,
 }
 
+/// So many contexts are remembered at a time: one for each index of a model, mostly.
+const NEIGHBOURS: usize = 8;
+
 /// The codes of a batch.
 #[derive(Default)]
 struct Codes {
@@ -326,17 +329,17 @@ struct Codes {
     /// what goes into the codes, one after the other
     inputs: WipingBuffer,
     /// what each index is, by its name
-    infos: Vec<(&'static str, Arc<[u8]>)>,
-    /// the context of the rows before, and those that their indexes have for it
+    infos: Vec<(&'static str, Vec<u8>)>,
+    /// contexts of rows, and those that their indexes have for them
     contexts: Vec<(Arc<EncryptionContext>, &'static str, Arc<EncryptionContext>)>,
 }
 
+/// Of context, info and input it says where they stand.
 struct CodeItem {
-    context: Arc<EncryptionContext>,
+    context: usize,
     keyring: Option<&'static str>,
     epoch: u32,
-    info: Arc<[u8]>,
-    /// where it stands
+    info: usize,
     input: Range<usize>,
 }
 
@@ -374,26 +377,25 @@ impl Codes {
         let info = self.info(model, index);
         let keyring = keyring_of(model, index);
         self.items.extend(index.versions().iter().map(|version| CodeItem {
-            context: Arc::clone(&context),
+            context,
             keyring,
             epoch: epoch_of(version),
-            info: Arc::clone(&info),
+            info,
             input: input.clone(),
         }));
         Ok(Found::Code)
     }
 
-    fn info(&mut self, model: &'static ModelSpec, index: &'static IndexSpec) -> Arc<[u8]> {
-        if let Some((_, known)) = self.infos.iter().find(|(name, _)| *name == index.name()) {
-            return Arc::clone(known);
+    fn info(&mut self, model: &'static ModelSpec, index: &'static IndexSpec) -> usize {
+        if let Some(known) = self.infos.iter().position(|(name, _)| *name == index.name()) {
+            return known;
         }
         let mut info = Vec::new();
         let name_of =
             |position: usize| index.parts().get(position).map(|part| part.field).unwrap_or_default();
         write_info(model, model.name(), index, name_of, &mut info);
-        let info: Arc<[u8]> = info.into();
-        self.infos.push((index.name(), Arc::clone(&info)));
-        info
+        self.infos.push((index.name(), info));
+        self.infos.len() - 1
     }
 
     /// Neighbours mostly share a context.
@@ -402,16 +404,16 @@ impl Codes {
         model: &'static ModelSpec,
         index: &'static IndexSpec,
         context: &Arc<EncryptionContext>,
-    ) -> Result<Arc<EncryptionContext>> {
+    ) -> Result<usize> {
         let is_it =
-            |(of, name, _): &&(Arc<_>, &str, Arc<_>)| Arc::ptr_eq(of, context) && *name == index.name();
-        if let Some((_, _, known)) = self.contexts.iter().find(is_it) {
-            return Ok(Arc::clone(known));
+            |(of, name, _): &(Arc<_>, &str, Arc<_>)| Arc::ptr_eq(of, context) && *name == index.name();
+        let mut last = self.contexts.iter().enumerate().rev().take(NEIGHBOURS);
+        if let Some((known, _)) = last.find(|(_, known)| is_it(known)) {
+            return Ok(known);
         }
         let of_index = context_of(model, index, context)?;
-        self.contexts.retain(|(_, name, _)| *name != index.name());
-        self.contexts.push((Arc::clone(context), index.name(), Arc::clone(&of_index)));
-        Ok(of_index)
+        self.contexts.push((Arc::clone(context), index.name(), of_index));
+        Ok(self.contexts.len() - 1)
     }
 
     async fn compute(self, cryptor: &Cryptor, model: &ModelSpec) -> Result<Vec<[u8; 32]>> {
@@ -419,17 +421,13 @@ impl Codes {
             return Ok(Vec::new());
         }
         let inputs = self.inputs.bytes();
-        let items: Vec<IndexItem<'_>> = self
-            .items
-            .iter()
-            .map(|item| IndexItem {
-                context: &item.context,
-                keyring: item.keyring,
-                epoch: item.epoch,
-                info: &item.info,
-                input: inputs.get(item.input.clone()).unwrap_or_default(),
-            })
-            .collect();
+        let mut items: Vec<IndexItem<'_>> = Vec::with_capacity(self.items.len());
+        for item in &self.items {
+            let (_, _, context) = self.contexts.get(item.context).ok_or_else(too_few)?;
+            let (_, info) = self.infos.get(item.info).ok_or_else(too_few)?;
+            let input = inputs.get(item.input.clone()).ok_or_else(too_few)?;
+            items.push(IndexItem { context, keyring: item.keyring, epoch: item.epoch, info, input });
+        }
         let codes = cryptor.backend.index(&items).await.map_err(|error| error.model(model.name()))?;
         if codes.len() != items.len() {
             return Err(too_few());

@@ -298,7 +298,7 @@ mod tests {
     /// A value of this layout with so many bytes after the key id.
     fn value(layout: u8, rest: usize) -> Vec<u8> {
         let mut bytes = vec![VERSION, layout];
-        bytes.extend((0..16 + rest).map(|index| (index * 37 % 251) as u8));
+        bytes.extend((0..=250_u8).cycle().take(16 + rest));
         bytes
     }
 
