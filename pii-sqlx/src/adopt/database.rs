@@ -97,4 +97,5 @@ pub(super) const REFUSAL: &str =
     "pii: a sealed value cannot be written while other programs use its plain column";
 
 /// What triggers say when a value can't be converted: the database's own message would quote it.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) const UNFIT: &str = "pii: the plain column cannot hold the value of the sealed one";
