@@ -11,9 +11,9 @@ mod plan;
 mod search;
 mod spec;
 
-pub(crate) use code::{input_of, text_of, write_info};
+pub(crate) use code::{input_begins, input_goes_on, input_of, text_of, write_info};
 pub use normalizer::Normalizer;
-pub(crate) use normalizer::normalize;
+pub(crate) use normalizer::{normalize, with_normalized};
 pub use plan::{IndexPlan, plan};
 pub use search::{IndexSearch, IndexTermOf, IndexedField, IndexedValue};
 pub use spec::{IndexPart, IndexScope, IndexSize, IndexSpec, IndexVersion};
