@@ -3,6 +3,7 @@
 mod backend;
 mod counters;
 pub(crate) mod envelope;
+mod index_each;
 mod indexing;
 mod legacy;
 mod moving;

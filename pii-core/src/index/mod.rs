@@ -6,12 +6,16 @@
 //! reveal and how many bits to keep.
 
 mod code;
+mod duplicates;
+mod fill_report;
 mod normalizer;
 mod plan;
 mod search;
 mod spec;
 
 pub(crate) use code::{input_of, text_of, write_info};
+pub use duplicates::{DuplicateSearch, IndexDuplicates, SameValue};
+pub use fill_report::IndexFillReport;
 pub use normalizer::Normalizer;
 pub(crate) use normalizer::normalize;
 pub use plan::{IndexPlan, plan};

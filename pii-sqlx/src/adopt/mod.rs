@@ -14,6 +14,8 @@ mod shadow;
 mod sqlite;
 
 pub(crate) use database::AdoptionDatabase;
+pub(crate) use chunk::is_collision;
 pub use job::Adoption;
+pub(crate) use page::Cursor;
 pub use report::{AdoptionCensus, AdoptionReport};
 pub use shadow::ShadowColumn;
