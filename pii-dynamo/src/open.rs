@@ -70,7 +70,7 @@ pub(crate) fn decode<M: PiiModel + DeserializeOwned>(mut item: Item, entity: Opt
 }
 
 /// The key of an item, as errors show it.
-fn row_of(item: &Item, model: &ModelSpec) -> String {
+pub(crate) fn row_of(item: &Item, model: &ModelSpec) -> String {
     let parts = model.fields().iter().filter(|field| field.role().is_id()).map(|field| {
         match item.get(field.attribute()) {
             Some(AttributeValue::S(value) | AttributeValue::N(value)) => value.as_str(),

@@ -116,7 +116,7 @@ pub mod builder {
     pub use crate::table::{NextId, NextIds};
     pub use crate::{
         decrypt::{Decrypting, EachRow, Masking, RowSource, SqlxQuery},
-        doctor::{ColumnValues, ExaminedModels, ExaminedTable, KeyUse},
+        doctor::{ColumnValues, ExaminedModels, ExaminedTable, IndexCodes, KeyUse},
         index_jobs::{ClearIndexes, FillIndexes, FindDuplicates},
         table::{
             BulkRow, BulkSource, CommitEachChunk, Delete, Exists, Find, FindOne, FindOptional, Get,

@@ -73,8 +73,10 @@ fn indexed_fields(model: &'static ModelSpec) -> Result<FieldSelection> {
     let parts = model.indexes().iter().flat_map(IndexSpec::parts);
     let fields: BTreeSet<&str> = parts.map(|part| part.field).collect();
     match fields.iter().find(|field| model.field(field).is_none()) {
-        Some(field) => Err(wrong(format!("this view lacks the field `{field}`, of which a blind index is made"))
-            .help("use the model that it is a view of")),
+        Some(field) => {
+            Err(wrong(format!("this view lacks the field `{field}`, of which a blind index is made"))
+                .help("use the model that it is a view of"))
+        }
         None => Ok(FieldSelection::only(fields)),
     }
 }

@@ -111,7 +111,8 @@ impl DuplicateSearch {
     /// [`ErrorKind::Configuration`] if there is no such index, or if it keeps so few bits that different
     /// values share a code.
     pub fn new(model: &'static ModelSpec, name: &str, most: usize) -> Result<Self> {
-        let wrong = |message: String| Error::new(ErrorKind::Configuration).model(model.name()).message(message);
+        let wrong =
+            |message: String| Error::new(ErrorKind::Configuration).model(model.name()).message(message);
         let index = model.indexes().iter().find(|index| index.name() == name);
         let index = index.ok_or_else(|| wrong(format!("there is no blind index `{name}`")))?;
         if index.size().bits() < KEPT_BYTES * 8 {

@@ -13,8 +13,8 @@ mod shadow;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub(crate) use database::AdoptionDatabase;
 pub(crate) use chunk::is_collision;
+pub(crate) use database::AdoptionDatabase;
 pub use job::Adoption;
 pub(crate) use page::Cursor;
 pub use report::{AdoptionCensus, AdoptionReport};

@@ -97,7 +97,9 @@ fn pairs<M: SqlModel<DB>, DB: Dialect>(context: &EncryptionContext) -> Result<Ve
         let part = M::MODEL.context().iter().find(|part| part.name == name).ok_or_else(|| {
             wrong(
                 ErrorKind::InvalidContext,
-                format!("the encryption context of the model has no pair `{name}`: no row was shredded by it"),
+                format!(
+                    "the encryption context of the model has no pair `{name}`: no row was shredded by it"
+                ),
             )
         })?;
         match (part.literal, part.column) {
@@ -108,8 +110,9 @@ fn pairs<M: SqlModel<DB>, DB: Dialect>(context: &EncryptionContext) -> Result<Ve
             }
             (None, column) => {
                 let column = M::COLUMNS.iter().find(|known| Some(known.name) == column).ok_or_else(|| {
-                    let message =
-                        format!("`{name}` is made of fields by an expression, so that no column tells the rows");
+                    let message = format!(
+                        "`{name}` is made of fields by an expression, so that no column tells the rows"
+                    );
                     wrong(ErrorKind::Configuration, message)
                         .help("set the columns of the blind indexes to NULL by a statement of your own")
                 })?;

@@ -62,6 +62,7 @@ where
 
     async fn run(self) -> Result<IndexDuplicates> {
         let mut search = DuplicateSearch::new(M::MODEL, &self.index, self.told)?;
+        self.table.cryptor().index_each::<M>(&mut []).await?;
         self.walk(|_, entries| search.look(entries)).await?;
         if search.finds_any() {
             self.walk(|model, entries| {

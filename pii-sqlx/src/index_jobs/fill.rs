@@ -7,7 +7,6 @@ use pii_core::{ErrorKind, IndexEntry, IndexText, Result, index::IndexFillReport}
 use sqlx::{Database, FromRow};
 
 use super::{
-    check_indexed,
     rows::{Indexed, Which},
     shown_id,
     write::Codes,
@@ -98,7 +97,8 @@ where
 
     async fn run(self) -> Result<IndexFillReport> {
         let Self { table, which, chunk, attempts, after, mut watch } = self;
-        check_indexed::<M, DB>()?;
+        // what would be refused for every row, before the database is asked for any
+        table.cryptor().index_each::<M>(&mut []).await?;
         let filler = Filler { table, attempts };
         let mut report = IndexFillReport::default();
         let mut cursor = Cursor::after(after);

@@ -82,7 +82,9 @@ where
         };
         let first = M::COLUMNS.len();
         let codes_of = |row: &DB::Row| {
-            (first..first + codes).map(|index| DB::text(row, index).map_err(failed::<M>)).collect::<Result<_>>()
+            (first..first + codes)
+                .map(|index| DB::text(row, index).map_err(failed::<M>))
+                .collect::<Result<_>>()
         };
         Ok(Indexed {
             rows: Rows {

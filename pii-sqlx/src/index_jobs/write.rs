@@ -149,8 +149,10 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
     /// RETURNING pii_v.n`
     fn write_values(&self, rows: &[Codes<'_, M>]) -> Result<Statement<DB>> {
         let (keys, codes) = (key_columns::<M, DB>()?, columns::<M, DB>());
-        let made_of: Vec<&str> =
-            rows.first().map(|row| row.made_of.iter().map(|(column, _)| *column).collect()).unwrap_or_default();
+        let made_of: Vec<&str> = rows
+            .first()
+            .map(|row| row.made_of.iter().map(|(column, _)| *column).collect())
+            .unwrap_or_default();
         let mut statement = Statement::new("UPDATE ");
         statement.push(self.name()?);
         statement.push(" AS pii_t SET ");

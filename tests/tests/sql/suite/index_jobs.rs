@@ -103,7 +103,7 @@ async fn rows_from_before_an_index_are_found_after_they_were_filled_in() {
     assert!(report.is_done(), "{report}");
     assert_eq!(counts(&report), [25, 0, 0, 0, 0, 0]);
     assert_eq!(seen, [(10, "9".into()), (20, "19".into()), (25, "24".into())]);
-    assert_eq!(cryptor.stats().key_calls(), calls, "no key was asked for that was at hand");
+    assert_eq!(cryptor.stats().key_calls(), calls + 1, "that of the old values alone was not at hand");
     for id in [0, 7, 24] {
         assert_eq!(shop.found(&email(id).to_lowercase()).await, [id]);
     }
@@ -138,8 +138,7 @@ async fn a_process_of_its_own_asks_for_each_key_once() {
 async fn a_job_that_was_stopped_goes_on() {
     let shop = Shop::with(20).await;
     let subscribers = shop.subscribers();
-    let report =
-        subscribers.fill_indexes().chunk_rows(6).on_chunk(|_| ControlFlow::Break(())).await.unwrap();
+    let report = subscribers.fill_indexes().chunk_rows(6).on_chunk(|_| ControlFlow::Break(())).await.unwrap();
     assert_eq!((report.filled, report.is_complete, report.is_done()), (6, false, false));
     assert!(report.to_string().ends_with("not at the end yet"), "{report}");
     let last: i64 = report.last_id.unwrap().parse().unwrap();
@@ -293,7 +292,10 @@ async fn what_concerns_all_rows_ends_the_job() {
     let shop = Shop::with(2).await;
     let no_index = shop.old();
     assert_eq!(no_index.fill_indexes().await.unwrap_err().kind(), ErrorKind::Configuration);
-    assert_eq!(no_index.clear_indexes(ctx!(tenant = "acme")).await.unwrap_err().kind(), ErrorKind::Configuration);
+    assert_eq!(
+        no_index.clear_indexes(ctx!(tenant = "acme")).await.unwrap_err().kind(),
+        ErrorKind::Configuration
+    );
     let view = SqlTable::<SubscriberPhone, Db>::new(&shop.db.pool, &process(&shop.keys));
     let error = view.fill_indexes().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
@@ -317,7 +319,9 @@ async fn duplicates_are_found_before_the_database_is_asked() {
     .await;
     let shop = Shop { db, keys: tempfile::tempdir().unwrap() };
     let mut rows: Vec<_> = (0..30).map(|id| OldSubscriber::new(id, &email(id))).collect();
-    for (id, same) in [(10, " CANARY-3@example.com"), (20, "canary-3@EXAMPLE.com"), (29, "canary-5@example.com")] {
+    for (id, same) in
+        [(10, " CANARY-3@example.com"), (20, "canary-3@EXAMPLE.com"), (29, "canary-5@example.com")]
+    {
         rows[id].email = EncryptedStr::new(same);
     }
     rows[7].email = EncryptedStr::new(" ");
@@ -338,7 +342,9 @@ async fn duplicates_are_found_before_the_database_is_asked() {
     let printed = format!("{login} {login:?} {email} {email:?}");
     assert_no_plaintext(&printed, &["canary", "example.com", "zeta", "acme"]);
     assert!(email.to_string().ends_with("2 rows: 3, 10\n  and 1 values more"), "{email}");
-    assert!(!printed.bytes().collect::<Vec<_>>().windows(20).any(|run| run.iter().all(u8::is_ascii_hexdigit)));
+    assert!(
+        !printed.bytes().collect::<Vec<_>>().windows(20).any(|run| run.iter().all(u8::is_ascii_hexdigit))
+    );
 
     sql(&shop.db, "delete from subscribers where id in (10, 20, 29)").await;
     assert!(subscribers.index_duplicates("login").await.unwrap().is_unique());
@@ -359,7 +365,10 @@ async fn a_value_that_must_be_unique_fails_its_own_row_alone() {
     let report = shop.subscribers().fill_indexes().await.unwrap();
     assert_eq!(counts(&report), [6, 0, 0, 0, 0, 1]);
     let error = &report.failures[0];
-    assert_eq!((error.kind(), error.field_name(), error.row_id()), (ErrorKind::Duplicate, Some("email"), Some("6")));
+    assert_eq!(
+        (error.kind(), error.field_name(), error.row_id()),
+        (ErrorKind::Duplicate, Some("email"), Some("6"))
+    );
     assert_no_plaintext(format!("{error} {error:?}"), &["canary-2"]);
     assert_eq!(shop.found(&email(2)).await, [2]);
     sql(&shop.db, "delete from subscribers where id = 2").await;
@@ -397,7 +406,8 @@ struct Library {
 impl Library {
     async fn new() -> Self {
         let library = Self { db: TestDatabase::new(2, &[READERS]).await, keys: tempfile::tempdir().unwrap() };
-        let readers = [0, 1, 2, 3].map(|id| reader(id, "acme")).into_iter().chain([4, 5].map(|id| reader(id, "zeta")));
+        let readers =
+            [0, 1, 2, 3].map(|id| reader(id, "acme")).into_iter().chain([4, 5].map(|id| reader(id, "zeta")));
         library.readers().insert_many(&readers.collect::<Vec<_>>()).await.unwrap();
         library
     }
@@ -440,7 +450,10 @@ async fn the_codes_of_a_person_outlive_the_keys_until_they_are_cleared() {
     assert_eq!(library.indexed().await, (vec![0, 1, 4, 5], vec![0, 1, 4, 5]));
     assert!(!readers.find(search()).exists().await.unwrap());
     assert!(!readers.find(Reader::by_login("2@example.com")).exists().await.unwrap());
-    assert_eq!(readers.find(Reader::by_email("acme", "0@example.com")).decrypt_pii().one().await.unwrap().id, 0);
+    assert_eq!(
+        readers.find(Reader::by_email("acme", "0@example.com")).decrypt_pii().one().await.unwrap().id,
+        0
+    );
     // the rows are there, with their sealed values; a job does not bring the codes back
     assert!(readers.get(2).await.is_ok());
     let report = readers.fill_indexes().await.unwrap();
