@@ -212,7 +212,7 @@ impl<M: DynamoModel + DeserializeOwned + Send + Sync> DynamoTable<M> {
             .client
             .update_item()
             .table_name(name)
-            .set_key(Some(key))
+            .set_key(Some(key.clone()))
             .update_expression(update.trim_start())
             .set_condition_expression(all(conditions))
             .set_expression_attribute_names(placeholders.names())
@@ -221,10 +221,12 @@ impl<M: DynamoModel + DeserializeOwned + Send + Sync> DynamoTable<M> {
         match request.send().await {
             Ok(_) => Ok(Filled::Written),
             Err(SdkError::ServiceError(failed)) if failed.err().is_condition() => {
-                Ok(match failed.into_err().into_item().filter(|item| !item.is_empty()) {
-                    Some(item) => Filled::Changed(item),
-                    None => Filled::Gone,
-                })
+                let found = match failed.into_err().into_item().filter(|item| !item.is_empty()) {
+                    Some(item) => Some(item),
+                    // the answer does not have it
+                    None => self.stored_item(key).await?,
+                };
+                Ok(found.map_or(Filled::Gone, Filled::Changed))
             }
             Err(error) => Err(from_sdk(error, M::MODEL, name).row(open::row_of(&item, M::MODEL))),
         }

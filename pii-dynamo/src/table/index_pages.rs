@@ -55,6 +55,16 @@ impl<M: DynamoModel> DynamoTable<M> {
     }
 }
 
+impl<M: DynamoModel> DynamoTable<M> {
+    /// The item that has this key now.
+    pub(super) async fn stored_item(&self, key: Item) -> Result<Option<Item>> {
+        let name = self.name()?;
+        let request = self.client.get_item().table_name(name).consistent_read(true).set_key(Some(key));
+        let found = request.send().await.map_err(|error| from_sdk(error, M::MODEL, name))?;
+        Ok(found.item)
+    }
+}
+
 /// The key of an item.
 pub(super) fn key_of<M: PiiModel>(item: &Item) -> Item {
     let names = M::MODEL.fields().iter().filter(|field| field.role().is_id()).map(|field| field.attribute());

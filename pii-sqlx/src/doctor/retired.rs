@@ -56,7 +56,7 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
                 message.push_str(&format!(", with the {} in it", numbered(codes, "code")));
             }
             self.find(finding.message(message).help(format!(
-                "when no program writes or searches it any more: {first}`ALTER TABLE {of_table} DROP COLUMN {column}`"
+                "when no program writes or searches it any more: {first}ALTER TABLE {of_table} DROP COLUMN {column}"
             )));
         }
         Ok(())
