@@ -1,6 +1,13 @@
 //! Jobs for the columns of blind indexes.
 
-use std::{future::IntoFuture as _, ops::ControlFlow, sync::Arc};
+use std::{
+    future::IntoFuture as _,
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use futures_core::future::BoxFuture;
 use pii::{
@@ -251,6 +258,57 @@ async fn a_row_that_changes_meanwhile_gets_the_codes_of_what_it_holds() {
     let report = shop.through(&meddling).fill_indexes().await.unwrap();
     assert_eq!((counts(&report), report.is_done()), ([0, 0, 1, 0, 0, 0], true));
     assert_eq!(shop.stored().await.len(), 2);
+}
+
+fn is_deadlock(error: &pii::Error) -> bool {
+    let database = pii::sqlx_error(error).and_then(|error| error.as_database_error());
+    database.and_then(|error| error.code()).is_some_and(|code| code == "40001")
+}
+
+#[tokio::test]
+async fn writers_and_a_job_at_the_same_time_leave_right_codes() {
+    const ROWS: i64 = 60;
+    let shop = Arc::new(Shop::with(ROWS).await);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..2)
+        .map(|writer: i64| {
+            let (shop, is_over) = (Arc::clone(&shop), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                let subscribers = shop.subscribers();
+                let mut written = 0_i64;
+                while !is_over.load(Ordering::Relaxed) {
+                    let id = (written * 14 + writer) % ROWS;
+                    let mut row = subscribers.get(id).await.unwrap();
+                    row.email.set(format!("canary-{id}-{written}@new.example"));
+                    match subscribers.update(&row).await {
+                        Ok(()) => written += 1,
+                        // InnoDB ends one of two transactions that wait for each other
+                        Err(error) => assert!(is_deadlock(&error), "{error}"),
+                    }
+                }
+                written
+            })
+        })
+        .collect();
+    let subscribers = shop.subscribers();
+    for round in 0..8 {
+        // as if the codes of some rows were still to be written
+        for id in (round..ROWS).step_by(3) {
+            let null = "update subscribers set email_bidx = null, login_bidx = null where id = $1";
+            sqlx::query(in_dialect(null)).bind(id).execute(&shop.db.pool).await.unwrap();
+        }
+        let report = subscribers.fill_indexes().chunk_rows(20).attempts(50).await.unwrap();
+        assert!(report.is_done(), "{round}: {report} {:?}", report.failures);
+        counts(&report);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let mut written = 0;
+    for writer in writers {
+        written += writer.await.unwrap();
+    }
+    assert!(written > 0);
+    let report = subscribers.fill_indexes().every_row().await.unwrap();
+    assert_eq!(counts(&report), [0, 60, 0, 0, 0, 0], "no code is one of another value; {written} written");
 }
 
 #[tokio::test]
