@@ -204,3 +204,72 @@ impl IndexSpec {
         model.indexes().iter().flat_map(|index| index.versions())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{index::IndexSize, model::RowBinding};
+
+    static INDEXES: &[IndexSpec] = &[
+        IndexSpec::new(
+            "email",
+            &[],
+            &[IndexVersion { number: 1, column: "email_bidx", attribute: "email_bidx" }],
+        ),
+        IndexSpec::new("phone", &[], &[]).with_size(IndexSize::Bits(127)),
+    ];
+    static MODEL: ModelSpec = ModelSpec::new("customer", &[], RowBinding::Row).with_indexes(INDEXES);
+
+    fn entries(code: u64) -> Vec<IndexEntry> {
+        let text = format!("{code:016x}").repeat(4);
+        let version = &INDEXES[0].versions()[0];
+        vec![IndexEntry { version, text: IndexText::Text(text.into()) }]
+    }
+
+    fn search(codes: &[u64], most: usize) -> IndexDuplicates {
+        let mut search = DuplicateSearch::new(&MODEL, "email", most).unwrap();
+        codes.iter().for_each(|code| search.look(Ok(entries(*code))));
+        if search.finds_any() {
+            codes.iter().enumerate().for_each(|(id, code)| search.tell(&entries(*code), id));
+        }
+        search.into_report()
+    }
+
+    #[test]
+    fn what_is_told_is_bounded_and_everything_is_counted() {
+        let codes: Vec<u64> = (0..150).map(|_| 7).chain(0..50).chain(0..50).collect();
+        let report = search(&codes, 3);
+        assert_eq!((report.rows, report.groups, report.duplicates), (250, 50, 250));
+        let told: Vec<_> = report.shown.iter().map(|same| (same.rows, same.ids.len())).collect();
+        assert_eq!(told, [(152, SHOWN_IDS), (2, 2), (2, 2)]);
+        assert_eq!(report.shown[1].ids, ["150", "200"]);
+        assert!(report.to_string().ends_with("and 47 values more"), "{report}");
+    }
+
+    #[test]
+    fn values_that_differ_are_no_duplicates() {
+        let report = search(&[1, 2, 3], 10);
+        assert!(report.is_unique() && report.shown.is_empty(), "{report}");
+        let report = search(&[1, 2, 1], 0);
+        assert_eq!((report.groups, report.duplicates, report.shown.len()), (1, 2, 0));
+        assert!(!report.is_unique());
+    }
+
+    #[test]
+    fn a_row_that_failed_may_be_a_duplicate_and_one_that_is_erased_is_none() {
+        for (kind, is_unique) in [(ErrorKind::Integrity, false), (ErrorKind::Erased, true)] {
+            let mut search = DuplicateSearch::new(&MODEL, "email", 1).unwrap();
+            (0..100).for_each(|_| search.look(Err(Error::new(kind))));
+            let report = search.into_report();
+            assert_eq!((report.is_unique(), report.failed + report.erased), (is_unique, 100));
+            assert!(report.failures.len() <= KEPT_FAILURES);
+        }
+    }
+
+    #[test]
+    fn codes_that_are_shared_by_chance_are_refused() {
+        for name in ["phone", "other"] {
+            assert_eq!(DuplicateSearch::new(&MODEL, name, 1).unwrap_err().kind(), ErrorKind::Configuration);
+        }
+    }
+}

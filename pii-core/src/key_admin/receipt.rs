@@ -265,6 +265,13 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_without_keys_does_not_know_its_values() {
+        let receipt = receipt(SystemTime::now(), &Retention::default());
+        assert_eq!(receipt.names(), ["subject", "tenant"]);
+        assert_eq!(receipt.context().unwrap_err().kind(), ErrorKind::InvalidContext);
+    }
+
+    #[test]
     fn the_erasure_is_complete_when_caches_and_backups_have_forgotten() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000_500);
         let retention = Retention {
