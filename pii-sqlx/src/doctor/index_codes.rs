@@ -40,7 +40,7 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
             let parts: Vec<&str> = fields.map(|field| field.column()).collect();
             let is_there = |column: &&str| self.table.column(column).is_some();
             // a view may lack some
-            if parts.len() < index.parts().len() || !parts.iter().all(|column| is_there(column)) {
+            if parts.len() < index.parts().len() || !parts.iter().all(is_there) {
                 continue;
             }
             for version in index.versions().iter().filter(|version| is_there(&version.column)) {
