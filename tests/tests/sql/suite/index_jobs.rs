@@ -487,15 +487,15 @@ impl Library {
 
     /// The rows that have codes, in both columns.
     async fn indexed(&self) -> (Vec<i64>, Vec<i64>) {
+        let mut indexed = (Vec::new(), Vec::new());
+        let select = "select id, email_bidx, login_bidx from readers order by id";
         let rows: Vec<(i64, Option<String>, Option<String>)> =
-            sqlx::query_as("select id, email_bidx, login_bidx from readers order by id")
-                .fetch_all(&self.db.pool)
-                .await
-                .unwrap();
-        let ids = |is_there: fn(&(i64, Option<String>, Option<String>)) -> bool| {
-            rows.iter().filter(|row| is_there(row)).map(|row| row.0).collect()
-        };
-        (ids(|row| row.1.is_some()), ids(|row| row.2.is_some()))
+            sqlx::query_as(select).fetch_all(&self.db.pool).await.unwrap();
+        for (id, email, login) in rows {
+            indexed.0.extend(email.map(|_| id));
+            indexed.1.extend(login.map(|_| id));
+        }
+        indexed
     }
 }
 
