@@ -25,7 +25,7 @@ pub(crate) async fn items<M: PiiModel + DeserializeOwned>(
     let mut unread = Vec::new();
     let mut row = String::new();
     for (place, mut item) in items.into_iter().enumerate() {
-        row_of(&item, M::MODEL, &mut row);
+        write_row_of(&item, M::MODEL, &mut row);
         match decode(&mut item, entity) {
             Ok(model) => models.push(model),
             Err(error) => unread.push((place, error.row(&row))),
@@ -67,8 +67,14 @@ pub(crate) fn decode<M: PiiModel + DeserializeOwned>(item: &mut Item, entity: Op
     from_item(item)
 }
 
-/// Writes the key of an item, as errors show it.
-fn row_of(item: &Item, model: &ModelSpec, row: &mut String) {
+/// The key of an item, as errors show it.
+pub(crate) fn row_of(item: &Item, model: &ModelSpec) -> String {
+    let mut row = String::new();
+    write_row_of(item, model, &mut row);
+    row
+}
+
+fn write_row_of(item: &Item, model: &ModelSpec, row: &mut String) {
     row.clear();
     for (part, field) in model.fields().iter().filter(|field| field.role().is_id()).enumerate() {
         if part > 0 {

@@ -4,6 +4,7 @@ mod backend;
 mod counters;
 pub(crate) mod envelope;
 mod fields;
+mod index_each;
 mod indexing;
 mod legacy;
 mod moving;

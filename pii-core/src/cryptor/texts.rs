@@ -9,7 +9,7 @@ use crate::wire::Ciphertext;
 const INLINE_TEXTS: usize = 4;
 
 /// Texts that are taken in the order in which they were put in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Texts {
     /// from the front, without gaps, until the first is taken
     Few([Option<Ciphertext>; INLINE_TEXTS]),
