@@ -64,7 +64,7 @@ async fn write_and_read(writer: Cryptor, reader: Cryptor) {
 pub(super) fn masking() {
     // texts with escapes pass through a buffer of serde_json's
     let secret = app_secret();
-    let secret = std::str::from_utf8(&*secret).unwrap();
+    let secret = std::str::from_utf8(&secret).unwrap();
     let text = |rest: &str| {
         let mut text = Zeroizing::new(String::with_capacity(200));
         for part in ["{\"notes\":[\"", secret, "\"]", rest, "}"] {
