@@ -92,6 +92,7 @@ mod mysql_error;
 mod nested;
 mod operand;
 mod pieces;
+mod quiet;
 mod statement;
 mod table;
 
