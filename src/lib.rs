@@ -303,6 +303,9 @@ pub use pii_core::{
     FieldPolicies, FieldSelection, IntoContext, KeptKey, LegacyPolicy, Opening, Other, PiiRow, SealedTexts,
     StateCounts, StoredText, ctx,
 };
+// what holds at one moment
+#[doc(inline)]
+pub use pii_core::CurrentPolicies;
 // documents
 #[doc(inline)]
 pub use pii_core::{Documents, NoId};

@@ -1,6 +1,15 @@
 //! The encryption context: a few pairs that choose the data key and are authenticated with every value.
 
-use std::{borrow::Cow, fmt, fmt::Write as _, rc::Rc, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    fmt::Write as _,
+    hash::{Hash, Hasher},
+    rc::Rc,
+    sync::Arc,
+};
+
+use smallvec::SmallVec;
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -24,10 +33,28 @@ const MAX_CONTEXT_BYTES: usize = 1024;
 /// assert_eq!(format!("{context:?}"), "EncryptionContext(app, tenant)");
 /// # Ok::<(), pii::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct EncryptionContext {
-    pairs: Vec<(Box<str>, Box<str>)>,
+    /// names and values, one after the other
+    text: Box<str>,
+    /// where each of them ends
+    ends: SmallVec<[u16; 2 * MAX_CONTEXT_PAIRS]>,
     encoded: Box<[u8]>,
+}
+
+// the canonical bytes say all of it
+impl PartialEq for EncryptionContext {
+    fn eq(&self, other: &Self) -> bool {
+        self.encoded == other.encoded
+    }
+}
+
+impl Eq for EncryptionContext {}
+
+impl Hash for EncryptionContext {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.encoded.hash(state);
+    }
 }
 
 /// The name of the pair that holds the id of the person whom values are about.
@@ -37,7 +64,7 @@ impl EncryptionContext {
     /// The context without pairs.
     #[must_use]
     pub fn empty() -> Self {
-        Self { pairs: Vec::new(), encoded: [0, 0].into() }
+        Self { text: Box::default(), ends: SmallVec::new(), encoded: [0, 0].into() }
     }
 
     /// A context of these pairs, in any order.
@@ -46,19 +73,16 @@ impl EncryptionContext {
     /// [`ErrorKind::InvalidContext`] for an empty or reserved name, an empty value, a name given
     /// twice, more than 8 pairs or more than 1 KB.
     pub fn new<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self> {
-        let mut pairs: Vec<(Box<str>, Box<str>)> =
-            pairs.into_iter().map(|(name, value)| (name.as_ref().into(), value.as_ref().into())).collect();
-        pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        let twice = pairs
-            .iter()
-            .zip(pairs.iter().skip(1))
-            .find(|(left, right)| left.0 == right.0)
-            .map(|(left, _)| &left.0);
-        if let Some(name) = twice {
+        let mut pairs: SmallVec<[(K, V); 4]> = pairs.into_iter().collect();
+        pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        let names = pairs.iter().map(|(name, _)| name.as_ref());
+        let twice = names.clone().zip(names.skip(1)).find(|(left, right)| left == right);
+        if let Some((name, _)) = twice {
             return Err(invalid(format!("`{name}` is given twice")));
         }
         let mut bytes = 0_usize;
         for (name, value) in &pairs {
+            let (name, value) = (name.as_ref(), value.as_ref());
             if name.is_empty() {
                 return Err(invalid("a name is empty"));
             }
@@ -76,28 +100,41 @@ impl EncryptionContext {
         if bytes > MAX_CONTEXT_BYTES {
             return Err(invalid(format!("{bytes} bytes; at most {MAX_CONTEXT_BYTES} are allowed")));
         }
+        Ok(Self::encode(pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())), bytes))
+    }
+
+    /// The context of these pairs, which have so many bytes.
+    fn encode<'p>(pairs: impl ExactSizeIterator<Item = (&'p str, &'p str)>, bytes: usize) -> Self {
         let mut encoded = Vec::with_capacity(2 + 8 * pairs.len() + bytes);
+        let (mut text, mut ends) = (String::with_capacity(bytes), SmallVec::new());
         put_u16(&mut encoded, pairs.len());
-        for (name, value) in &pairs {
-            put_lp(&mut encoded, name.as_bytes());
-            put_lp(&mut encoded, value.as_bytes());
+        for part in pairs.flat_map(|(name, value)| [name, value]) {
+            put_lp(&mut encoded, part.as_bytes());
+            text.push_str(part);
+            // there are `MAX_CONTEXT_BYTES` at most
+            ends.push(u16::try_from(text.len()).unwrap_or(u16::MAX));
         }
-        Ok(Self { pairs, encoded: encoded.into() })
+        Self { text: text.into(), ends, encoded: encoded.into() }
     }
 
     /// A context that no program can ask for: one pair with a reserved name.
     #[cfg(feature = "public-keyring")]
     pub(crate) fn reserved(name: &'static str, value: &str) -> Self {
-        let mut encoded = Vec::new();
-        put_u16(&mut encoded, 1);
-        put_lp(&mut encoded, name.as_bytes());
-        put_lp(&mut encoded, value.as_bytes());
-        Self { pairs: vec![(name.into(), value.into())], encoded: encoded.into() }
+        Self::encode([(name, value)].into_iter(), name.len() + value.len())
     }
 
     /// The pairs, sorted by name. Values are not for logs.
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(name, value)| (&**name, &**value))
+        let mut start = 0;
+        let mut next = move |end: u16| {
+            let part = self.text.get(start..usize::from(end)).unwrap_or_default();
+            start = usize::from(end);
+            part
+        };
+        self.ends.chunks_exact(2).map(move |pair| match *pair {
+            [name, value] => (next(name), next(value)),
+            _ => Default::default(),
+        })
     }
 
     /// The value of this name.
@@ -242,6 +279,11 @@ impl ContextWriter {
     pub fn pair<V: ContextValue + ?Sized>(&mut self, name: &'static str, value: &V) {
         value.write_context(&mut ContextText(&mut self.text));
         self.pairs.push((name, self.text.len()));
+    }
+
+    /// With room for most contexts.
+    pub(crate) fn with_room() -> Self {
+        Self { pairs: Vec::with_capacity(4), text: String::with_capacity(64) }
     }
 
     #[inline]

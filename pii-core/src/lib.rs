@@ -77,7 +77,7 @@ pub use model::{
     PiiModel, PiiSchema, PiiSchemaContext, PiiSchemaField, PiiSchemaIndex, PiiSchemaIndexField,
     PiiSchemaIndexVersion, PlaintextPolicy, RowBinding, TypeCode, Walk, WalkMut,
 };
-pub use policies::{FieldPolicies, LegacyPolicy};
+pub use policies::{CurrentPolicies, FieldPolicies, LegacyPolicy};
 pub use query::{Comparable, Comparison, Condition, Filter, Operand, PlainColumn, SealedColumn};
 pub use row::{NoId, RowId, RowWriter};
 pub use schema::{UPDATE_VARIABLE as SCHEMA_UPDATE_VARIABLE, check_schema, schema_of};

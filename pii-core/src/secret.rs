@@ -54,6 +54,24 @@ impl fmt::Debug for SecretBytes {
 pub(crate) struct WipingBuffer(Zeroizing<Vec<u8>>);
 
 impl WipingBuffer {
+    /// What is in it so far.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Appends bytes.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Forgets what was appended since there were so many bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        let rest = self.0.get_mut(length..).unwrap_or_default();
+        rest.zeroize();
+        self.0.truncate(length);
+    }
+
     pub(crate) fn into_secret(self) -> SecretBytes {
         SecretBytes::copy_from(&self.0)
     }
@@ -71,8 +89,7 @@ impl WipingBuffer {
 
 impl io::Write for WipingBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.reserve(bytes.len());
-        self.0.extend_from_slice(bytes);
+        self.push(bytes);
         Ok(bytes.len())
     }
 
@@ -96,6 +113,17 @@ mod tests {
         let secret = buffer.into_secret();
         assert_eq!(secret.expose().len(), 600);
         assert_eq!(secret.expose()[598..], 299_u16.to_be_bytes());
+    }
+
+    #[test]
+    fn what_was_appended_can_be_taken_back() {
+        let mut buffer = WipingBuffer::default();
+        buffer.push(b"one");
+        buffer.push(b"two");
+        buffer.truncate(3);
+        assert_eq!(buffer.bytes(), b"one");
+        buffer.truncate(7);
+        assert_eq!(buffer.into_secret().expose(), b"one");
     }
 
     #[test]

@@ -32,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod attributes;
 mod backoff;
 mod decrypt;
 mod error;
@@ -61,8 +62,8 @@ pub use transaction::{DynamoTransaction, SealedTransaction};
 pub mod builder {
     pub use crate::decrypt::{Decrypting, EachItem, ReadItems, ReadOnce, ReadPages};
     pub use crate::table::{
-        Delete, DeleteMany, Exists, Find, FindOne, FindOptional, Get, GetMany, GetOptional, GetTogether, Put,
-        PutMany, Query, Scan, Update,
+        ClearIndexes, Delete, DeleteMany, Exists, FillIndexes, Find, FindDuplicates, FindOne, FindOptional,
+        Get, GetMany, GetOptional, GetTogether, Put, PutMany, Query, Scan, Update,
     };
 }
 

@@ -20,31 +20,29 @@ pub(crate) async fn items<M: PiiModel + DeserializeOwned>(
     entity: Option<&str>,
     fields: &FieldSelection,
 ) -> Result<Vec<Result<M>>> {
-    let (mut models, mut results) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
-    for item in items {
-        let row = row_of(&item, M::MODEL);
-        match decode(item, entity) {
-            Ok(model) => {
-                models.push(model);
-                results.push(Ok(()));
-            }
-            Err(error) => results.push(Err(error.row(row))),
+    let count = items.len();
+    let mut models = Vec::with_capacity(count);
+    let mut unread = Vec::new();
+    let mut row = String::new();
+    for (place, mut item) in items.into_iter().enumerate() {
+        write_row_of(&item, M::MODEL, &mut row);
+        match decode(&mut item, entity) {
+            Ok(model) => models.push(model),
+            Err(error) => unread.push((place, error.row(&row))),
         }
     }
     let opening = cryptor.open_each(&mut models, fields).await;
-    let mut models = models.into_iter().zip(opening.map_err(|error| error.model(M::MODEL.name()))?).map(
-        |(model, opening)| {
-            opening?;
-            Ok(model)
-        },
-    );
-    Ok(results
-        .into_iter()
-        .filter_map(|result| match result {
-            Ok(()) => models.next(),
-            Err(error) => Some(Err(error)),
-        })
-        .collect())
+    let opening = opening.map_err(|error| error.model(M::MODEL.name()))?;
+    let mut opened = models.into_iter().zip(opening).map(|(model, opening)| opening.map(|()| model));
+    if unread.is_empty() {
+        return Ok(opened.collect());
+    }
+    let mut unread = unread.into_iter().peekable();
+    let in_place = (0..count).map_while(|place| match unread.next_if(|(unread, _)| *unread == place) {
+        Some((_, error)) => Some(Err(error)),
+        None => opened.next(),
+    });
+    Ok(in_place.collect())
 }
 
 /// Whether an item is one of the model, where this attribute says so.
@@ -54,7 +52,7 @@ pub(crate) fn is_of_entity(item: &Item, model: &ModelSpec, entity: Option<&str>)
 }
 
 /// The model of an item of its entity.
-pub(crate) fn decode<M: PiiModel + DeserializeOwned>(mut item: Item, entity: Option<&str>) -> Result<M> {
+pub(crate) fn decode<M: PiiModel + DeserializeOwned>(item: &mut Item, entity: Option<&str>) -> Result<M> {
     if let Some(entity) = entity
         && !M::MODEL.fields().iter().any(|field| field.attribute() == entity)
     {
@@ -70,14 +68,23 @@ pub(crate) fn decode<M: PiiModel + DeserializeOwned>(mut item: Item, entity: Opt
 }
 
 /// The key of an item, as errors show it.
-fn row_of(item: &Item, model: &ModelSpec) -> String {
-    let parts = model.fields().iter().filter(|field| field.role().is_id()).map(|field| {
-        match item.get(field.attribute()) {
-            Some(AttributeValue::S(value) | AttributeValue::N(value)) => value.as_str(),
-            _ => "?",
+pub(crate) fn row_of(item: &Item, model: &ModelSpec) -> String {
+    let mut row = String::new();
+    write_row_of(item, model, &mut row);
+    row
+}
+
+fn write_row_of(item: &Item, model: &ModelSpec, row: &mut String) {
+    row.clear();
+    for (part, field) in model.fields().iter().filter(|field| field.role().is_id()).enumerate() {
+        if part > 0 {
+            row.push('/');
         }
-    });
-    parts.collect::<Vec<_>>().join("/")
+        row.push_str(match item.get(field.attribute()) {
+            Some(AttributeValue::S(value) | AttributeValue::N(value)) => value,
+            _ => "?",
+        });
+    }
 }
 
 /// Ends a stream after its first error.

@@ -1,7 +1,7 @@
 //! What keeps writes inside the scope of the cryptor.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use pii_core::{Cryptor, Error, ErrorKind, ModelSpec, PiiModel, Result};
+use pii_core::{Cryptor, EncryptionContext, Error, ErrorKind, ModelSpec, PiiModel, Result};
 
 use crate::{item::Item, placeholders::Placeholders};
 
@@ -31,6 +31,52 @@ pub(crate) fn bounds<M: PiiModel>(cryptor: &Cryptor) -> Result<Vec<Bounds<'_>>> 
         let column = part.and_then(|part| part.column);
         if let Some(field) = model.fields().iter().find(|field| Some(field.column()) == column) {
             bounds.push(Bounds { attribute: field.attribute(), value });
+        }
+    }
+    Ok(bounds)
+}
+
+/// The attributes that hold these pairs of a context.
+///
+/// # Errors
+/// [`ErrorKind::InvalidContext`] for no pairs, or where no item of the model has one of them;
+/// [`ErrorKind::Configuration`] where no attribute holds one.
+pub(crate) fn of_pairs<M: PiiModel>(context: &EncryptionContext) -> Result<Vec<Bounds<'_>>> {
+    let model: &'static ModelSpec = M::MODEL;
+    let wrong = |kind, message: String| Error::new(kind).model(model.name()).message(message);
+    if context.pairs().len() == 0 {
+        return Err(wrong(
+            ErrorKind::InvalidContext,
+            "every item has no pairs: name at least one".to_owned(),
+        ));
+    }
+    let mut bounds = Vec::new();
+    for (name, value) in context.pairs() {
+        let part = model.context().iter().find(|part| part.name == name).ok_or_else(|| {
+            wrong(
+                ErrorKind::InvalidContext,
+                format!(
+                    "the encryption context of the model has no pair `{name}`: no item was shredded by it"
+                ),
+            )
+        })?;
+        match part.literal {
+            Some(literal) if literal == value => {}
+            Some(_) => {
+                let message = format!("no item of the model has this value of `{name}` in its context");
+                return Err(wrong(ErrorKind::InvalidContext, message));
+            }
+            None => {
+                let field = model.fields().iter().find(|field| Some(field.column()) == part.column);
+                let field = field.ok_or_else(|| {
+                    let message = format!(
+                        "`{name}` is made of fields by an expression, so that no attribute tells the items"
+                    );
+                    wrong(ErrorKind::Configuration, message)
+                        .help("remove the attributes of the blind indexes by requests of your own")
+                })?;
+                bounds.push(Bounds { attribute: field.attribute(), value });
+            }
         }
     }
     Ok(bounds)

@@ -35,13 +35,25 @@ pub(crate) fn declared(model: &ModelSpec) -> Vec<IndexColumn> {
 
 /// Whether a column of this name is the blind index of that one: `email_bidx`, or `email_bidx_v2`.
 pub(crate) fn is_index_of(name: &str, column: &str) -> bool {
-    match name.strip_prefix(column).and_then(|rest| rest.strip_prefix(SUFFIX)) {
-        Some("") => true,
-        Some(version) => version
-            .strip_prefix("_v")
-            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())),
-        None => false,
-    }
+    name.strip_prefix(column).and_then(|rest| rest.strip_prefix(SUFFIX)).is_some_and(is_version)
+}
+
+/// Whether a column of this name is another version of that index column: `email_bidx` and `email_bidx_v2`.
+pub(crate) fn is_version_of(name: &str, other: &str) -> bool {
+    let first = match other.rsplit_once("_v") {
+        Some((first, digits)) if !first.is_empty() && is_number(digits) => first,
+        _ => other,
+    };
+    name.strip_prefix(first).is_some_and(is_version)
+}
+
+/// Nothing, for version 1, or `_v2`.
+fn is_version(end: &str) -> bool {
+    end.is_empty() || end.strip_prefix("_v").is_some_and(is_number)
+}
+
+fn is_number(digits: &str) -> bool {
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -56,6 +68,16 @@ mod tests {
         for name in ["email", "email_bidx_", "email_bidx_v", "email_bidx_v2x", "e_mail_bidx", "my_email_bidx"]
         {
             assert!(!is_index_of(name, "email"), "{name}");
+        }
+        for (name, other) in
+            [("code", "code_v2"), ("code_v3", "code_v2"), ("code_v2", "code"), ("code", "code")]
+        {
+            assert!(is_version_of(name, other), "{name} {other}");
+        }
+        for (name, other) in
+            [("code_v", "code_v2"), ("codes", "code"), ("my_code", "code"), ("_v2", "_v1_v2")]
+        {
+            assert!(!is_version_of(name, other), "{name} {other}");
         }
     }
 }

@@ -80,6 +80,7 @@ mod dialect;
 mod doctor;
 mod error;
 mod index_columns;
+mod index_jobs;
 mod joined;
 mod json;
 mod key_store;
@@ -116,7 +117,8 @@ pub mod builder {
     pub use crate::table::{NextId, NextIds};
     pub use crate::{
         decrypt::{Decrypting, EachRow, Masking, RowSource, SqlxQuery},
-        doctor::{ColumnValues, ExaminedModels, ExaminedTable, KeyUse},
+        doctor::{ColumnValues, ExaminedModels, ExaminedTable, IndexCodes, KeyUse},
+        index_jobs::{ClearIndexes, FillIndexes, FindDuplicates},
         table::{
             BulkRow, BulkSource, CommitEachChunk, Delete, Exists, Find, FindOne, FindOptional, Get,
             GetOptional, GetStored, Insert, InsertReturningId, Iterated, List, Matching, MatchingOne,

@@ -9,6 +9,8 @@ pub mod guides {
     pub struct Sql;
     #[doc = include_str!("../../docs/doctor.md")]
     pub struct Doctor;
+    #[doc = include_str!("../../docs/index-jobs.md")]
+    pub struct IndexJobs;
     #[doc = include_str!("../../docs/keys.md")]
     pub struct Keys;
     #[doc = include_str!("../../docs/documents.md")]

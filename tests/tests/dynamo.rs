@@ -15,6 +15,8 @@ mod errors;
 mod fluent;
 #[path = "dynamo/guard.rs"]
 mod guard;
+#[path = "dynamo/index_jobs.rs"]
+mod index_jobs;
 #[path = "dynamo/indexes.rs"]
 mod indexes;
 #[path = "dynamo/items.rs"]

@@ -14,6 +14,7 @@ compile_error!("xtask starts servers with Unix means; on Windows use it inside W
 
 mod account;
 mod command;
+mod compile_time;
 mod debian;
 mod error;
 mod features;
@@ -37,6 +38,7 @@ usage: cargo xtask <command>
   services down        stop the services that this tool started
   services status      say which services are running
   check-features       check that the crate `pii` builds with no features and with each one alone
+  compile-time [N]     measure what `#[derive(PiiModel)]` adds to compiling 50 models, in N rounds (5)
   help                 print this text
 
 A service that is given by its environment variable is used as it is, and nothing is started for it:
@@ -57,6 +59,10 @@ fn main() -> ExitCode {
         ["services", "down"] => in_home(services::down),
         ["services", "status"] => in_home(services::status),
         ["check-features"] => in_home(features::check),
+        ["compile-time"] => in_home(|home| compile_time::run(home, 5)),
+        ["compile-time", rounds] if rounds.parse().is_ok_and(|rounds: u32| rounds > 0) => {
+            in_home(|home| compile_time::run(home, rounds.parse().unwrap_or(1)))
+        }
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

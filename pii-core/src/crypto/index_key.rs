@@ -21,7 +21,20 @@ pub(crate) const CODE_BYTES: usize = 32;
 const KEPT: usize = 256;
 
 /// The keys of indexes, by what the index is.
-type Derived = HashMap<Box<[u8]>, Arc<Hmac<Sha256>>, RandomState>;
+type Derived = HashMap<Box<[u8]>, CodeKey, RandomState>;
+
+/// The key of one index. Wiped when the last copy is dropped.
+#[derive(Clone)]
+pub(crate) struct CodeKey(Arc<Hmac<Sha256>>);
+
+impl CodeKey {
+    /// HMAC-SHA-256 (RFC 2104) of the input.
+    pub(crate) fn code(&self, input: &[u8]) -> [u8; CODE_BYTES] {
+        let mut hmac = Hmac::clone(&self.0);
+        hmac.update(input);
+        hmac.finalize().into_bytes().into()
+    }
+}
 
 /// A data key of purpose `index`, with the keys of the indexes that were used. Wiped when dropped.
 pub(crate) struct IndexKey {
@@ -39,24 +52,18 @@ impl IndexKey {
         self.id
     }
 
-    /// HMAC-SHA-256 (RFC 2104) of the input, under the key that is expanded for `info`.
-    pub(crate) fn code(&self, info: &[u8], input: &[u8]) -> [u8; CODE_BYTES] {
-        let mut hmac = Hmac::clone(&self.keyed(info));
-        hmac.update(input);
-        hmac.finalize().into_bytes().into()
-    }
-
-    fn keyed(&self, info: &[u8]) -> Arc<Hmac<Sha256>> {
+    /// The key that is expanded for `info`.
+    pub(crate) fn of_index(&self, info: &[u8]) -> CodeKey {
         let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = derived.get(info) {
-            return Arc::clone(known);
+            return known.clone();
         }
-        let keyed = without_traces(|| Arc::new(self.derive(info)));
+        let key = without_traces(|| CodeKey(Arc::new(self.derive(info))));
         if derived.len() >= KEPT {
             derived.clear();
         }
-        derived.insert(info.into(), Arc::clone(&keyed));
-        keyed
+        derived.insert(info.into(), key.clone());
+        key
     }
 
     /// HKDF-Expand-SHA-256 (RFC 5869) of the data key, for the label and what the index is.
@@ -92,9 +99,9 @@ mod tests {
     fn the_code_is_hmac_under_an_expanded_key() {
         // HMAC(HMAC(32 bytes 07, "pii/v2/index" | "info" | 01), "input"), computed independently
         let key = IndexKey::new(DataKey::from_slice(&[7; 32]).unwrap());
-        assert_ne!(key.code(b"info", b"input"), key.code(b"other", b"input"));
+        assert_ne!(key.of_index(b"info").code(b"input"), key.of_index(b"other").code(b"input"));
         assert_eq!(
-            hex(&key.code(b"info", b"input")),
+            hex(&key.of_index(b"info").code(b"input")),
             "fdfd00efa7a4d8b0664bf100dd049d1cfc48be5ebbd22ed1a5a5af76e06480c5"
         );
     }

@@ -11,7 +11,7 @@ pub(crate) mod xaes;
 pub(crate) use app_key::app_key;
 pub use data_key::DataKey;
 pub(crate) use data_key::{KeyLabel, expand};
-pub(crate) use index_key::{CODE_BYTES, IndexKey};
+pub(crate) use index_key::{CODE_BYTES, CodeKey, IndexKey};
 pub(crate) use random::fill_random;
 pub(crate) use sealing_key::{Lease, SealingKey};
 pub(crate) use stack::without_traces;

@@ -5,6 +5,8 @@ mod vectors;
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
+use smallvec::SmallVec;
+
 use super::{
     Cryptor, FieldSelection,
     backend::{IndexItem, OpenItem},
@@ -16,10 +18,11 @@ use crate::{
     context::{EncryptionContext, SUBJECT},
     error::{Error, ErrorKind, Result},
     index::{
-        IndexPart, IndexScope, IndexSearch, IndexSpec, IndexVersion, input_of, normalize, text_of, write_info,
+        IndexPart, IndexScope, IndexSearch, IndexSpec, IndexVersion, input_begins, input_goes_on, input_of,
+        text_of, with_normalized, write_info,
     },
     model::{ModelSpec, PiiModel, Slot, TypeCode, Walk},
-    secret::SecretBytes,
+    secret::{SecretBytes, WipingBuffer},
     value::Cell,
 };
 
@@ -119,7 +122,7 @@ impl Cryptor {
             .zip(texts)
             .map(|(version, codes)| IndexTerm {
                 version,
-                texts: codes.iter().map(|code| text_of(index, code).into()).collect(),
+                texts: codes.iter().map(|code| text_of(index, code)).collect(),
             })
             .collect())
     }
@@ -194,28 +197,32 @@ impl Cryptor {
         let opened = self.opened(opening, events).await?;
         let mut codes = Codes::default();
         let mut found = found.into_iter();
-        let mut rows = Vec::with_capacity(batch.rows.len());
+        let mut texts = Vec::with_capacity(found.len());
         for (place, _) in batch.rows {
             let context = batch.places.context_of(*place).ok_or_else(too_few)?;
-            let mut entries = Vec::new();
             for index in &indexes {
                 let values = found.next().ok_or_else(too_few)?;
-                let text = codes.add(batch.model, index, context, values, &opened)?;
-                entries.extend(index.versions().iter().map(|version| (version, *index, text)));
+                texts.push(codes.add(batch.model, index, context, values, &opened)?);
+            }
+        }
+        let mut codes = codes.compute(self, batch.model).await?.into_iter();
+        let count = indexes.iter().map(|index| index.versions().len()).sum();
+        let mut rows = Vec::with_capacity(batch.rows.len());
+        for texts in texts.chunks(indexes.len()) {
+            let mut entries = Vec::with_capacity(count);
+            for (index, found) in indexes.iter().zip(texts) {
+                for version in index.versions() {
+                    let text = match found {
+                        Found::Nothing => IndexText::Null,
+                        Found::Unchanged => IndexText::Unchanged,
+                        Found::Code => IndexText::Text(text_of(index, &codes.next().ok_or_else(too_few)?)),
+                    };
+                    entries.push(IndexEntry { version, text });
+                }
             }
             rows.push(entries);
         }
-        let texts = codes.compute(self, batch.model).await?;
-        let mut texts = texts.into_iter();
-        let mut entry = |(version, index, text): (&'static IndexVersion, &IndexSpec, Found)| {
-            let text = match text {
-                Found::Nothing => IndexText::Null,
-                Found::Unchanged => IndexText::Unchanged,
-                Found::Code => IndexText::Text(text_of(index, &texts.next().ok_or_else(too_few)?).into()),
-            };
-            Ok(IndexEntry { version, text })
-        };
-        rows.into_iter().map(|entries| entries.into_iter().map(&mut entry).collect()).collect()
+        Ok(rows)
     }
 
     /// The values that an index of a row is computed of; those that are sealed are put on the list.
@@ -231,7 +238,7 @@ impl Cryptor {
         let slot_of = |part: &IndexPart| {
             slots.iter().find(|slot| slot.is_plain_field() && slot.field.name() == part.field)
         };
-        let mut parts = Vec::with_capacity(index.parts().len());
+        let mut parts = SmallVec::<[_; INLINE_PARTS]>::new();
         let (mut is_empty, mut lacking) = (false, None);
         for part in index.parts() {
             match slot_of(part) {
@@ -253,7 +260,7 @@ impl Cryptor {
         if written == Written::Changes && parts.iter().all(|(_, slot)| is_as_loaded(slot)) {
             return Ok(Values::Unchanged);
         }
-        let mut values = Vec::with_capacity(parts.len());
+        let mut values = SmallVec::new();
         for (part, slot) in parts {
             if let Some(plain) = plain_of(slot) {
                 values.push((part, slot, Value::Here(plain)));
@@ -293,10 +300,13 @@ struct Opening<'a> {
     items: Vec<OpenItem<'a>>,
 }
 
+/// Indexes of up to this many fields need no block of their own.
+const INLINE_PARTS: usize = 1;
+
 enum Values<'a> {
     Nothing,
     Unchanged,
-    All(Vec<(&'static IndexPart, &'a Slot<'a>, Value<'a>)>),
+    All(SmallVec<[(&'static IndexPart, &'a Slot<'a>, Value<'a>); INLINE_PARTS]>),
 }
 
 enum Value<'a> {
@@ -312,22 +322,28 @@ enum Found {
     Code,
 }
 
+/// So many contexts are remembered at a time: one for each index of a model, mostly.
+const NEIGHBOURS: usize = 8;
+
 /// The codes of a batch.
 #[derive(Default)]
 struct Codes {
     items: Vec<CodeItem>,
+    /// what goes into the codes, one after the other
+    inputs: WipingBuffer,
     /// what each index is, by its name
-    infos: Vec<(&'static str, Arc<[u8]>)>,
-    /// the context of the rows before, and those that their indexes have for it
+    infos: Vec<(&'static str, Vec<u8>)>,
+    /// contexts of rows, and those that their indexes have for them
     contexts: Vec<(Arc<EncryptionContext>, &'static str, Arc<EncryptionContext>)>,
 }
 
+/// Of context, info and input it says where they stand.
 struct CodeItem {
-    context: Arc<EncryptionContext>,
+    context: usize,
     keyring: Option<&'static str>,
     epoch: u32,
-    info: Arc<[u8]>,
-    input: Arc<SecretBytes>,
+    info: usize,
+    input: Range<usize>,
 }
 
 impl Codes {
@@ -344,47 +360,45 @@ impl Codes {
             Values::Unchanged => return Ok(Found::Unchanged),
             Values::All(values) => values,
         };
-        let mut normalized = Vec::with_capacity(values.len());
+        let start = self.inputs.bytes().len();
+        input_begins(values.len(), |bytes| self.inputs.push(bytes));
         for (part, slot, value) in values {
             let plain = match value {
                 Value::Here(plain) => plain,
                 Value::Opened(position) => Cow::Borrowed(opened.get(position).ok_or_else(too_few)?),
             };
             let is_text = slot.ops.code == TypeCode::UTF8;
-            let value = normalize(part.normalizers, is_text, plain.expose());
-            match value.map_err(|error| error.field(model.name(), part.field))? {
-                Some(value) => normalized.push(value),
-                None => return Ok(Found::Nothing),
+            let append = |value: &[u8]| input_goes_on(value, |bytes| self.inputs.push(bytes));
+            let appended = with_normalized(part.normalizers, is_text, plain.expose(), append);
+            if appended.map_err(|error| error.field(model.name(), part.field))?.is_none() {
+                self.inputs.truncate(start);
+                return Ok(Found::Nothing);
             }
         }
-        let length: usize = normalized.iter().map(|value| value.expose().len() + 4).sum();
-        let mut input = Vec::with_capacity(length + 2);
-        input_of(normalized.iter().map(SecretBytes::expose), &mut input);
-        let input = Arc::new(SecretBytes::from_vec(input));
+        let input = start..self.inputs.bytes().len();
         let context = self.context(model, index, context)?;
         let info = self.info(model, index);
         let keyring = keyring_of(model, index);
         self.items.extend(index.versions().iter().map(|version| CodeItem {
-            context: Arc::clone(&context),
+            context,
             keyring,
             epoch: epoch_of(version),
-            info: Arc::clone(&info),
-            input: Arc::clone(&input),
+            info,
+            input: input.clone(),
         }));
         Ok(Found::Code)
     }
 
-    fn info(&mut self, model: &'static ModelSpec, index: &'static IndexSpec) -> Arc<[u8]> {
-        if let Some((_, known)) = self.infos.iter().find(|(name, _)| *name == index.name()) {
-            return Arc::clone(known);
+    fn info(&mut self, model: &'static ModelSpec, index: &'static IndexSpec) -> usize {
+        if let Some(known) = self.infos.iter().position(|(name, _)| *name == index.name()) {
+            return known;
         }
         let mut info = Vec::new();
         let name_of =
             |position: usize| index.parts().get(position).map(|part| part.field).unwrap_or_default();
         write_info(model, model.name(), index, name_of, &mut info);
-        let info: Arc<[u8]> = info.into();
-        self.infos.push((index.name(), Arc::clone(&info)));
-        info
+        self.infos.push((index.name(), info));
+        self.infos.len() - 1
     }
 
     /// Neighbours mostly share a context.
@@ -393,33 +407,30 @@ impl Codes {
         model: &'static ModelSpec,
         index: &'static IndexSpec,
         context: &Arc<EncryptionContext>,
-    ) -> Result<Arc<EncryptionContext>> {
+    ) -> Result<usize> {
         let is_it =
-            |(of, name, _): &&(Arc<_>, &str, Arc<_>)| Arc::ptr_eq(of, context) && *name == index.name();
-        if let Some((_, _, known)) = self.contexts.iter().find(is_it) {
-            return Ok(Arc::clone(known));
+            |(of, name, _): &(Arc<_>, &str, Arc<_>)| Arc::ptr_eq(of, context) && *name == index.name();
+        let mut last = self.contexts.iter().enumerate().rev().take(NEIGHBOURS);
+        if let Some((known, _)) = last.find(|(_, known)| is_it(known)) {
+            return Ok(known);
         }
         let of_index = context_of(model, index, context)?;
-        self.contexts.retain(|(_, name, _)| *name != index.name());
-        self.contexts.push((Arc::clone(context), index.name(), Arc::clone(&of_index)));
-        Ok(of_index)
+        self.contexts.push((Arc::clone(context), index.name(), of_index));
+        Ok(self.contexts.len() - 1)
     }
 
     async fn compute(self, cryptor: &Cryptor, model: &ModelSpec) -> Result<Vec<[u8; 32]>> {
         if self.items.is_empty() {
             return Ok(Vec::new());
         }
-        let items: Vec<IndexItem<'_>> = self
-            .items
-            .iter()
-            .map(|item| IndexItem {
-                context: &item.context,
-                keyring: item.keyring,
-                epoch: item.epoch,
-                info: &item.info,
-                input: item.input.expose(),
-            })
-            .collect();
+        let inputs = self.inputs.bytes();
+        let mut items: Vec<IndexItem<'_>> = Vec::with_capacity(self.items.len());
+        for item in &self.items {
+            let (_, _, context) = self.contexts.get(item.context).ok_or_else(too_few)?;
+            let (_, info) = self.infos.get(item.info).ok_or_else(too_few)?;
+            let input = inputs.get(item.input.clone()).ok_or_else(too_few)?;
+            items.push(IndexItem { context, keyring: item.keyring, epoch: item.epoch, info, input });
+        }
         let codes = cryptor.backend.index(&items).await.map_err(|error| error.model(model.name()))?;
         if codes.len() != items.len() {
             return Err(too_few());

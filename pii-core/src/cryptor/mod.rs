@@ -3,9 +3,12 @@
 mod backend;
 mod counters;
 pub(crate) mod envelope;
+mod fields;
+mod index_each;
 mod indexing;
 mod legacy;
 mod moving;
+mod names;
 mod nodes;
 mod open;
 mod place;
@@ -14,6 +17,7 @@ mod rows;
 mod rules;
 mod seal;
 mod size;
+mod texts;
 
 use std::{fmt, sync::Arc};
 

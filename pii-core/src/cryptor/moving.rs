@@ -51,7 +51,7 @@ impl StateCounts {
             model.visit(&mut walk);
             for slot in walk.slots() {
                 path.clear();
-                for step in walk.path(slot) {
+                for step in walk.path(slot).iter() {
                     let PathStep::Field(field) = step else { continue };
                     if !path.is_empty() {
                         path.push('.');

@@ -3,9 +3,10 @@
 use super::{
     Cryptor,
     backend::OpenItem,
+    fields::Stamps,
     legacy::LegacyOpen,
-    place::ValuePlace,
-    rows::{ModelRules, PiiRow, Placed, Rows},
+    place::{RowPlaces, ValuePlace},
+    rows::{ModelRules, Part, PiiRow, Placed, Rows},
     seal::{not_encrypted, wrong_place},
 };
 use crate::{
@@ -82,8 +83,37 @@ pub type Opening = Vec<Result<()>>;
 enum Change {
     Keep,
     Stamp(Place),
-    Open(Place, SecretBytes),
+    /// The plaintext is the next of those that were opened.
+    Open(Place),
+    /// As `Open`, of another system.
+    OpenLegacy(Place),
     Accept(SecretBytes),
+}
+
+/// Rows with their models, to be opened together.
+struct Batch<'a> {
+    places: &'a RowPlaces,
+    walk: &'a Walk<'a>,
+    parts: &'a [Part],
+    rules: &'a [ModelRules<'a>],
+}
+
+/// What is to be done with the values of a batch.
+struct Decided<'a> {
+    /// for each slot
+    changes: Vec<Change>,
+    to_open: Vec<OpenItem<'a>>,
+    legacy_to_open: Vec<LegacyOpen<'a>>,
+}
+
+impl Decided<'_> {
+    fn of(slots: usize) -> Self {
+        Self {
+            changes: Vec::with_capacity(slots),
+            to_open: Vec::with_capacity(slots),
+            legacy_to_open: Vec::new(),
+        }
+    }
 }
 
 impl Cryptor {
@@ -113,27 +143,59 @@ impl Cryptor {
             }
         };
         let Rows { places, walk, parts, mut failed, mut events, .. } = Rows::of(self, scope, models);
-        let mut changes = Vec::with_capacity(walk.slots().len());
-        let mut to_open: Vec<OpenItem<'_>> = Vec::with_capacity(walk.slots().len());
-        let mut opened_slots = Vec::with_capacity(walk.slots().len());
-        let mut legacy_to_open: Vec<LegacyOpen<'_>> = Vec::new();
-        let mut legacy_slots = Vec::new();
-        for part in &parts {
+        let batch = Batch { places: &places, walk: &walk, parts: &parts, rules: &rules };
+        let mut decided = Decided::of(walk.slots().len());
+        self.decide(&batch, &mut decided, &mut failed, &mut events);
+        let Decided { mut changes, to_open, legacy_to_open } = decided;
+        let (mut opened, mut legacy_opened) = (Vec::new(), Vec::new());
+        if !to_open.is_empty() {
+            opened = self.open_items(&to_open, &mut events).await?;
+            let is_asked = |change: &Change| matches!(change, Change::Open(_));
+            let places = to_open.iter().map(|item| &item.place);
+            settle(&opened, places, &mut changes, is_asked, &parts, &mut failed);
+        }
+        if !legacy_to_open.is_empty() {
+            legacy_opened = self.open_legacy(&legacy_to_open).await;
+            for (result, item) in legacy_opened.iter().zip(&legacy_to_open) {
+                let refused = result.as_ref().err().map(Error::kind);
+                self.note_event(&mut events, Operation::OpenLegacy, &item.place, None, refused);
+            }
+            let is_asked = |change: &Change| matches!(change, Change::OpenLegacy(_));
+            let places = legacy_to_open.iter().map(|item| &item.place);
+            settle(&legacy_opened, places, &mut changes, is_asked, &parts, &mut failed);
+        }
+        self.record(events).await?;
+        apply(models, &parts, changes, Plaintexts::of(opened, legacy_opened), &failed);
+        Ok(failed.into_iter().map(|failed| failed.map_or(Ok(()), Err)).collect())
+    }
+
+    /// Decides what to do with each value. No part of the future that waits for keys: its variables
+    /// would be memory, and this runs for every value.
+    fn decide<'a>(
+        &'a self,
+        batch: &Batch<'a>,
+        decided: &mut Decided<'a>,
+        failed: &mut [Option<Error>],
+        events: &mut Vec<AuditEvent>,
+    ) {
+        let Batch { places, walk, parts, rules } = *batch;
+        let mut stamps = Stamps::default();
+        for part in parts {
             let Some(ModelRules { rules, fields }) = rules.get(part.model) else { continue };
             let slots = walk.slots().get(part.slots.clone()).unwrap_or_default();
-            for (found, index) in slots.iter().zip(part.slots.start..) {
-                let place = part.place.and_then(|place| places.place(place, &walk, found));
-                let mut fail = |error| fail(&mut failed, part.row, error);
+            for found in slots {
+                let place = places.place(part.place, walk, found);
+                let mut fail = |error| fail(failed, part.row, error);
                 let change = match place {
                     Some(place) => match found.cell {
                         Cell::Plain(_) | Cell::Opened { .. } => Change::Keep,
                         Cell::Sealed { text, .. } | Cell::Foreign(text) => {
-                            let here = place.stamp();
+                            let here = stamps.of(&place);
                             if found.cell.is_from_elsewhere(here) {
                                 // it keeps the place that it was loaded from: opening is no way to move it
                                 let error = wrong_place();
                                 self.note_event(
-                                    &mut events,
+                                    events,
                                     Operation::Open,
                                     &place,
                                     Some(text),
@@ -144,11 +206,12 @@ impl Cryptor {
                             } else if text.is_foreign() {
                                 match rules.legacy_form(&place, text) {
                                     Ok(codec) => {
-                                        if fields.wants(&walk, found) && place.field().mode().can_open() {
-                                            legacy_to_open.push(LegacyOpen { place, text, codec });
-                                            legacy_slots.push(index);
+                                        if fields.wants(walk, found) && place.field().mode().can_open() {
+                                            decided.legacy_to_open.push(LegacyOpen { place, text, codec });
+                                            Change::OpenLegacy(here)
+                                        } else {
+                                            Change::Stamp(here)
                                         }
-                                        Change::Stamp(here)
                                     }
                                     Err(error) => {
                                         let operation = match place.field().legacy() {
@@ -156,23 +219,22 @@ impl Cryptor {
                                             None => Operation::Open,
                                         };
                                         let refused = Some(error.kind());
-                                        self.note_event(&mut events, operation, &place, None, refused);
+                                        self.note_event(events, operation, &place, None, refused);
                                         fail(place.locate(error));
                                         Change::Keep
                                     }
                                 }
+                            } else if fields.wants(walk, found) && place.field().mode().can_open() {
+                                decided.to_open.push(OpenItem { place, text });
+                                Change::Open(here)
                             } else {
-                                if fields.wants(&walk, found) && place.field().mode().can_open() {
-                                    to_open.push(OpenItem { place, text });
-                                    opened_slots.push(index);
-                                }
                                 Change::Stamp(here)
                             }
                         }
                         Cell::Legacy(text) if rules.plaintext(&place) != PlaintextPolicy::Reject => {
                             let accepted = found.ops.accepted(text);
                             let refused = accepted.as_ref().err().map(Error::kind);
-                            self.note_event(&mut events, Operation::AcceptPlaintext, &place, None, refused);
+                            self.note_event(events, Operation::AcceptPlaintext, &place, None, refused);
                             match accepted {
                                 Ok(plain) => {
                                     self.counters.plaintext_accepted();
@@ -186,7 +248,7 @@ impl Cryptor {
                         }
                         Cell::Legacy(_) => {
                             self.note_event(
-                                &mut events,
+                                events,
                                 Operation::Open,
                                 &place,
                                 None,
@@ -197,57 +259,16 @@ impl Cryptor {
                         }
                         Cell::Malformed(error) => {
                             let error = Error::from(*error);
-                            self.note_event(&mut events, Operation::Open, &place, None, Some(error.kind()));
+                            self.note_event(events, Operation::Open, &place, None, Some(error.kind()));
                             fail(place.locate(error));
                             Change::Keep
                         }
                     },
                     None => Change::Keep,
                 };
-                changes.push(change);
+                decided.changes.push(change);
             }
         }
-        let mut settle = |slot: usize, place: &ValuePlace<'_>, result: Result<SecretBytes>| match (
-            result,
-            changes.get_mut(slot),
-        ) {
-            (Ok(plain), Some(change)) => change.open(plain),
-            (Ok(_), None) => {}
-            (Err(error), change) => {
-                // a value that does not open here was not loaded from here
-                if let Some(change) = change {
-                    *change = Change::Keep;
-                }
-                let part = parts.partition_point(|part| part.slots.end <= slot);
-                if let Some(part) = parts.get(part) {
-                    fail(&mut failed, part.row, place.locate(error));
-                }
-            }
-        };
-        if !to_open.is_empty() {
-            let results = self.open_items(&to_open, &mut events).await?;
-            for ((result, item), &slot) in results.into_iter().zip(&to_open).zip(&opened_slots) {
-                settle(slot, &item.place, result);
-            }
-        }
-        if !legacy_to_open.is_empty() {
-            let results = self.open_legacy(&legacy_to_open).await;
-            for ((result, item), &slot) in results.into_iter().zip(&legacy_to_open).zip(&legacy_slots) {
-                let refused = result.as_ref().err().map(Error::kind);
-                self.note_event(&mut events, Operation::OpenLegacy, &item.place, None, refused);
-                settle(slot, &item.place, result);
-            }
-        }
-        self.record(events).await?;
-        let cells = Placed::of(models, &parts, changes.len());
-        let mut changes = cells.cells.into_iter().zip(changes);
-        for part in &parts {
-            let row_is_good = failed.get(part.row).is_some_and(Option::is_none);
-            for (cell, change) in changes.by_ref().take(part.slots.len()) {
-                change.apply(cell, row_is_good);
-            }
-        }
-        Ok(failed.into_iter().map(|failed| failed.map_or(Ok(()), Err)).collect())
     }
 
     /// Refuses what this cryptor was limited not to do.
@@ -328,31 +349,84 @@ impl Cryptor {
     }
 }
 
+/// Notes what did not open, of the values that were asked for.
+fn settle<'a, 'p: 'a>(
+    results: &[Result<SecretBytes>],
+    places: impl Iterator<Item = &'a ValuePlace<'p>>,
+    changes: &mut [Change],
+    is_asked: impl Fn(&Change) -> bool,
+    parts: &[Part],
+    failed: &mut [Option<Error>],
+) {
+    if results.iter().all(Result::is_ok) {
+        return;
+    }
+    let asked = changes.iter_mut().enumerate().filter(|(_, change)| is_asked(change));
+    for ((result, place), (slot, change)) in results.iter().zip(places).zip(asked) {
+        let Err(error) = result else { continue };
+        // a value that does not open here was not loaded from here
+        *change = Change::Keep;
+        let part = parts.partition_point(|part| part.slots.end <= slot);
+        if let Some(part) = parts.get(part) {
+            fail(failed, part.row, place.locate(error.clone()));
+        }
+    }
+}
+
+/// What was opened, in order.
+struct Plaintexts<O, L> {
+    opened: O,
+    legacy: L,
+}
+
+impl Plaintexts<(), ()> {
+    fn of(
+        opened: Vec<Result<SecretBytes>>,
+        legacy: Vec<Result<SecretBytes>>,
+    ) -> Plaintexts<impl Iterator<Item = SecretBytes>, impl Iterator<Item = SecretBytes>> {
+        // what did not open is changed no more
+        Plaintexts { opened: opened.into_iter().flatten(), legacy: legacy.into_iter().flatten() }
+    }
+}
+
+/// Changes the values of the rows.
+fn apply<R: PiiRow>(
+    models: &mut [R],
+    parts: &[Part],
+    changes: Vec<Change>,
+    mut plaintexts: Plaintexts<impl Iterator<Item = SecretBytes>, impl Iterator<Item = SecretBytes>>,
+    failed: &[Option<Error>],
+) {
+    let cells = Placed::of(models, parts, changes.len());
+    let mut changes = cells.cells.into_iter().zip(changes);
+    for part in parts {
+        let row_is_good = failed.get(part.row).is_some_and(Option::is_none);
+        for (cell, change) in changes.by_ref().take(part.slots.len()) {
+            match change {
+                Change::Open(place) => add(cell, place, plaintexts.opened.next(), row_is_good),
+                Change::OpenLegacy(place) => add(cell, place, plaintexts.legacy.next(), row_is_good),
+                Change::Stamp(place) => cell.stamp(place),
+                Change::Accept(plain) if row_is_good => cell.accept_legacy(plain),
+                Change::Accept(_) | Change::Keep => {}
+            }
+        }
+    }
+}
+
+/// Values of a row that failed get their place, so that they can be saved unchanged, and no plaintext.
+#[inline]
+fn add(cell: &mut Cell, place: Place, plain: Option<SecretBytes>, row_is_good: bool) {
+    match plain.filter(|_| row_is_good) {
+        Some(plain) => cell.open(place, plain),
+        None => cell.stamp(place),
+    }
+}
+
 /// Notes what went wrong first in a row.
 #[cold]
 fn fail(failed: &mut [Option<Error>], row: usize, error: Error) {
     if let Some(failed) = failed.get_mut(row) {
         failed.get_or_insert(error);
-    }
-}
-
-impl Change {
-    #[inline]
-    fn open(&mut self, plain: SecretBytes) {
-        if let Self::Stamp(place) = self {
-            *self = Self::Open(*place, plain);
-        }
-    }
-
-    /// Values of a row that failed get their place, so that they can be saved unchanged, and no plaintext.
-    #[inline]
-    fn apply(self, cell: &mut Cell, row_is_good: bool) {
-        match self {
-            Self::Open(place, plain) if row_is_good => cell.open(place, plain),
-            Self::Stamp(place) | Self::Open(place, _) => cell.stamp(place),
-            Self::Accept(plain) if row_is_good => cell.accept_legacy(plain),
-            Self::Accept(_) | Self::Keep => {}
-        }
     }
 }
 

@@ -1,18 +1,19 @@
 //! Where values belong: model, path, row and context, recomputed from the model for each batch.
 
 use std::{
-    collections::{HashMap, HashSet},
-    hash::{BuildHasher as _, Hash as _, Hasher as _},
+    collections::HashSet,
+    hash::{BuildHasher, Hash as _, Hasher as _},
     ops::Range,
     sync::{Arc, LazyLock},
 };
 
 use foldhash::quality::RandomState;
 
+use super::names::Names;
 use crate::{
     context::{ContextWriter, EncryptionContext},
     error::{Error, ErrorKind, Result},
-    model::{FieldSpec, ModelSpec, PathStep, PiiModel, RowBinding, Slot, TypeCode, Walk},
+    model::{FieldSpec, ModelSpec, Path, PathStep, PiiModel, RowBinding, Slot, TypeCode, Walk},
     row::{self, RowId, RowWriter},
     value::{Place, TypeOps},
     wire::{
@@ -25,10 +26,9 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct RowPlaces {
     rows: Vec<RowPlace>,
-    contexts: Vec<Arc<EncryptionContext>>,
-    known: HashMap<Arc<EncryptionContext>, usize>,
-    /// canonical bytes of the context and the id of each row
-    bytes: Vec<u8>,
+    contexts: Names<Arc<EncryptionContext>>,
+    /// canonical bytes of the id of each row
+    ids: Vec<u8>,
     writer: RowWriter,
     context: ContextWriter,
     /// the context that was written last, and its index in `contexts`
@@ -39,21 +39,19 @@ struct RowPlace {
     model: &'static ModelSpec,
     /// index in `contexts`
     context: usize,
-    /// context and id, as they end the associated data
-    tail: Range<usize>,
-    /// the id alone
     id: Range<usize>,
 }
 
-/// About as many bytes as context and id of a row have.
-const ROW_BYTES: usize = 80;
+/// About as many bytes as the id of a row has.
+const ID_BYTES: usize = 24;
 
 impl RowPlaces {
     /// With room for this many rows.
     pub(crate) fn with_capacity(rows: usize) -> Self {
         Self {
             rows: Vec::with_capacity(rows),
-            bytes: Vec::with_capacity(rows.saturating_mul(ROW_BYTES)),
+            ids: Vec::with_capacity(rows.saturating_mul(ID_BYTES)),
+            context: ContextWriter::with_room(),
             ..Self::default()
         }
     }
@@ -96,30 +94,26 @@ impl RowPlaces {
     }
 
     /// Adds the row whose id was just written.
+    #[inline]
     fn add_written(
         &mut self,
         spec: &'static ModelSpec,
         context: usize,
         scope: Option<&EncryptionContext>,
     ) -> Result<usize> {
-        let start = self.bytes.len();
-        if let Some(context) = self.contexts.get(context) {
-            if let Some(scope) = scope {
-                check_scope(context, scope).map_err(|error| self.locate(spec, error))?;
-            }
-            self.bytes.extend_from_slice(context.canonical_bytes());
+        if let (Some(context), Some(scope)) = (self.contexts.as_slice().get(context), scope) {
+            check_scope(context, scope).map_err(|error| self.locate(spec, error))?;
         }
-        let middle = self.bytes.len();
-        self.writer.finish_into(&mut self.bytes).map_err(|error| error.model(spec.name()))?;
-        let end = self.bytes.len();
-        self.rows.push(RowPlace { model: spec, context, tail: start..end, id: middle..end });
+        let start = self.ids.len();
+        self.writer.finish_into(&mut self.ids).map_err(|error| error.model(spec.name()))?;
+        self.rows.push(RowPlace { model: spec, context, id: start..self.ids.len() });
         Ok(self.rows.len() - 1)
     }
 
     /// Forgets the rows, not their contexts.
     pub(crate) fn forget_rows(&mut self) {
         self.rows.clear();
-        self.bytes.clear();
+        self.ids.clear();
     }
 
     /// The index of the row's context.
@@ -130,19 +124,13 @@ impl RowPlaces {
     /// Forgets the rows, and every context but these.
     pub(crate) fn keep_contexts(&mut self, kept: &HashSet<usize>) {
         self.forget_rows();
-        self.known.clear();
         self.last.1 = None;
-        let mut index = 0;
-        self.contexts.retain(|_| {
-            let is_kept = kept.contains(&index);
-            index += 1;
-            is_kept
-        });
+        self.contexts.keep(|index| kept.contains(&index));
     }
 
     /// The different contexts of all rows.
     pub(crate) fn contexts(&self) -> &[Arc<EncryptionContext>] {
-        &self.contexts
+        self.contexts.as_slice()
     }
 
     /// The index of the context that was just written; neighbours mostly share one.
@@ -156,10 +144,7 @@ impl RowPlaces {
 
     fn intern_another_context(&mut self) -> Result<usize> {
         let context = self.context.finish()?;
-        let index = match self.known.get(&context) {
-            Some(&known) => known,
-            None => self.intern(Arc::new(context)),
-        };
+        let index = self.intern(Arc::new(context));
         std::mem::swap(&mut self.context, &mut self.last.0);
         self.last.1 = Some(index);
         Ok(index)
@@ -167,12 +152,10 @@ impl RowPlaces {
 
     /// The index of a context.
     fn intern(&mut self, context: Arc<EncryptionContext>) -> usize {
-        if let Some(&known) = self.known.get(&context) {
-            return known;
+        match self.contexts.find(&context) {
+            Some(known) => known,
+            None => self.contexts.add(context),
         }
-        self.contexts.push(Arc::clone(&context));
-        self.known.insert(context, self.contexts.len() - 1);
-        self.contexts.len() - 1
     }
 
     /// Names model and row, the last one, in an error.
@@ -188,7 +171,7 @@ impl RowPlaces {
 
     /// The context of a row.
     pub(super) fn context_of(&self, row: usize) -> Option<&Arc<EncryptionContext>> {
-        self.contexts.get(self.rows.get(row)?.context)
+        self.contexts.as_slice().get(self.rows.get(row)?.context)
     }
 
     /// The place of a slot of this row.
@@ -200,17 +183,17 @@ impl RowPlaces {
         slot: &'a Slot<'a>,
     ) -> Option<ValuePlace<'a>> {
         let row = self.rows.get(row)?;
-        let context = self.contexts.get(row.context)?;
+        let context = self.contexts.as_slice().get(row.context)?;
         Some(ValuePlace { places: self, row, context, walk, slot, is_padded: slot.field.pad().is_some() })
     }
 
     /// One row at a place that no model describes, for the test vectors.
     #[cfg(test)]
     pub(crate) fn of(model: &'static ModelSpec, context: EncryptionContext, row: Vec<u8>) -> Self {
-        let bytes = [context.canonical_bytes(), &row].concat();
-        let place =
-            RowPlace { model, context: 0, tail: 0..bytes.len(), id: bytes.len() - row.len()..bytes.len() };
-        Self { rows: vec![place], contexts: vec![Arc::new(context)], bytes, ..Self::default() }
+        let place = RowPlace { model, context: 0, id: 0..row.len() };
+        let mut places = Self { rows: vec![place], ids: row, ..Self::default() };
+        places.intern(Arc::new(context));
+        places
     }
 }
 
@@ -234,6 +217,8 @@ pub struct ValuePlace<'a> {
     /// whether what is sealed is the padded value
     is_padded: bool,
 }
+
+pub(super) type StampHasher = <RandomState as BuildHasher>::Hasher;
 
 /// Says in the type byte that a value is padded.
 const PADDED: u8 = 0x80;
@@ -273,7 +258,7 @@ impl<'a> ValuePlace<'a> {
     /// The row's id as a person reads it, or `None` where values are not bound to rows.
     #[must_use]
     pub fn row(&self) -> Option<String> {
-        row::display(self.places.bytes.get(self.row.id.clone()).unwrap_or_default())
+        row::display(self.id())
     }
 
     /// Stable names from the model to the value, joined by dots; map keys are left out, because
@@ -281,7 +266,7 @@ impl<'a> ValuePlace<'a> {
     #[must_use]
     pub fn field_path(&self) -> String {
         let mut out = String::new();
-        for step in self.path() {
+        for step in self.path().iter() {
             match step {
                 PathStep::Field(field) => {
                     if !out.is_empty() {
@@ -300,13 +285,13 @@ impl<'a> ValuePlace<'a> {
     pub fn write_associated_data(&self, key_id: KeyId, out: &mut Vec<u8>) {
         out.clear();
         self.write_head(Envelope::Outer, key_id, out);
-        out.extend_from_slice(self.tail());
+        self.write_tail(out);
     }
 
     /// The part of the associated data that all values of a field share under one key.
     #[inline]
     pub(crate) fn write_head(&self, envelope: Envelope, key_id: KeyId, out: &mut Vec<u8>) {
-        let steps = self.path().iter().map(|step| match *step {
+        let steps = self.path().iter().map(|step| match step {
             PathStep::Field(field) => Step::Field(field.name()),
             PathStep::Key(key) => Step::Key(key),
             PathStep::Node(node) => Step::Key(&node.path),
@@ -349,24 +334,39 @@ impl<'a> ValuePlace<'a> {
         self.slot.ops
     }
 
-    /// The rest of the associated data: context and row id.
+    /// The rest of the associated data.
+    fn write_tail(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.context.canonical_bytes());
+        out.extend_from_slice(self.id());
+    }
+
+    /// The canonical bytes of the row's id, with which the associated data ends; the context stands
+    /// before it.
     #[inline]
-    pub(crate) fn tail(&self) -> &'a [u8] {
-        self.places.bytes.get(self.row.tail.clone()).unwrap_or_default()
+    pub(crate) fn id(&self) -> &'a [u8] {
+        self.places.ids.get(self.row.id.clone()).unwrap_or_default()
     }
 
     #[inline]
-    fn path(&self) -> &'a [PathStep<'a>] {
+    fn path(&self) -> Path<'a, 'a> {
         self.walk.path(self.slot)
     }
 
-    /// Whether another place has the same head: a plain field, neither nested nor in a collection.
+    /// Whether another place differs in nothing but the row and its context: a plain field, neither
+    /// nested nor in a collection.
     #[inline]
     pub(crate) fn shares_head_with(&self, other: &ValuePlace<'_>) -> bool {
         std::ptr::eq(self.field(), other.field())
             && std::ptr::eq(self.model(), other.model())
+            && self.is_padded == other.is_padded
             && self.slot.is_plain_field()
             && other.slot.is_plain_field()
+    }
+
+    /// Whether another place of the batch has the very same context.
+    #[inline]
+    pub(super) fn shares_context_with(&self, other: &ValuePlace<'_>) -> bool {
+        std::ptr::eq(self.context, other.context)
     }
 
     /// How many places a stored value may have been sealed for: one, and more where `was` names
@@ -403,7 +403,7 @@ impl<'a> ValuePlace<'a> {
         let steps: Vec<Step<'_>> = self
             .path()
             .iter()
-            .map(|step| match *step {
+            .map(|step| match step {
                 PathStep::Field(field) => Step::Field(choose(field.name(), field.was())),
                 PathStep::Key(key) => Step::Key(key),
                 PathStep::Node(node) => Step::Key(&node.path),
@@ -413,7 +413,7 @@ impl<'a> ValuePlace<'a> {
         out.clear();
         let (level, type_code) = (self.field().level().number(), self.type_byte());
         write_head(out, envelope, key_id, level, type_code, model, steps.into_iter());
-        out.extend_from_slice(self.tail());
+        self.write_tail(out);
     }
 
     /// Whether this is the place of a field: stable names from the model to it, joined by dots.
@@ -436,20 +436,33 @@ impl<'a> ValuePlace<'a> {
     /// The hash that tells this place from others for the time of this process.
     #[inline]
     pub(crate) fn stamp(&self) -> Place {
+        self.stamp_after(&self.front_hash())
+    }
+
+    /// The hash of everything but the row's id, unfinished: all values of a field in one context share it.
+    pub(super) fn front_hash(&self) -> StampHasher {
         static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::default);
         let mut hasher = KEYS.build_hasher();
         hasher.write_u8(self.type_code().number());
         hasher.write_u8(self.field().level().number());
         self.model().name().hash(&mut hasher);
-        for step in self.path() {
-            match *step {
+        for step in self.path().iter() {
+            match step {
                 PathStep::Field(field) => field.name().hash(&mut hasher),
                 PathStep::Key(key) => (1_u8, key).hash(&mut hasher),
                 PathStep::Node(node) => (1_u8, &node.path).hash(&mut hasher),
                 PathStep::Element => hasher.write_u8(2),
             }
         }
-        self.tail().hash(&mut hasher);
+        self.context.canonical_bytes().hash(&mut hasher);
+        hasher
+    }
+
+    /// The stamp, by the hash of everything but the row's id.
+    #[inline]
+    pub(super) fn stamp_after(&self, front: &StampHasher) -> Place {
+        let mut hasher = front.clone();
+        self.id().hash(&mut hasher);
         Place(hasher.finish())
     }
 

@@ -183,8 +183,9 @@ pub(super) struct Part {
     pub(super) row: usize,
     /// the index of the model among those of a row
     pub(super) model: usize,
-    /// its place, if it has one
-    pub(super) place: Option<usize>,
+    /// its place; 0 if it has none
+    pub(super) place: usize,
+    /// empty if it has no place
     pub(super) slots: Range<usize>,
 }
 
@@ -222,11 +223,11 @@ impl<'a, 'c> Rows<'a, 'c> {
         let place = match self.places.add(model, self.scope) {
             Ok(place) => {
                 model.visit(&mut self.walk);
-                Some(place)
+                place
             }
             Err(error) => {
                 self.refuse(M::MODEL, error);
-                None
+                0
             }
         };
         let row = self.failed.len().saturating_sub(1);

@@ -1,7 +1,7 @@
 //! What holds for the fields of a model during one batch: what the derive says, and what is set at run
 //! time instead.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use super::{
     Cryptor,
@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::{FieldSpec, Level, ModelSpec, PlaintextPolicy},
-    policies::{FieldPolicies, LegacyPolicy, ModelPolicies},
+    model::{FieldSpec, ModelSpec, PlaintextPolicy},
+    policies::{CurrentPolicies, FieldPolicies, LegacyPolicy},
     wire::{Ciphertext, FormatError},
 };
 
@@ -19,7 +19,7 @@ use crate::{
 /// switch.
 pub(super) struct Rules<'a> {
     model: &'static ModelSpec,
-    set: Option<(Arc<ModelPolicies>, SystemTime)>,
+    policies: CurrentPolicies,
     legacies: &'a Legacies,
 }
 
@@ -40,17 +40,22 @@ impl Cryptor {
         Self { policies: Some(policies.clone()), ..self.clone() }
     }
 
+    /// What holds for the fields of a model at this moment: what is set at run time, or else what the derive
+    /// says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] if something is set that the model can't have.
+    pub fn current_policies(&self, model: &ModelSpec) -> Result<CurrentPolicies> {
+        self.policies.as_ref().map_or_else(|| Ok(CurrentPolicies::default()), |set| set.current(model))
+    }
+
     /// The rules for a model from now on.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] if something is set that the model can't have.
     pub(super) fn rules(&self, model: &'static ModelSpec) -> Result<Rules<'_>> {
         self.legacies.check(model)?;
-        let set = self.policies.as_ref().and_then(|policies| policies.of(model.name()));
-        if let Some(set) = &set {
-            set.check(model)?;
-        }
-        Ok(Rules { model, set: set.map(|set| (set, SystemTime::now())), legacies: &self.legacies })
+        Ok(Rules { model, policies: self.current_policies(model)?, legacies: &self.legacies })
     }
 }
 
@@ -64,13 +69,7 @@ impl<'a> Rules<'a> {
     /// As [`Rules::plaintext`], for a field whose path `is_it` knows.
     #[inline]
     pub(super) fn plaintext_of(&self, field: &FieldSpec, is_it: impl Fn(&str) -> bool) -> PlaintextPolicy {
-        let Some((set, now)) = self.set.as_ref().filter(|_| field.level() != Level::Three) else {
-            return field.plaintext();
-        };
-        match set.find(is_it).plaintext {
-            Some(entry) => entry.at(*now).unwrap_or(PlaintextPolicy::Reject),
-            None => field.plaintext(),
-        }
+        self.policies.plaintext_of(field, is_it)
     }
 
     /// Who reads a value of another system at this place.
@@ -128,11 +127,7 @@ impl<'a> Rules<'a> {
     /// `None` for a field that has only our form.
     #[inline]
     fn legacy_policy(&self, field: &FieldSpec, is_it: impl Fn(&str) -> bool) -> Option<LegacyPolicy> {
-        field.legacy()?;
-        let set = self.set.as_ref().and_then(|(set, now)| {
-            set.find(is_it).legacy.map(|entry| entry.at(*now).unwrap_or(LegacyPolicy::Reject))
-        });
-        Some(set.unwrap_or_default())
+        self.policies.legacy_of(field, is_it)
     }
 
     fn codec(&self, field: &FieldSpec, is_it: impl Fn(&str) -> bool) -> Result<&'a Arc<dyn LegacyCodec>> {

@@ -2,8 +2,6 @@
 
 use std::{fmt, ops::Range, sync::Arc, time::SystemTime};
 
-use smallvec::SmallVec;
-
 use super::{
     Cryptor, FieldSelection,
     backend::{OpenItem, SealItem},
@@ -11,6 +9,7 @@ use super::{
     legacy::{LegacyCodec, LegacyOpen, LegacySeal},
     place::{RowPlaces, ValuePlace},
     rules::Rules,
+    texts::Texts,
 };
 use crate::{
     audit::{AuditEvent, Operation},
@@ -70,21 +69,19 @@ impl fmt::Debug for StoredText {
 /// The texts of one row's values, in the order in which the model visits them.
 #[derive(Debug, Clone)]
 pub struct SealedTexts {
-    texts: smallvec::IntoIter<[StoredText; INLINE_TEXTS]>,
-    indexes: Vec<IndexEntry>,
+    texts: Texts,
+    /// of most models none
+    indexes: Box<[IndexEntry]>,
 }
-
-/// Rows with up to this many values need no block of their own.
-const INLINE_TEXTS: usize = 4;
 
 /// For adapters, which take the texts of one field after the other in the order of the model.
 impl SealedTexts {
-    pub(super) fn of(texts: SmallVec<[StoredText; INLINE_TEXTS]>) -> Self {
-        Self { texts: texts.into_iter(), indexes: Vec::new() }
+    pub(super) fn of(texts: Texts) -> Self {
+        Self { texts, indexes: Box::default() }
     }
 
     pub(super) fn with_indexes(self, indexes: Vec<IndexEntry>) -> Self {
-        Self { indexes, ..self }
+        Self { indexes: indexes.into(), ..self }
     }
 
     /// What is stored for the blind indexes that are written with the row, in the order of the model.
@@ -130,7 +127,7 @@ impl Iterator for SealedTexts {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.texts.size_hint()
+        (self.texts.len(), Some(self.texts.len()))
     }
 }
 
@@ -152,16 +149,20 @@ impl<'a> Visited<'a> {
     ) -> Self {
         let models = models.into_iter();
         let expected = models.size_hint().0;
+        // it lives longest: memory that is given back earlier is one block, with room for the texts
+        let mut rows = Vec::with_capacity(expected);
         let mut places = RowPlaces::with_capacity(expected);
         let mut walk = Walk::for_models(&[M::MODEL], expected);
-        let mut visit = |model: &'a M| {
-            let place = places.add(model, scope)?;
+        for model in models {
+            let place = match places.add(model, scope) {
+                Ok(place) => place,
+                Err(error) => return Self { places, walk, rows: Err(error) },
+            };
             let start = walk.slots().len();
             model.visit(&mut walk);
-            Ok((place, start..walk.slots().len()))
-        };
-        let rows = models.map(&mut visit).collect();
-        Self { places, walk, rows }
+            rows.push((place, start..walk.slots().len()));
+        }
+        Self { places, walk, rows: Ok(rows) }
     }
 }
 
@@ -176,6 +177,20 @@ pub(super) enum Plan<'a> {
     SealLegacy(&'a SecretBytes, &'a Arc<dyn LegacyCodec>),
     /// The value as text.
     Plaintext(SecretBytes),
+}
+
+/// What is to be done with the values of a batch.
+#[derive(Default)]
+struct Planned<'p, 'a> {
+    to_seal: Vec<SealItem<'p>>,
+    to_verify: Vec<OpenItem<'p>>,
+    legacy_to_seal: Vec<LegacySeal<'p>>,
+    legacy_to_verify: Vec<LegacyOpen<'p>>,
+    /// what is not simply sealed, by its number among the values
+    others: Vec<(usize, Plan<'a>)>,
+    /// which items to seal have their bytes in which of the others
+    in_others: Vec<(usize, usize)>,
+    events: Vec<AuditEvent>,
 }
 
 impl Cryptor {
@@ -245,58 +260,17 @@ impl Cryptor {
                 return Err(error);
             }
         };
-        let mut plans = Vec::with_capacity(walk.slots().len());
-        let mut to_seal: Vec<SealItem<'_>> = Vec::with_capacity(walk.slots().len());
-        let mut to_verify: Vec<OpenItem<'_>> = Vec::new();
-        let (mut legacy_to_seal, mut legacy_to_verify) = (Vec::new(), Vec::new());
-        let mut events = Vec::new();
-        let mut others = Vec::new();
-        let mut planned = Vec::with_capacity(rows.len());
-        for (row, slots) in &rows {
-            let before = plans.len();
-            let slots = walk.slots().get(slots.clone()).unwrap_or_default();
-            for slot in slots.iter().filter(|slot| fields.wants(&walk, slot)) {
-                let place = places.place(*row, &walk, slot).ok_or_else(too_few)?;
-                let plan = match self.plan(&rules, &place, slot.cell) {
-                    Ok(plan) => plan,
-                    Err(error) => {
-                        if self.is_audited() {
-                            events.push(self.event(Operation::Seal, &place, None, Some(error.kind())));
-                            self.record(events).await?;
-                        }
-                        return Err(place.locate(error));
-                    }
-                };
-                match (&plan, slot.cell) {
-                    (Plan::Seal(plain), _) => to_seal.push(SealItem { place, plaintext: plain.expose() }),
-                    // its bytes stand in the plan, which is still on its way
-                    (Plan::SealOther(_), _) => {
-                        others.push((plans.len(), to_seal.len()));
-                        to_seal.push(SealItem { place, plaintext: &[] });
-                    }
-                    (Plan::SealLegacy(plain, codec), _) => {
-                        legacy_to_seal.push(LegacySeal { place, plaintext: plain.expose(), codec })
-                    }
-                    (Plan::WriteBackLegacy(text, codec), _) => {
-                        legacy_to_verify.push(LegacyOpen { place, text, codec })
-                    }
-                    (Plan::WriteBack(text), cell) if !cell.is_stamped() => {
-                        to_verify.push(OpenItem { place, text })
-                    }
-                    _ => {}
-                }
-                if matches!(slot.cell, Cell::Legacy(_)) {
-                    self.counters.plaintext_accepted();
-                }
-                if self.is_audited() && matches!(slot.cell, Cell::Legacy(_)) {
-                    events.push(self.event(Operation::AcceptPlaintext, &place, None, None));
-                }
-                plans.push(plan);
-            }
-            planned.push(plans.len() - before);
+        let mut planned = Planned::default();
+        if let Err(error) = self.plan_rows(&rules, &places, &walk, &rows, fields, &mut planned) {
+            self.record(planned.events).await?;
+            return Err(error);
         }
-        for (plan, item) in others {
-            if let (Some(Plan::SealOther(bytes)), Some(item)) = (plans.get(plan), to_seal.get_mut(item)) {
+        let Planned { mut to_seal, to_verify, legacy_to_seal, legacy_to_verify, others, .. } = planned;
+        let mut events = planned.events;
+        for (item, other) in planned.in_others {
+            if let (Some(item), Some((_, Plan::SealOther(bytes)))) =
+                (to_seal.get_mut(item), others.get(other))
+            {
                 item.plaintext = bytes.expose();
             }
         }
@@ -325,27 +299,17 @@ impl Cryptor {
         if sealed.len() != to_seal.len() {
             return Err(too_few());
         }
-        let (mut sealed, mut plans) = (sealed.into_iter(), plans.into_iter());
-        let mut sealed_legacy = sealed_legacy.into_iter();
-        let mut texts = Vec::with_capacity(rows.len());
-        for count in planned {
-            let mut row = SmallVec::new();
-            for plan in plans.by_ref().take(count) {
-                row.push(match plan {
-                    Plan::WriteBack(text) | Plan::WriteBackLegacy(text, _) => {
-                        StoredText::Sealed(text.clone())
-                    }
-                    Plan::SealLegacy(..) => StoredText::Sealed(sealed_legacy.next().ok_or_else(too_few)?),
-                    Plan::Seal(_) | Plan::SealOther(_) => {
-                        StoredText::Sealed(sealed.next().ok_or_else(too_few)?)
-                    }
-                    Plan::Plaintext(text) => StoredText::Plaintext(text),
-                });
-            }
-            texts.push(SealedTexts::of(row));
-        }
+        let chosen = |(_, slots): (_, Range<usize>)| {
+            let slots = walk.slots().get(slots).unwrap_or_default();
+            slots.iter().filter(|slot| fields.wants(&walk, slot)).count()
+        };
+        let counts: Vec<usize> = rows.into_iter().map(chosen).collect();
+        // the texts may take their memory
+        drop((to_seal, to_verify, legacy_to_seal, legacy_to_verify));
+        drop((walk, places));
+        let mut texts = stored_texts(&counts, others, sealed, sealed_legacy)?;
         for (texts, indexes) in texts.iter_mut().zip(indexes) {
-            texts.indexes = indexes;
+            texts.indexes = indexes.into();
         }
         Ok(texts)
     }
@@ -424,10 +388,7 @@ impl Cryptor {
     /// As [`Cryptor::seal_texts`]; the models are unchanged then.
     pub async fn seal<M: PiiModel>(&self, models: &mut [M]) -> Result<()> {
         let rows = self.seal_texts(models.iter()).await?;
-        if rows
-            .iter()
-            .any(|row| row.texts.as_slice().iter().any(|text| matches!(text, StoredText::Plaintext(_))))
-        {
+        if !rows.iter().all(|row| row.texts.are_sealed()) {
             return Err(Error::new(ErrorKind::State)
                 .model(M::MODEL.name())
                 .message(
@@ -456,6 +417,79 @@ impl Cryptor {
             }
         }
         Ok(())
+    }
+
+    /// Decides what to do with the chosen values of these rows. No part of the future that waits for
+    /// keys: its variables would be memory, and this runs for every value.
+    fn plan_rows<'p, 'a: 'p>(
+        &self,
+        rules: &Rules<'a>,
+        places: &'p RowPlaces,
+        walk: &'p Walk<'a>,
+        rows: &[(usize, Range<usize>)],
+        fields: &FieldSelection,
+        planned: &mut Planned<'p, 'a>,
+    ) -> Result<()> {
+        let mut number = 0;
+        planned.to_seal.reserve_exact(walk.slots().len());
+        for (row, slots) in rows {
+            let slots = walk.slots().get(slots.clone()).unwrap_or_default();
+            for slot in slots.iter().filter(|slot| fields.wants(walk, slot)) {
+                let place = places.place(*row, walk, slot).ok_or_else(too_few)?;
+                match self.plan(rules, &place, slot.cell) {
+                    Ok(Plan::Seal(plain)) => {
+                        planned.to_seal.push(SealItem { place, plaintext: plain.expose() })
+                    }
+                    Ok(plan) => self.plan_other(place, slot.cell, number, plan, planned),
+                    Err(error) => {
+                        if self.is_audited() {
+                            planned.events.push(self.event(
+                                Operation::Seal,
+                                &place,
+                                None,
+                                Some(error.kind()),
+                            ));
+                        }
+                        return Err(place.locate(error));
+                    }
+                }
+                number += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what is to be done with a value that is not simply sealed.
+    fn plan_other<'p, 'a: 'p>(
+        &self,
+        place: ValuePlace<'p>,
+        cell: &Cell,
+        number: usize,
+        plan: Plan<'a>,
+        planned: &mut Planned<'p, 'a>,
+    ) {
+        match plan {
+            // its bytes stand in the plan, which is still on its way
+            Plan::SealOther(_) => {
+                planned.in_others.push((planned.to_seal.len(), planned.others.len()));
+                planned.to_seal.push(SealItem { place, plaintext: &[] });
+            }
+            Plan::SealLegacy(plain, codec) => {
+                planned.legacy_to_seal.push(LegacySeal { place, plaintext: plain.expose(), codec });
+            }
+            Plan::WriteBackLegacy(text, codec) => {
+                planned.legacy_to_verify.push(LegacyOpen { place, text, codec });
+            }
+            Plan::WriteBack(text) if !cell.is_stamped() => planned.to_verify.push(OpenItem { place, text }),
+            Plan::WriteBack(_) | Plan::Seal(_) | Plan::Plaintext(_) => {}
+        }
+        if matches!(cell, Cell::Legacy(_)) {
+            self.counters.plaintext_accepted();
+            if self.is_audited() {
+                planned.events.push(self.event(Operation::AcceptPlaintext, &place, None, None));
+            }
+        }
+        planned.others.push((number, plan));
     }
 
     /// Decides what to do with a value; whatever is refused is refused before any key is asked for.
@@ -540,6 +574,9 @@ impl Cryptor {
 
     /// As [`Cryptor::verify`], for values of other systems.
     async fn verify_legacy(&self, items: &[LegacyOpen<'_>], events: &mut Vec<AuditEvent>) -> Result<()> {
+        if items.is_empty() {
+            return Ok(());
+        }
         for (result, item) in self.open_legacy(items).await.into_iter().zip(items) {
             if let Err(error) = result {
                 if self.is_audited() {
@@ -557,6 +594,9 @@ impl Cryptor {
         items: &[LegacySeal<'_>],
         events: &mut Vec<AuditEvent>,
     ) -> Result<Vec<Ciphertext>> {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
         let sealed = self.seal_legacy(items).await;
         let refused = sealed.as_ref().err().map(Error::kind);
         if self.is_audited() {
@@ -636,6 +676,41 @@ impl Cryptor {
             refused,
         }
     }
+}
+
+/// The texts of rows with so many chosen values each.
+fn stored_texts(
+    counts: &[usize],
+    others: Vec<(usize, Plan<'_>)>,
+    sealed: Vec<Ciphertext>,
+    sealed_legacy: Vec<Ciphertext>,
+) -> Result<Vec<SealedTexts>> {
+    let (mut sealed, mut sealed_legacy) = (sealed.into_iter(), sealed_legacy.into_iter());
+    let mut others = others.into_iter().peekable();
+    let mut number = 0;
+    let mut texts = Vec::with_capacity(counts.len());
+    for &count in counts {
+        let mut row = Texts::default();
+        for _ in 0..count {
+            let is_other = others.peek().is_some_and(|(other, _)| *other == number);
+            let plan = if is_other { others.next() } else { None };
+            row.push(match plan {
+                None | Some((_, Plan::Seal(_) | Plan::SealOther(_))) => {
+                    StoredText::Sealed(sealed.next().ok_or_else(too_few)?)
+                }
+                Some((_, Plan::WriteBack(text) | Plan::WriteBackLegacy(text, _))) => {
+                    StoredText::Sealed(text.clone())
+                }
+                Some((_, Plan::SealLegacy(..))) => {
+                    StoredText::Sealed(sealed_legacy.next().ok_or_else(too_few)?)
+                }
+                Some((_, Plan::Plaintext(text))) => StoredText::Plaintext(text),
+            });
+            number += 1;
+        }
+        texts.push(SealedTexts::of(row));
+    }
+    Ok(texts)
 }
 
 fn plan_padded<'a>(plain: &SecretBytes, bucket: u32) -> Result<Plan<'a>> {

@@ -1,11 +1,10 @@
 //! How long values will be, told without a key.
 
-use smallvec::SmallVec;
-
 use super::{
     Cryptor, FieldSelection,
     indexing::sized_entries,
     seal::{Plan, SealedTexts, StoredText, Visited, too_few},
+    texts::Texts,
 };
 use crate::{
     error::Result,
@@ -43,7 +42,7 @@ impl Cryptor {
         let Visited { places, walk, rows } = Visited::of([model], self.usable_scope()?);
         let rules = self.rules(M::MODEL)?;
         let head = self.backend.head_bytes();
-        let mut texts = SmallVec::new();
+        let mut texts = Texts::default();
         let mut indexes = Vec::new();
         for (row, slots) in rows? {
             let slots = walk.slots().get(slots).unwrap_or_default();

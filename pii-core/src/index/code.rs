@@ -1,10 +1,12 @@
 //! What goes into a code, and the text that is stored of it: see FORMAT.md.
 
+use std::sync::Arc;
+
 use super::IndexSpec;
 use crate::{
     crypto::CODE_BYTES,
     model::ModelSpec,
-    wire::encode::{hex, put_lp, put_u16},
+    wire::encode::{hex_of, put_lp, put_u16},
 };
 
 /// What the index is, for which its key is expanded.
@@ -36,18 +38,34 @@ pub(crate) fn write_info(
 
 /// The normalised values of all parts, as they go into the code.
 pub(crate) fn input_of<'a>(values: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
-    put_u16(out, values.len());
-    values.for_each(|value| put_lp(out, value));
+    input_begins(values.len(), |bytes| out.extend_from_slice(bytes));
+    values.for_each(|value| input_goes_on(value, |bytes| out.extend_from_slice(bytes)));
+}
+
+/// What stands before the values of so many parts.
+pub(crate) fn input_begins(parts: usize, put: impl FnOnce(&[u8])) {
+    put(&u16::try_from(parts).unwrap_or(u16::MAX).to_be_bytes());
+}
+
+/// The value of the next part.
+pub(crate) fn input_goes_on(value: &[u8], mut put: impl FnMut(&[u8])) {
+    put(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes());
+    put(value);
 }
 
 /// As many bits of the code as the index keeps, in hexadecimal digits.
-pub(crate) fn text_of(index: &IndexSpec, code: &[u8; CODE_BYTES]) -> String {
+pub(crate) fn text_of(index: &IndexSpec, code: &[u8; CODE_BYTES]) -> Arc<str> {
     let bits = index.size().bits();
-    let mut kept = code.get(..bits.div_ceil(8)).unwrap_or(code).to_vec();
-    if let (Some(last), rest @ 1..) = (kept.last_mut(), bits % 8) {
-        *last &= 0xff_u8 << (8 - rest);
+    let mut digits = [0; 2 * CODE_BYTES];
+    for (position, (byte, digits)) in code.iter().zip(digits.chunks_exact_mut(2)).enumerate() {
+        let kept = match bits.saturating_sub(8 * position) {
+            left @ 0..8 => byte & !(0xff_u8 >> left),
+            _ => *byte,
+        };
+        digits.copy_from_slice(&hex_of(kept));
     }
-    hex(&kept)
+    let digits = digits.get(..2 * bits.div_ceil(8)).unwrap_or(&digits);
+    std::str::from_utf8(digits).unwrap_or_default().into()
 }
 
 #[cfg(test)]
@@ -58,7 +76,7 @@ mod tests {
     #[test]
     fn bits_that_are_not_kept_are_zero() {
         let code = [0xff; CODE_BYTES];
-        let text = |size| text_of(&IndexSpec::new("email", &[], &[]).with_size(size), &code);
+        let text = |size| String::from(&*text_of(&IndexSpec::new("email", &[], &[]).with_size(size), &code));
         assert_eq!(text(IndexSize::Bits(1)), "80");
         assert_eq!(text(IndexSize::Bits(12)), "fff0");
         assert_eq!(text(IndexSize::Bits(16)), "ffff");

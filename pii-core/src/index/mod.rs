@@ -6,14 +6,18 @@
 //! reveal and how many bits to keep.
 
 mod code;
+mod duplicates;
+mod fill_report;
 mod normalizer;
 mod plan;
 mod search;
 mod spec;
 
-pub(crate) use code::{input_of, text_of, write_info};
+pub(crate) use code::{input_begins, input_goes_on, input_of, text_of, write_info};
+pub use duplicates::{DuplicateSearch, IndexDuplicates, SameValue};
+pub use fill_report::IndexFillReport;
 pub use normalizer::Normalizer;
-pub(crate) use normalizer::normalize;
+pub(crate) use normalizer::{normalize, with_normalized};
 pub use plan::{IndexPlan, plan};
 pub use search::{IndexSearch, IndexTermOf, IndexedField, IndexedValue};
 pub use spec::{IndexPart, IndexScope, IndexSize, IndexSpec, IndexVersion};

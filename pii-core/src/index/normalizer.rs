@@ -117,11 +117,24 @@ pub(crate) fn normalize(
     is_text: bool,
     bytes: &[u8],
 ) -> Result<Option<SecretBytes>> {
+    with_normalized(normalizers, is_text, bytes, SecretBytes::copy_from)
+}
+
+/// The same, for who needs no block of its own for it.
+///
+/// # Errors
+/// As [`normalize`].
+pub(crate) fn with_normalized<T>(
+    normalizers: &[Normalizer],
+    is_text: bool,
+    bytes: &[u8],
+    take: impl FnOnce(&[u8]) -> T,
+) -> Result<Option<T>> {
     if bytes.is_empty() && is_text {
         return Ok(None);
     }
     let Some((first, rest)) = normalizers.split_first() else {
-        return Ok(Some(SecretBytes::copy_from(bytes)));
+        return Ok(Some(take(bytes)));
     };
     let text = std::str::from_utf8(bytes).ok().filter(|_| is_text).ok_or_else(|| {
         Error::new(ErrorKind::Configuration).message("only text can be normalised before it is indexed")
@@ -130,7 +143,7 @@ pub(crate) fn normalize(
     for normalizer in rest {
         normalized = normalizer.apply(&normalized);
     }
-    Ok(Some(SecretBytes::copy_from(normalized.as_bytes())).filter(|_| !normalized.is_empty()))
+    Ok((!normalized.is_empty()).then(|| take(normalized.as_bytes())))
 }
 
 /// NFKC(fold(NFKC(fold(NFD(text))))).

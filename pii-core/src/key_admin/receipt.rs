@@ -88,6 +88,21 @@ impl ShredReceipt {
         &self.names
     }
 
+    /// The pairs that chose the keys, with their values: for what is to be done with the rows of the context,
+    /// such as clearing their blind indexes, and again after a [replay](crate::KeyAdmin::replay).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidContext`] if no key was found, so that no tombstone tells the values.
+    pub fn context(&self) -> Result<EncryptionContext> {
+        let unknown = || {
+            Error::new(ErrorKind::InvalidContext)
+                .message("the receipt has no tombstone of the context, which alone tells its values")
+        };
+        let context = &self.tombstones.first().ok_or_else(unknown)?.slot.context;
+        let pairs = self.names.iter().map(|name| Some((name.as_str(), context.get(name)?)));
+        EncryptionContext::new(pairs.collect::<Option<Vec<_>>>().ok_or_else(unknown)?)
+    }
+
     /// Keys whose records could not be read. One of them may belong to the context: repair or
     /// restore them, and shred again.
     #[must_use]
@@ -247,6 +262,13 @@ mod tests {
     fn receipt(now: SystemTime, retention: &Retention) -> ShredReceipt {
         let pairs = crate::ctx!(tenant = "acme", subject = "person-7").unwrap();
         ShredReceipt::new(false, &pairs, vec![], vec![], retention, now)
+    }
+
+    #[test]
+    fn a_receipt_without_keys_does_not_know_its_values() {
+        let receipt = receipt(SystemTime::now(), &Retention::default());
+        assert_eq!(receipt.names(), ["subject", "tenant"]);
+        assert_eq!(receipt.context().unwrap_err().kind(), ErrorKind::InvalidContext);
     }
 
     #[test]

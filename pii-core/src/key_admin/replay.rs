@@ -64,6 +64,9 @@ impl KeyAdmin {
     /// the backup get their tombstones. And keys that programs made in the meantime for the same
     /// contexts, which the backup did not know to be erased, are destroyed as well.
     ///
+    /// What was restored beside the key store may have the codes of blind indexes again: call `clear_indexes` of
+    /// the tables with [`ShredReceipt::context`].
+    ///
     /// Replay before programs use the restored store. Replaying twice, or without need, does no
     /// harm.
     ///

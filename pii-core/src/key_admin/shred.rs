@@ -65,6 +65,10 @@ impl KeyAdmin {
     /// Values with inline copies, written without a key store, carry their key with them and can't
     /// be shredded; models with `#[pii(subject = ...)]` refuse to write such values.
     ///
+    /// Blind indexes are not touched: their codes stand in the rows, and the index of a person's rows is under a key
+    /// of the tenant, which lives on. Call `clear_indexes` of each table that has any, with the same pairs:
+    /// at once, and again when no cache holds the keys any more.
+    ///
     /// An interrupted call is made again: its receipt lists what the first one destroyed too.
     ///
     /// ```no_run

@@ -17,7 +17,7 @@ pub use spec::{
     PlaintextPolicy, RowBinding, TypeCode,
 };
 pub(crate) use spec::{sealed_field, sealed_fields};
-pub(crate) use walk::{NodeName, PathStep, Slot};
+pub(crate) use walk::{NodeName, Path, PathStep, Slot};
 pub use walk::{Walk, WalkMut};
 
 use crate::{context::ContextWriter, error::Result, row::RowWriter, value::not_opened};

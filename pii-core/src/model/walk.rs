@@ -28,20 +28,69 @@ pub(crate) struct Slot<'a> {
     pub(crate) ops: &'static TypeOps,
     /// the innermost field: mode, level and policy are its
     pub(crate) field: &'static FieldSpec,
+    /// [`PLAIN`] where the way is that field alone
     path: Range<u32>,
 }
+
+/// No range of steps is like it.
+#[expect(clippy::reversed_empty_ranges, reason = "nobody iterates over it")]
+const PLAIN: Range<u32> = 1..0;
 
 impl Slot<'_> {
     /// Whether the field is the model's own, neither nested nor in a collection.
     #[inline]
     pub(crate) fn is_plain_field(&self) -> bool {
-        self.path.end - self.path.start == 1
+        self.path == PLAIN
     }
 }
+
+/// The way from a model to a value.
+#[derive(Clone, Copy)]
+pub(crate) struct Path<'w, 'a> {
+    /// where that is all of the way
+    only: Option<&'static FieldSpec>,
+    steps: &'w [PathStep<'a>],
+}
+
+impl<'w, 'a> Path<'w, 'a> {
+    #[inline]
+    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = PathStep<'a>> + use<'w, 'a> {
+        PathIter { only: self.only, steps: self.steps.iter() }
+    }
+
+    #[inline]
+    pub(crate) fn first(self) -> Option<PathStep<'a>> {
+        self.iter().next()
+    }
+}
+
+struct PathIter<'w, 'a> {
+    only: Option<&'static FieldSpec>,
+    steps: std::slice::Iter<'w, PathStep<'a>>,
+}
+
+impl<'a> Iterator for PathIter<'_, 'a> {
+    type Item = PathStep<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<PathStep<'a>> {
+        self.only.take().map(PathStep::Field).or_else(|| self.steps.next().copied())
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let length = usize::from(self.only.is_some()) + self.steps.len();
+        (length, Some(length))
+    }
+}
+
+impl ExactSizeIterator for PathIter<'_, '_> {}
 
 /// Collects the values of one or many models.
 #[derive(Default)]
 pub struct Walk<'a> {
+    /// the field of the model that is being visited, and the way on from there
+    outermost: Option<&'static FieldSpec>,
     stack: Vec<PathStep<'a>>,
     steps: Vec<PathStep<'a>>,
     slots: Vec<Slot<'a>>,
@@ -54,7 +103,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn for_models(models: &[&ModelSpec], rows: usize) -> Self {
         let fields = models.iter().flat_map(|model| model.fields());
         let values = rows.saturating_mul(fields.filter(|field| field.is_sealed()).count());
-        Self { steps: Vec::with_capacity(values), slots: Vec::with_capacity(values), ..Self::default() }
+        Self { slots: Vec::with_capacity(values), ..Self::default() }
     }
 
     /// How many values a field has. Allocates nothing.
@@ -81,7 +130,12 @@ impl<'a> Walk<'a> {
     /// Goes into a field.
     #[inline]
     pub fn field(&mut self, spec: &'static FieldSpec, visit: impl FnOnce(&mut Self)) {
-        self.within(PathStep::Field(spec), visit);
+        if self.outermost.is_some() || !self.stack.is_empty() {
+            return self.within(PathStep::Field(spec), visit);
+        }
+        self.outermost = Some(spec);
+        visit(self);
+        self.outermost = None;
     }
 
     /// Goes into the entry of a map.
@@ -116,14 +170,25 @@ impl<'a> Walk<'a> {
             return;
         }
         // outside any field there is nothing to bind a value to
-        let innermost = self.stack.iter().rev().find_map(|step| match step {
+        let Some(field) = self.innermost() else { return };
+        let path = if self.stack.is_empty() { PLAIN } else { self.add_path() };
+        self.slots.push(Slot { cell, ops, field, path });
+    }
+
+    fn add_path(&mut self) -> Range<u32> {
+        let start = offset(self.steps.len());
+        self.steps.extend(self.outermost.map(PathStep::Field));
+        self.steps.extend_from_slice(&self.stack);
+        start..offset(self.steps.len())
+    }
+
+    #[inline]
+    fn innermost(&self) -> Option<&'static FieldSpec> {
+        let nested = self.stack.iter().rev().find_map(|step| match step {
             PathStep::Field(field) => Some(*field),
             PathStep::Key(_) | PathStep::Element | PathStep::Node(_) => None,
         });
-        let Some(field) = innermost else { return };
-        let start = offset(self.steps.len());
-        self.steps.extend_from_slice(&self.stack);
-        self.slots.push(Slot { cell, ops, field, path: start..offset(self.steps.len()) });
+        nested.or(self.outermost)
     }
 
     #[inline]
@@ -132,8 +197,12 @@ impl<'a> Walk<'a> {
     }
 
     #[inline]
-    pub(crate) fn path(&self, slot: &Slot<'a>) -> &[PathStep<'a>] {
-        self.steps.get(slot.path.start as usize..slot.path.end as usize).unwrap_or_default()
+    pub(crate) fn path(&self, slot: &Slot<'a>) -> Path<'_, 'a> {
+        if slot.is_plain_field() {
+            return Path { only: Some(slot.field), steps: &[] };
+        }
+        let steps = self.steps.get(slot.path.start as usize..slot.path.end as usize);
+        Path { only: None, steps: steps.unwrap_or_default() }
     }
 }
 

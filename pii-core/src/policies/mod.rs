@@ -1,6 +1,7 @@
 //! Policies of fields that change while the program runs.
 
 mod check;
+mod current;
 mod entry;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
     time::SystemTime,
 };
 
+pub use current::CurrentPolicies;
 pub(crate) use entry::{Entry, ModelPolicies};
 
 use crate::{
@@ -164,8 +166,21 @@ impl FieldPolicies {
         Ok(())
     }
 
+    /// What holds for the fields of a model at this moment. What is set later does not change it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if something is set that the model can't
+    /// have.
+    pub fn current(&self, model: &ModelSpec) -> Result<CurrentPolicies> {
+        let set = self.of(model.name());
+        if let Some(set) = &set {
+            set.check(model)?;
+        }
+        Ok(CurrentPolicies::of(set))
+    }
+
     /// What is set for a model, at this moment.
-    pub(crate) fn of(&self, model: &str) -> Option<Arc<ModelPolicies>> {
+    fn of(&self, model: &str) -> Option<Arc<ModelPolicies>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(model).map(Arc::clone)
     }
 

@@ -108,7 +108,7 @@ impl<'a, M: PiiModel> Sealed<'a, M> {
         let stored = |slot: &&Slot<'_>| self.scope.0.by_address.contains_key(&address(slot.cell));
         for slot in walk.slots().iter().filter(stored) {
             if let Some(PathStep::Field(field)) = walk.path(slot).first()
-                && fields.last().is_none_or(|last| !std::ptr::eq(*last, *field))
+                && fields.last().is_none_or(|last| !std::ptr::eq(*last, field))
             {
                 fields.push(field);
             }

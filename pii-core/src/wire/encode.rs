@@ -63,11 +63,15 @@ impl<'a> Reader<'a> {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    let mut out = String::with_capacity(2 * bytes.len());
+    out.extend(bytes.iter().flat_map(|byte| hex_of(*byte)).map(char::from));
+    out
+}
+
+/// The two digits of a byte.
+#[inline]
+pub(crate) fn hex_of(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0x0f].map(|half| if half < 10 { b'0' + half } else { b'a' - 10 + half })
 }
 
 /// Lower-case hex digits only, so that every id has one text.
@@ -99,6 +103,9 @@ mod tests {
     #[test]
     fn hex_there_and_back() {
         assert_eq!(unhex::<3>(&hex(&[0, 0xab, 0xff])), Some([0, 0xab, 0xff]));
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        let digits: String = all.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex(&all), digits);
         assert_eq!(unhex::<1>("AB"), None);
         assert_eq!(unhex::<1>("abc"), None);
     }

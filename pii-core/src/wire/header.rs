@@ -143,4 +143,4 @@ impl<'a> Parts<'a> {
 }
 
 /// The largest plaintext, with room for padding and for the inner layer of level 3.
-const MAX_BODY_BYTES: usize = super::MAX_PLAINTEXT_BYTES + 128 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = super::MAX_PLAINTEXT_BYTES + 128 * 1024;

@@ -9,6 +9,7 @@ pub(crate) mod copies;
 pub(crate) mod encode;
 pub(crate) mod header;
 pub(crate) mod inner;
+mod shape;
 
 pub(crate) use associated_data::Envelope;
 pub use ciphertext::{Ciphertext, FormatError};

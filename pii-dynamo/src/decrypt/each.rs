@@ -51,7 +51,7 @@ impl<Q: ReadOnce> EachItem<'_, Q> {
         M: PiiModel + DeserializeOwned + Send,
     {
         let Decrypting { request, cryptor, fields, entity } = self.0;
-        let context = Context::<M, Q>::new(&request, entity)?;
+        let context = Context::<M, Q>::new(&request, cryptor, entity)?;
         open::check::<M>(cryptor, &fields).await?;
         let output = request.dispatch().await.map_err(|error| context.failed(error))?;
         context.open(output, cryptor, &fields).await
@@ -78,7 +78,7 @@ impl<'k, Q: ReadPages> EachItem<'k, Q> {
         stream::try_unfold((first, fields, entity), move |(state, fields, mut entity)| async move {
             let (context, mut pages) = match state {
                 State::Unsent(request) => {
-                    let context = Context::new(&request, entity.take())?;
+                    let context = Context::new(&request, cryptor, entity.take())?;
                     open::check::<M>(cryptor, &fields).await?;
                     (context, request.into_pages())
                 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{at_attribute, from_sdk},
-    expression::{Meanings, check_condition, sealed_fields_of},
+    expression::{Guarded, Meanings, check_condition},
     item::Item,
     open::{self, is_of_entity},
 };
@@ -89,18 +89,14 @@ pub(super) struct Context<M, Q> {
 impl<M: PiiModel + DeserializeOwned + Send, Q: ReadItems> Context<M, Q> {
     /// # Errors
     /// What must not be sent.
-    pub(super) fn new(request: &Q, entity: Option<String>) -> Result<Self> {
+    pub(super) fn new(request: &Q, cryptor: &Cryptor, entity: Option<String>) -> Result<Self> {
         let Request { tables, projections, wanted, meanings, conditions, compared } = request.request();
-        let sealed = sealed_fields_of(M::MODEL.fields());
+        let guarded = Guarded::of(M::MODEL, &cryptor.current_policies(M::MODEL)?);
         for condition in conditions {
-            check_condition(&sealed, Some(condition), meanings)
-                .map_err(|error| error.model(M::MODEL.name()))?;
+            check_condition(&guarded, Some(condition), meanings)?;
         }
-        if let Some(field) = sealed.iter().find(|field| compared.contains(&field.attribute())) {
-            return Err(Error::new(ErrorKind::Configuration)
-                .field(M::MODEL.name(), field.name())
-                .message("the attribute is sealed, and no sealed value equals another")
-                .help("search by a blind index of the field, or by a plain attribute"));
+        if let Some(field) = guarded.fields().iter().find(|field| compared.contains(&field.attribute())) {
+            return Err(guarded.no_comparison(field));
         }
         projections.iter().try_for_each(|projection| projection.check(M::MODEL, entity.as_deref()))?;
         let table = match tables.as_slice() {

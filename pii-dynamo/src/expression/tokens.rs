@@ -1,75 +1,62 @@
-//! The words of an expression.
+//! An expression as tokens.
 
-use super::Meanings;
-
-/// DynamoDB takes no longer one.
-const MOST_BYTES: usize = 4096;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Token {
-    /// an attribute by its placeholder
-    Name(String),
-    /// a name that stands there itself, a keyword or a function
-    Word(String),
-    /// a placeholder of a value, with its colon
-    Value(String),
-    /// `[0]`
-    Index,
-    Dot,
-    Open,
-    Close,
-    Comma,
-    /// `=`, `<>`, `<`, `<=`, `>`, `>=`, `+`, `-`
-    Operator(&'static str),
+/// A token. Keywords are names here; where they stand tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token<'a> {
+    /// letters, digits and `_`
+    Word(&'a str),
+    /// `#name`, with its sign
+    NamePlaceholder(&'a str),
+    /// `:value`, with its sign
+    ValuePlaceholder(&'a str),
+    Symbol(&'static str),
 }
 
-/// The tokens, or nothing if that is no expression of DynamoDB.
-pub(super) fn tokens(expression: &str, meanings: Meanings<'_>) -> Option<Vec<Token>> {
-    if expression.len() > MOST_BYTES {
+/// DynamoDB takes no longer expression.
+const MOST_BYTES: usize = 4096;
+
+/// Longer ones first, where one begins another.
+const SYMBOLS: [&str; 14] = ["<>", "<=", ">=", "=", "<", ">", "(", ")", "[", "]", ",", ".", "+", "-"];
+
+/// All tokens; nothing, if there is something else between them.
+pub(super) fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
+    if text.len() > MOST_BYTES {
         return None;
     }
-    let mut rest = expression.trim_start();
     let mut tokens = Vec::new();
+    let mut rest = text.trim_ascii_start();
     while let Some(first) = rest.chars().next() {
-        let (token, length) = match first {
-            '(' => (Token::Open, 1),
-            ')' => (Token::Close, 1),
-            ',' => (Token::Comma, 1),
-            '.' => (Token::Dot, 1),
-            '[' => {
-                let end = rest.find(']')?;
-                let digits = rest.get(1..end)?.trim();
-                if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return None;
+        let (token, after) = match first {
+            '#' | ':' => {
+                let sign = first;
+                let (_, after_sign) = rest.split_at_checked(sign.len_utf8())?;
+                let length = sign.len_utf8() + word(after_sign)?;
+                let (placeholder, after) = rest.split_at_checked(length)?;
+                let token = match sign {
+                    '#' => Token::NamePlaceholder(placeholder),
+                    _ => Token::ValuePlaceholder(placeholder),
+                };
+                (token, after)
+            }
+            _ => match word(rest) {
+                Some(length) => {
+                    let (word, after) = rest.split_at_checked(length)?;
+                    (Token::Word(word), after)
                 }
-                (Token::Index, end + 1)
-            }
-            '=' | '<' | '>' | '+' | '-' => {
-                let operators = ["<>", "<=", ">=", "=", "<", ">", "+", "-"];
-                let operator = operators.into_iter().find(|operator| rest.starts_with(operator))?;
-                (Token::Operator(operator), operator.len())
-            }
-            '#' => {
-                let length = 1 + word_length(rest.get(1..)?)?;
-                let name = meanings.names?.get(rest.get(..length)?)?;
-                (Token::Name(name.clone()), length)
-            }
-            ':' => {
-                let length = 1 + word_length(rest.get(1..)?)?;
-                (Token::Value(rest.get(..length)?.to_owned()), length)
-            }
-            _ => {
-                let length = word_length(rest)?;
-                (Token::Word(rest.get(..length)?.to_owned()), length)
-            }
+                None => SYMBOLS
+                    .into_iter()
+                    .find_map(|symbol| Some((Token::Symbol(symbol), rest.strip_prefix(symbol)?)))?,
+            },
         };
         tokens.push(token);
-        rest = rest.get(length..)?.trim_start();
+        rest = after.trim_ascii_start();
     }
     Some(tokens)
 }
 
-fn word_length(text: &str) -> Option<usize> {
-    let end = text.find(|letter: char| !(letter.is_alphanumeric() || letter == '_')).unwrap_or(text.len());
-    (end > 0).then_some(end)
+/// How long the word is with which a text begins, if it begins with one.
+fn word(text: &str) -> Option<usize> {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let length = text.find(|character| !is_part(character)).unwrap_or(text.len());
+    (length > 0).then_some(length)
 }

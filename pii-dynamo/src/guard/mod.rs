@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::config::{
     ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut,
 };
 use aws_smithy_runtime_api::box_error::BoxError;
-use pii_core::{Error, ErrorKind, PiiModel, Result};
+use pii_core::{Error, ErrorKind, FieldPolicies, PiiModel, Result};
 
 use rule::Rule;
 
@@ -21,8 +21,12 @@ use rule::Rule;
 /// parameters that older programs use too, and at statements of PartiQL. A refused request fails with
 /// `SdkError::ConstructionFailure`, whose source is an [`Error`]; no value is in it.
 ///
+/// Refused too: an update that copies a sealed value to another attribute, where it would not open; something
+/// else than a code in the attribute of a blind index; and an expression that can't be read.
+///
 /// What it can't see: tables that no rule names, attributes that are no field of the model, and requests
-/// of other clients. Fields whose declared policy is `prepare` are left alone.
+/// of other clients. Fields whose policy is `prepare` are left alone: the declared one, unless there are
+/// [`policies`](PlaintextGuard::policies).
 ///
 /// ```
 /// use pii::{EncryptedStr, PiiModel, PlaintextGuard};
@@ -44,6 +48,7 @@ use rule::Rule;
 #[derive(Debug, Clone, Default)]
 pub struct PlaintextGuard {
     rules: Arc<Vec<Rule>>,
+    policies: Option<FieldPolicies>,
 }
 
 impl PlaintextGuard {
@@ -80,6 +85,31 @@ impl PlaintextGuard {
         self.with(Rule::new(table, Some(attribute), M::MODEL))
     }
 
+    /// Asks policies that are switched while the program runs, for every request: those of its cryptors, see
+    /// [`Cryptor::with_policies`](pii_core::Cryptor::with_policies). They take the place of those given before.
+    ///
+    /// A policy that a model can't have makes every request for the model's table fail.
+    ///
+    /// ```
+    /// # use pii::{EncryptedStr, PiiModel};
+    /// # #[derive(PiiModel, serde::Serialize, serde::Deserialize)]
+    /// # #[pii(name = "customer", table = "customers")]
+    /// # struct Customer { #[pii(partition_key)] id: String, email: EncryptedStr }
+    /// use pii::{FieldPolicies, PlaintextGuard, PlaintextPolicy};
+    ///
+    /// # fn guard() -> pii::Result<()> {
+    /// let policies = FieldPolicies::new();
+    /// let guard = PlaintextGuard::new().model::<Customer>()?.policies(&policies);
+    ///
+    /// policies.set("customer", "email", PlaintextPolicy::Prepare); // plaintext passes from here on
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn policies(self, policies: &FieldPolicies) -> Self {
+        Self { policies: Some(policies.clone()), ..self }
+    }
+
     fn with(mut self, rule: Rule) -> Self {
         Arc::make_mut(&mut self.rules).push(rule);
         self
@@ -97,7 +127,7 @@ impl Intercept for PlaintextGuard {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> std::result::Result<(), BoxError> {
-        requests::check(&self.rules, context.input())?;
+        requests::check(&self.rules, self.policies.as_ref(), context.input())?;
         Ok(())
     }
 }

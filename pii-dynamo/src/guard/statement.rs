@@ -1,11 +1,11 @@
 //! Statements of PartiQL. They are not parsed: one that names a guarded table and one of its sealed
 //! attributes is refused, unless all it does is to select it.
 
-use pii_core::{Error, ErrorKind, Result};
+use pii_core::{Error, ErrorKind, FieldPolicies, Result};
 
 use super::rule::Rule;
 
-pub(super) fn check(rules: &[Rule], statement: &str) -> Result<()> {
+pub(super) fn check(rules: &[Rule], policies: Option<&FieldPolicies>, statement: &str) -> Result<()> {
     let words: Vec<String> = words(statement);
     let has = |word: &str| words.iter().any(|other| other.eq_ignore_ascii_case(word));
     for rule in rules.iter().filter(|rule| {
@@ -18,11 +18,14 @@ pub(super) fn check(rules: &[Rule], statement: &str) -> Result<()> {
             (true, None) => &[],
             (false, _) => &words,
         };
-        for attribute in rule.attributes() {
+        let rule = rule.at_this_moment(policies)?;
+        // a code may be searched for
+        let codes = rule.codes().filter(|_| !selects);
+        for attribute in rule.sealed().chain(codes) {
             if looked_at.iter().any(|word| word.eq_ignore_ascii_case(attribute)) {
                 let error = Error::new(ErrorKind::State)
                     .message(format!(
-                        "a statement writes or compares the attribute `{attribute}`, which is sealed"
+                        "a statement writes or compares the attribute `{attribute}`, which is sealed or a blind index"
                     ))
                     .help("write through `DynamoTable`; search by a blind index of the field");
                 return Err(rule.at(error, attribute));

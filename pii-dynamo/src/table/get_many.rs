@@ -90,18 +90,17 @@ impl<M: DynamoModel + DeserializeOwned + Send> GetMany<'_, M> {
                     left.iter().filter_map(|at| wanted.get(*at)).map(|key| (*key).clone().into_item());
                 match table.ask_for(asked.collect(), is_consistent).await {
                     Ok((items, unprocessed)) => {
-                        let before = left.len();
-                        left.retain(|at| {
-                            wanted
-                                .get(*at)
-                                .is_some_and(|key| unprocessed.iter().any(|other| key.is_of(other)))
-                        });
+                        let has_key =
+                            |at: &usize, item: &Item| wanted.get(*at).is_some_and(|key| key.is_of(item));
+                        // of those that this request asked for, however many there are in all
                         for item in items {
-                            let at = wanted.iter().position(|key| key.is_of(&item));
-                            if let Some(slot) = at.and_then(|at| found.get_mut(at)) {
+                            let at = left.iter().find(|at| has_key(at, &item));
+                            if let Some(slot) = at.and_then(|at| found.get_mut(*at)) {
                                 *slot = Some(item);
                             }
                         }
+                        let before = left.len();
+                        left.retain(|at| unprocessed.iter().any(|other| has_key(at, other)));
                         if left.len() < before {
                             backoff.reset();
                         }
@@ -114,11 +113,25 @@ impl<M: DynamoModel + DeserializeOwned + Send> GetMany<'_, M> {
                 }
             }
         }
+        let mut uses = vec![0_usize; found.len()];
+        let places: Vec<usize> =
+            keys.iter().map(|key| position.get(&key.row).copied().unwrap_or_default()).collect();
+        for at in &places {
+            uses.get_mut(*at).into_iter().for_each(|uses| *uses += 1);
+        }
         let mut items = Vec::new();
         let mut results = Vec::new();
-        for key in &keys {
-            let at = position.get(&key.row).copied().unwrap_or_default();
-            let item = found.get(at).cloned().flatten().filter(|item| table.is_of_entity(item));
+        for (key, at) in keys.iter().zip(places) {
+            // a copy only of what is asked for again
+            let item = match (found.get_mut(at), uses.get_mut(at)) {
+                (Some(item), Some(1)) => item.take(),
+                (Some(item), Some(uses)) => {
+                    *uses = uses.saturating_sub(1);
+                    item.clone()
+                }
+                _ => None,
+            };
+            let item = item.filter(|item| table.is_of_entity(item));
             results.push(match (unread.get(&at), item) {
                 (Some(error), _) => Err(Error::clone(error).row(&key.row)),
                 (None, Some(item)) => {

@@ -13,11 +13,11 @@ impl<M: DynamoModel> DynamoTable<M> {
     }
 
     /// The model of an item of this entity.
-    pub(super) fn decode(&self, item: Item) -> Result<M>
+    pub(super) fn decode(&self, mut item: Item) -> Result<M>
     where
         M: DeserializeOwned,
     {
-        open::decode(item, self.entity.as_deref())
+        open::decode(&mut item, self.entity.as_deref())
     }
 }
 

@@ -1,10 +1,14 @@
 //! Tables: requests that this library makes itself.
 
+mod clear_indexes;
 mod delete;
+mod fill_indexes;
 mod find;
 mod get;
 mod get_many;
 mod get_together;
+mod index_duplicates;
+mod index_pages;
 mod load;
 mod masked;
 mod outcome;
@@ -19,14 +23,17 @@ mod write_many;
 use std::{fmt, marker::PhantomData, sync::Arc};
 
 use aws_sdk_dynamodb::Client;
-use pii_core::{Cryptor, Error, ErrorKind, PiiModel, Result, index::IndexSearch};
+use pii_core::{Cryptor, Error, ErrorKind, IntoContext, PiiModel, Result, index::IndexSearch};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use clear_indexes::ClearIndexes;
 pub use delete::Delete;
+pub use fill_indexes::FillIndexes;
 pub use find::{Exists, Find, FindOne, FindOptional};
 pub use get::{Get, GetOptional};
 pub use get_many::GetMany;
 pub use get_together::GetTogether;
+pub use index_duplicates::FindDuplicates;
 pub use put::Put;
 pub use query::Query;
 pub use read::Page;
@@ -204,6 +211,46 @@ impl<M: DynamoModel> DynamoTable<M> {
         M: DeserializeOwned,
     {
         Find::new(self, search)
+    }
+
+    /// Fills in the codes of items from before a blind index, or from before a new version of one: a job that
+    /// scans the table. See [`FillIndexes`].
+    ///
+    /// ```no_run
+    /// # use pii::{DynamoTable, EncryptedStr, PiiModel};
+    /// # #[derive(PiiModel, serde::Serialize, serde::Deserialize)]
+    /// # #[pii(name = "customer", table = "customers")]
+    /// # struct Customer { #[pii(partition_key)] id: String, #[pii(blind_index(normalize = "email"))] email: EncryptedStr }
+    /// # async fn run(customers: DynamoTable<Customer>) -> pii::Result<()> {
+    /// let report = customers.fill_indexes().await?;
+    /// assert!(report.is_done(), "{report}: {:?}", report.failures);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fill_indexes(&self) -> FillIndexes<'_, M>
+    where
+        M: DeserializeOwned + Send + Sync,
+    {
+        FillIndexes::new(self)
+    }
+
+    /// Looks for items that have the same value of a blind index, after normalising. Writes nothing, and needs no
+    /// codes in the items: they are computed anew. See [`FindDuplicates`].
+    pub fn index_duplicates(&self, index: &str) -> FindDuplicates<'_, M>
+    where
+        M: DeserializeOwned + Send + Sync,
+    {
+        FindDuplicates::new(self, index)
+    }
+
+    /// Removes the codes of all blind indexes from the items whose encryption context has these pairs, and says from
+    /// how many: a part of erasing a person or a tenant, beside
+    /// [`KeyAdmin::shred`](pii_core::KeyAdmin::shred). See [`ClearIndexes`].
+    pub fn clear_indexes(&self, context: impl IntoContext) -> ClearIndexes<'_, M>
+    where
+        M: Sync,
+    {
+        ClearIndexes::new(self, context.into_context())
     }
 
     /// All items of the table, in no order. See [`Scan`] for parallel scans, pages and streams.

@@ -10,7 +10,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     DynamoTable,
-    read::{Options, Page, RawPage, Reading, good_items_of, items_of, read_options, read_results},
+    read::{
+        Options, Page, RawPage, Reading, all_items_of, good_items_of, items_of, read_options, read_results,
+    },
 };
 use crate::{
     error::{at_attribute, from_sdk},

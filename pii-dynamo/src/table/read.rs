@@ -147,7 +147,7 @@ macro_rules! read_results {
             type IntoFuture = BoxFuture<'a, Self::Output>;
 
             fn into_future(self) -> Self::IntoFuture {
-                Box::pin(async move { self.stream()?.try_collect().await })
+                Box::pin(async move { all_items_of(self.pages()?).await })
             }
         }
     };
@@ -217,6 +217,21 @@ pub(super) fn items_of<'a, M: Send + 'a>(
     pages: BoxStream<'a, Result<Page<M>>>,
 ) -> BoxStream<'a, Result<Result<M>>> {
     Box::pin(pages.map_ok(|page| stream::iter(page.items.into_iter().map(Ok))).try_flatten())
+}
+
+/// All items, or the first error; a page at a time, not an item.
+pub(super) async fn all_items_of<M>(mut pages: BoxStream<'_, Result<Page<M>>>) -> Result<Vec<M>> {
+    let mut all = Vec::new();
+    while let Some(page) = pages.try_next().await? {
+        let items = page.items.into_iter().collect::<Result<Vec<M>>>()?;
+        if all.is_empty() {
+            // most answers have one page
+            all = items;
+        } else {
+            all.extend(items);
+        }
+    }
+    Ok(all)
 }
 
 /// Items up to the first error.

@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     DynamoTable,
     query::attribute,
-    read::{Options, Page, RawPage, good_items_of, items_of, read_options, read_results},
+    read::{Options, Page, RawPage, all_items_of, good_items_of, items_of, read_options, read_results},
 };
 use crate::{error::from_sdk, item::Item, model::DynamoModel, placeholders::Placeholders};
 

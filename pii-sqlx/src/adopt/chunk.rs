@@ -174,7 +174,7 @@ fn is_of_one_row(kind: ErrorKind) -> bool {
 /// Whether the statement met others that it could not go together with, and may be tried again: a
 /// deadlock or a serialization failure of Postgres (40P01, 40001) or MySQL (40001), a database of SQLite that
 /// others write to (5, 517).
-fn is_collision(error: &Error) -> bool {
+pub(crate) fn is_collision(error: &Error) -> bool {
     let code = sqlx_error(error).and_then(|error| error.as_database_error()).and_then(|error| error.code());
     code.is_some_and(|code| matches!(code.as_ref(), "40P01" | "40001" | "5" | "517"))
 }

@@ -13,7 +13,9 @@ mod shadow;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub(crate) use chunk::is_collision;
 pub(crate) use database::AdoptionDatabase;
 pub use job::Adoption;
+pub(crate) use page::Cursor;
 pub use report::{AdoptionCensus, AdoptionReport};
 pub use shadow::ShadowColumn;

@@ -12,19 +12,19 @@ use crate::{
 };
 
 /// Where to go on.
-pub(super) enum Cursor<M, I> {
+pub(crate) enum Cursor<M, I> {
     Start,
     After(I),
     AfterRow(M),
 }
 
 impl<M, I> Cursor<M, I> {
-    pub(super) fn after(id: Option<I>) -> Self {
+    pub(crate) fn after(id: Option<I>) -> Self {
         id.map_or(Self::Start, Self::After)
     }
 
     /// Where to go on after these rows, if there may be more. Takes the last one of them.
-    pub(super) fn next(rows: &mut Rows<M>, asked_for: u32) -> Option<Self> {
+    pub(crate) fn next(rows: &mut Rows<M>, asked_for: u32) -> Option<Self> {
         let is_full = rows.models.len() >= asked_for as usize;
         rows.models.pop().filter(|_| is_full).map(Self::AfterRow)
     }
@@ -45,20 +45,31 @@ where
 {
     /// Reads rows as they are stored: no policy is applied.
     pub(super) async fn page(&self, cursor: &Cursor<M, M::Id>, page: &Page) -> Result<Rows<M>> {
+        let mut statement = self.select()?;
+        statement.push(" WHERE ");
+        statement.push(&condition::<M, DB>(page));
+        self.push_page(&mut statement, cursor, page.rows)?;
+        self.fetch_stored(statement).await
+    }
+
+    /// Appends ` AND "tenant" = $1 AND ("id") > ($2) ORDER BY "id" LIMIT 500` to a condition.
+    pub(crate) fn push_page(
+        &self,
+        statement: &mut Statement<DB>,
+        cursor: &Cursor<M, M::Id>,
+        rows: u32,
+    ) -> Result<()> {
         let ids: Vec<_> =
             M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name).collect();
         if ids.is_empty() {
             return Err(no_id::<M>());
         }
-        let mut statement = self.select()?;
-        statement.push(" WHERE ");
-        statement.push(&condition::<M, DB>(page));
-        self.push_scope(&mut statement)?;
+        self.push_scope(statement)?;
         if !matches!(cursor, Cursor::Start) {
             statement.push(" AND (");
             statement.push_names(ids.iter().copied());
             statement.push(") > (");
-            let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, Part::IdValues, None);
+            let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::IdValues, None);
             match cursor {
                 Cursor::Start => {}
                 Cursor::After(id) => M::bind_id(id, &mut binder),
@@ -69,8 +80,8 @@ where
         }
         statement.push(" ORDER BY ");
         statement.push_names(ids);
-        statement.push(&format!(" LIMIT {}", page.rows));
-        self.fetch_stored(statement).await
+        statement.push(&format!(" LIMIT {rows}"));
+        Ok(())
     }
 
     /// This row as it is stored, if it is still there.

@@ -132,6 +132,6 @@ impl<'k, Q: RowSource<Row: PiiRow>> Decrypting<'k, Q> {
         E: Executor<'c, Database = Q::Database> + 'e,
     {
         let rows = self.query.stream(executor);
-        until_error(open_stream(rows, self.cryptor, self.fields, self.chunk))
+        until_error(open_stream(rows, Ok, self.cryptor, self.fields, self.chunk))
     }
 }

@@ -59,7 +59,7 @@ impl<'k, Q: RowSource<Row: PiiRow>> EachRow<'k, Q> {
                 }
             }
         }
-        open_each(cryptor, &fields, rows).await
+        open_each(cryptor, &fields, rows.into_iter()).await
     }
 
     /// The rows one after the other, each with its own result. See [`Decrypting::fetch`].
@@ -70,7 +70,7 @@ impl<'k, Q: RowSource<Row: PiiRow>> EachRow<'k, Q> {
         E: Executor<'c, Database = Q::Database> + 'e,
     {
         let Decrypting { query, cryptor, fields, chunk } = self.0;
-        open_stream(query.stream(executor), cryptor, fields, chunk)
+        open_stream(query.stream(executor), Ok, cryptor, fields, chunk)
     }
 }
 

@@ -29,11 +29,10 @@ pub(super) async fn open_all<R: PiiRow + Send>(
 pub(super) async fn open_each<R: PiiRow + Send>(
     cryptor: &Cryptor,
     fields: &FieldSelection,
-    rows: Vec<Result<R>>,
+    rows: impl ExactSizeIterator<Item = Result<R>>,
 ) -> Result<Vec<Result<R>>> {
     let mut decoded = Vec::with_capacity(rows.len());
     let failed: Vec<Option<Error>> = rows
-        .into_iter()
         .map(|row| match row {
             Ok(row) => {
                 decoded.push(row);
@@ -49,13 +48,21 @@ pub(super) async fn open_each<R: PiiRow + Send>(
 
 /// Opens the rows of a stream in batches of `chunk` rows, the last one of what is left. What makes opening impossible for all
 /// rows ends the stream.
-pub(crate) fn open_stream<'e, R: PiiRow + Send + 'e>(
-    rows: BoxStream<'e, sqlx::Result<R>>,
+///
+/// A batch is decoded when all of it is there. sqlx's thread for SQLite is woken for each row that is taken from it
+/// while it waits, and would wait again at once if something were done in between.
+pub(crate) fn open_stream<'e, T, R>(
+    rows: BoxStream<'e, sqlx::Result<T>>,
+    decode: fn(T) -> sqlx::Result<R>,
     cryptor: &'e Cryptor,
     fields: FieldSelection,
     chunk: usize,
-) -> BoxStream<'e, Result<R>> {
-    let opening = Opening { chunks: rows.chunks(chunk), cryptor, fields, is_checked: false };
+) -> BoxStream<'e, Result<R>>
+where
+    T: Send + 'e,
+    R: PiiRow + Send + 'e,
+{
+    let opening = Opening { chunks: rows.chunks(chunk), decode, cryptor, fields, is_checked: false };
     stream::unfold(Some(opening), |opening| async {
         let mut opening = opening?;
         match opening.next().await {
@@ -71,14 +78,15 @@ pub(crate) fn open_stream<'e, R: PiiRow + Send + 'e>(
 /// The chunks are whole, though smaller ones could be given earlier: to learn that no further row is there yet,
 /// sqlx would have to be asked for it, and when the stream is dropped then, sqlx 0.9 loses its place in what
 /// MySQL sends.
-struct Opening<'e, R> {
-    chunks: Chunks<BoxStream<'e, sqlx::Result<R>>>,
+struct Opening<'e, T, R> {
+    chunks: Chunks<BoxStream<'e, sqlx::Result<T>>>,
+    decode: fn(T) -> sqlx::Result<R>,
     cryptor: &'e Cryptor,
     fields: FieldSelection,
     is_checked: bool,
 }
 
-impl<R: PiiRow + Send> Opening<'_, R> {
+impl<T, R: PiiRow + Send> Opening<'_, T, R> {
     async fn next(&mut self) -> Result<Option<Vec<Result<R>>>> {
         // the query is sent when the first chunk is asked for
         if !self.is_checked {
@@ -86,7 +94,8 @@ impl<R: PiiRow + Send> Opening<'_, R> {
             self.is_checked = true;
         }
         let Some(rows) = self.chunks.next().await else { return Ok(None) };
-        let rows = rows.into_iter().map(|row| row.map_err(failed::<R>)).collect();
+        let decode = self.decode;
+        let rows = rows.into_iter().map(|row| row.and_then(decode).map_err(failed::<R>));
         open_each(self.cryptor, &self.fields, rows).await.map(Some)
     }
 }

@@ -20,6 +20,7 @@ pub(crate) use upsert::{Upsert, Upserted};
 use crate::{
     adopt::AdoptionDatabase,
     connection::Source,
+    decrypt::CHUNK,
     key_store::KeyDatabase,
     statement::{Finished, Statement},
 };
@@ -63,6 +64,10 @@ pub trait Dialect:
     /// while it was on its way.
     #[doc(hidden)]
     const LEAVES_ANSWERS_UNREAD: bool;
+
+    /// How many rows of a table are opened together where they come as a stream.
+    #[doc(hidden)]
+    const STREAMED_ROWS: usize = CHUNK;
 
     /// An expression for the text that stands in the encryption context for the value of this column,
     /// whose name is quoted. Of a value that is neither text nor integer nor UUID it is no such text.

@@ -23,6 +23,10 @@ impl Dialect for Sqlite {
 
     const LEAVES_ANSWERS_UNREAD: bool = false;
 
+    /// Of sqlx's thread for SQLite 50 rows can be waiting to be taken. So the next ones are read while these are opened,
+    /// and none is waited for.
+    const STREAMED_ROWS: usize = 48;
+
     /// sqlx stores a UUID as its 16 bytes.
     fn context_text(column: &str) -> String {
         let digits = |from, count| format!("substr(hex({column}), {from}, {count})");

@@ -87,7 +87,10 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
         for found in &self.table.columns {
             let is_index =
                 self.patient.sealed().any(|(column, _)| index_columns::is_index_of(&found.name, column.name));
-            if is_index && !columns.iter().any(|column| column.name == found.name) {
+            if is_index
+                && !self.is_retired(&found.name)
+                && !columns.iter().any(|column| column.name == found.name)
+            {
                 columns.push(IndexColumn::new(&found.name));
             }
         }
@@ -221,6 +224,17 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
         let is_loose = column.loose_collation.is_some()
             || indexes.clone().any(|index| index.loose_columns.contains(&column.name));
         let has_index = indexes.any(|index| index.is_valid);
+        if wanted.is_unique && !self.table.is_view && !self.is_kept_unique(&column.name) {
+            self.find(
+                Finding::error(Kind::UniqueMissing)
+                    .column(&column.name)
+                    .message("the blind index is unique in the model, and no unique index keeps it so")
+                    .help(
+                        "look for duplicates with `SqlTable::index_duplicates`, then create one: `Ddl::indexes` gives the \
+                         statement",
+                    ),
+            );
+        }
         if is_loose {
             self.find(
                 Finding::error(Kind::LooseCollation)

@@ -115,6 +115,20 @@ pub enum FindingKind {
     UnknownKey,
     /// Values under a data key whose record can't be read.
     UnreadableKey,
+    /// A blind index that is unique in the model, and has no unique index in the database.
+    UniqueMissing,
+    /// A column of a version of a blind index that the model does not have any more: it may be dropped.
+    RetiredIndex,
+    /// Values whose row has no code in a blind index.
+    CodesMissing,
+    /// Codes of a blind index in rows that have no value.
+    CodesLeft,
+    /// Codes of a blind index that no search can find.
+    DamagedCodes,
+    /// So few different values in a blind index that they can be told by how often they occur.
+    FewValues,
+    /// A blind index that keeps more or fewer bits than its values need.
+    IndexBits,
 }
 
 impl Finding {

@@ -40,6 +40,10 @@ impl KnownKeys {
         }
     }
 
+    pub(super) fn is_destroyed(&self, key_id: KeyId) -> bool {
+        self.record(key_id) == Some(Record::Readable(KeyState::Destroyed))
+    }
+
     fn record(&self, key_id: KeyId) -> Option<Record> {
         self.0.get(&key_id).copied()
     }

@@ -3,9 +3,11 @@
 mod columns;
 mod dependents;
 mod finding;
+mod index_codes;
 mod json_values;
 mod keys;
 mod report;
+mod retired;
 mod twins;
 mod values;
 
@@ -15,7 +17,7 @@ use pii_core::{Cryptor, Error, ErrorKind, FieldSpec, KeyStore, ModelSpec, Result
 use sqlx::{Database, Pool};
 
 pub use finding::{Finding, FindingKind, Severity};
-pub use report::{ColumnValues, DoctorReport, ExaminedTable, KeyUse};
+pub use report::{ColumnValues, DoctorReport, ExaminedTable, IndexCodes, KeyUse};
 
 use crate::{
     catalogue::{Catalogue, Table},
@@ -200,8 +202,7 @@ impl<'a, DB: Catalogue> Doctor<'a, DB> {
         let connection = connection.map_err(|error| from_sqlx(error, patient.model))?;
         let mut pooled = Connection::<DB>::pooled(connection);
         let connection = pooled.lend();
-        let mut examined =
-            ExaminedTable { model: patient.model.name(), table: name.to_owned(), columns: Vec::new() };
+        let mut examined = ExaminedTable::new(patient.model.name(), name);
         let mut findings = Vec::new();
         match DB::describe(connection, name).await? {
             None => findings.push(
@@ -213,11 +214,13 @@ impl<'a, DB: Catalogue> Doctor<'a, DB> {
                 let mut examination =
                     Examination { doctor: self, patient, table: &table, findings: &mut findings };
                 examination.columns();
+                examination.retired(connection, name, self.reads_values).await?;
                 examination.twins(connection, name, self.reads_values).await?;
                 examination.dependents();
                 examination.types(connection, name).await?;
                 if self.reads_values {
                     examined.columns = examination.values(connection, name, keys).await?;
+                    examined.indexes = examination.codes(connection, name, keys).await?;
                 }
             }
         }

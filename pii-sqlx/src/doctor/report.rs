@@ -27,6 +27,36 @@ pub struct ExaminedTable {
     pub table: String,
     /// What stands in its sealed columns; nothing, if values were not to be read.
     pub columns: Vec<ColumnValues>,
+    /// What stands in the columns of its blind indexes; nothing, if values were not to be read.
+    pub indexes: Vec<IndexCodes>,
+}
+
+impl ExaminedTable {
+    pub(super) fn new(model: &'static str, table: &str) -> Self {
+        Self { model, table: table.to_owned(), columns: Vec::new(), indexes: Vec::new() }
+    }
+}
+
+/// What stands in a column of a blind index, counted by the database.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct IndexCodes {
+    /// The column.
+    pub column: String,
+    /// Rows that have a code.
+    pub codes: u64,
+    /// Codes that differ.
+    pub distinct: u64,
+    /// Rows that have a value and no code, and are to be filled in; also those of whose value nothing is left
+    /// after normalising.
+    pub missing: u64,
+    /// Rows that have a value and no code because the key of the value was destroyed: known with a key store
+    /// only, and counted as `missing` without.
+    pub erased: u64,
+    /// Rows that have a code and no value.
+    pub left: u64,
+    /// Codes of the wrong length, or with something else than lower-case hexadecimal digits.
+    pub damaged: u64,
 }
 
 /// What stands in a sealed column, counted without opening anything.
@@ -99,6 +129,9 @@ impl fmt::Display for DoctorReport {
             for column in &table.columns {
                 writeln!(f, "  {column}")?;
             }
+            for index in &table.indexes {
+                writeln!(f, "  {index}")?;
+            }
             let is_here = |finding: &&Finding| finding.model == table.model && finding.table == table.table;
             for finding in self.findings.iter().filter(is_here) {
                 for line in finding.to_string().lines() {
@@ -123,6 +156,22 @@ impl fmt::Display for ColumnValues {
         }
         if self.sealed > 0 {
             write!(f, "; {}", numbered(self.keys.len() as u64, "data key"))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for IndexCodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}, {} different", self.column, numbered(self.codes, "code"), self.distinct)?;
+        let more = [
+            (self.missing, "missing"),
+            (self.erased, "erased"),
+            (self.left, "beside no value"),
+            (self.damaged, "damaged"),
+        ];
+        for (count, what) in more.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {count} {what}")?;
         }
         Ok(())
     }

@@ -80,7 +80,11 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
     }
 }
 
-async fn count<DB: Catalogue>(connection: &mut DB::Connection, table: &str, column: &str) -> Result<u64> {
+pub(super) async fn count<DB: Catalogue>(
+    connection: &mut DB::Connection,
+    table: &str,
+    column: &str,
+) -> Result<u64> {
     let (table, column) = (quoted_table::<DB>(table)?, quoted_name::<DB>(column));
     let query = format!("SELECT CAST(count({column}) AS {}) FROM {table}", DB::TEXT);
     let rows = Rows::<DB>::of(connection, &[&query], &[]).await?.texts::<1>()?;

@@ -10,7 +10,7 @@ use sqlx::{Database, FromRow};
 use super::{SqlTable, failed};
 use crate::{
     connection::Source,
-    decrypt::{CHUNK, open_stream, until_error},
+    decrypt::{open_stream, until_error},
     dialect::Dialect,
     model::SqlModel,
     statement::Statement,
@@ -79,7 +79,7 @@ where
     DB: Dialect,
 {
     /// The rows one after the other, up to the first error: for tables that are larger than memory. They are
-    /// read no faster than they are asked for, and opened in batches of 256.
+    /// read no faster than they are asked for, and opened in batches: of 256, on SQLite of 48.
     ///
     /// The stream holds its connection until it ends, also while keys are asked for: with a pool of one
     /// connection, a key store in the same database must have its keys at hand by then. See
@@ -113,8 +113,8 @@ where
             Some(connection) => Source::Given(connection),
             None => Source::Pool(&table.pool),
         };
-        let rows = DB::stream(source, statement.finish()).map(|row| M::from_row(&row?)).boxed();
-        until_error(open_stream(rows, &table.cryptor, fields, CHUNK))
+        let rows = DB::stream(source, statement.finish());
+        until_error(open_stream(rows, |row| M::from_row(&row), &table.cryptor, fields, DB::STREAMED_ROWS))
     }
 }
 

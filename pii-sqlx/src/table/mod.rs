@@ -42,6 +42,7 @@ pub use search::Search;
 pub(crate) use stored::Rows;
 pub use stored::{GetStored, Stored};
 pub use swap::{Swap, SwapMany, SwapOne};
+pub(crate) use swapping::{bind_text, context_columns, key_columns};
 pub use update::Update;
 pub use upsert::Upsert;
 
@@ -343,7 +344,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 
     /// The quoted name.
-    fn name(&self) -> Result<&str> {
+    pub(crate) fn name(&self) -> Result<&str> {
         self.name.as_deref().map_err(Clone::clone)
     }
 

@@ -72,7 +72,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 
     /// As `push_scope`, with this before the names of the columns.
-    pub(super) fn push_scope_within(&self, statement: &mut Statement<DB>, prefix: &str) -> Result<()> {
+    pub(crate) fn push_scope_within(&self, statement: &mut Statement<DB>, prefix: &str) -> Result<()> {
         for Bounds { column, value, .. } in self.bounds()? {
             statement.push(" AND ");
             statement.push(&DB::context_text(&format!("{prefix}{}", quoted_name::<DB>(column))));

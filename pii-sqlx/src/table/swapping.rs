@@ -276,7 +276,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         Ok(statement)
     }
 
-    pub(super) async fn why_not_swapped(
+    pub(crate) async fn why_not_swapped(
         &self,
         model: &M,
         connection: &mut Connection<'_, DB>,
@@ -310,7 +310,7 @@ fn push_flags<M: SqlModel<DB>, DB: Dialect>(
     }
 }
 
-fn bind_text<M: SqlModel<DB>, DB: Dialect>(
+pub(crate) fn bind_text<M: SqlModel<DB>, DB: Dialect>(
     statement: &mut Statement<DB>,
     column: &str,
     text: Option<Arc<str>>,
@@ -319,7 +319,7 @@ fn bind_text<M: SqlModel<DB>, DB: Dialect>(
 }
 
 /// The columns that the encryption context is made of.
-pub(super) fn context_columns<M: SqlModel<DB>, DB: Dialect>() -> Vec<&'static str> {
+pub(crate) fn context_columns<M: SqlModel<DB>, DB: Dialect>() -> Vec<&'static str> {
     let columns = M::MODEL.context_fields().map(|field| field.column());
     columns
         .filter(|name| M::COLUMNS.iter().any(|column| column.name == *name && column.kind.is_data()))
@@ -327,7 +327,7 @@ pub(super) fn context_columns<M: SqlModel<DB>, DB: Dialect>() -> Vec<&'static st
 }
 
 /// The columns of the id and of the encryption context, in the order of all columns.
-fn key_columns<M: SqlModel<DB>, DB: Dialect>() -> Result<Vec<&'static str>> {
+pub(crate) fn key_columns<M: SqlModel<DB>, DB: Dialect>() -> Result<Vec<&'static str>> {
     let context = context_columns::<M, DB>();
     if !M::COLUMNS.iter().any(|column| column.kind.is_id()) {
         return Err(no_id::<M>());

@@ -1,23 +1,27 @@
 //! Heads of associated data, which all values of a field share under one key.
 
+use super::super::fields::ByField;
 use crate::{
     cryptor::ValuePlace,
     wire::{Envelope, KeyId},
 };
 
-/// Models with more sealed fields than this encode some heads anew.
-const KEPT: usize = 16;
-
 /// The heads of the fields of one batch under one key.
 pub(super) struct Heads<'a> {
     envelope: Envelope,
-    known: Vec<(ValuePlace<'a>, Vec<u8>)>,
-    next: usize,
+    known: ByField<'a, Head>,
+}
+
+struct Head {
+    /// everything but the row's id
+    bytes: Vec<u8>,
+    /// where the context begins
+    context: usize,
 }
 
 impl<'a> Heads<'a> {
     pub(super) fn of(envelope: Envelope) -> Self {
-        Self { envelope, known: Vec::new(), next: 0 }
+        Self { envelope, known: ByField::default() }
     }
 
     pub(super) fn envelope(&self) -> Envelope {
@@ -28,28 +32,29 @@ impl<'a> Heads<'a> {
     #[inline]
     pub(super) fn write(&mut self, place: &ValuePlace<'a>, key_id: KeyId, out: &mut Vec<u8>) {
         out.clear();
-        // fields come round in the same order for each row
-        match self.known.get(self.next) {
-            Some((known, head)) if known.shares_head_with(place) => {
-                out.extend_from_slice(head);
-                self.next = if self.next + 1 < self.known.len() { self.next + 1 } else { 0 };
+        match self.known.find(place) {
+            Some(known) => {
+                if !known.place.shares_context_with(place) {
+                    known.place = *place;
+                    known.what.move_to(place);
+                }
+                out.extend_from_slice(&known.what.bytes);
             }
-            _ => self.find(place, key_id, out),
+            None => {
+                place.write_head(self.envelope, key_id, out);
+                let context = out.len();
+                out.extend_from_slice(place.context().canonical_bytes());
+                self.known.note(place, || Head { bytes: out.clone(), context });
+            }
         }
-        out.extend_from_slice(place.tail());
+        out.extend_from_slice(place.id());
     }
+}
 
-    /// Writes a head that is not the next.
-    fn find(&mut self, place: &ValuePlace<'a>, key_id: KeyId, out: &mut Vec<u8>) {
-        let found = self.known.iter().zip(1..).find(|((known, _), _)| known.shares_head_with(place));
-        if let Some(((_, head), next)) = found {
-            out.extend_from_slice(head);
-            self.next = if next < self.known.len() { next } else { 0 };
-            return;
-        }
-        place.write_head(self.envelope, key_id, out);
-        if self.known.len() < KEPT {
-            self.known.push((*place, out.clone()));
-        }
+impl Head {
+    /// The same head in the context of this place.
+    fn move_to(&mut self, place: &ValuePlace<'_>) {
+        self.bytes.truncate(self.context);
+        self.bytes.extend_from_slice(place.context().canonical_bytes());
     }
 }

@@ -1,9 +1,13 @@
 //! The codes of blind indexes, and the keys that they are computed with: one for each context and
 //! epoch, on which all processes agree.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use hashlink::LinkedHashMap;
+use smallvec::SmallVec;
 
 use super::{
     cache::lock,
@@ -12,57 +16,84 @@ use super::{
     source::{KeySource, erased},
 };
 use crate::{
-    context::EncryptionContext,
-    crypto::{CODE_BYTES, DataKey, IndexKey},
+    crypto::{CODE_BYTES, CodeKey, DataKey, IndexKey},
     cryptor::IndexItem,
     error::{Error, ErrorKind, Result},
     key_store::{KeyRecord, KeySlot, KeyState, KeyStore},
 };
 
-/// The codes of a batch, in order.
+/// The codes of a batch, in order: one key for each slot, expanded once for each index.
 pub(super) async fn codes(keys: &KeyService, batch: &[IndexItem<'_>]) -> Result<Vec<[u8; CODE_BYTES]>> {
-    let mut used: Vec<(IndexSlot<'_>, Arc<IndexKey>)> = Vec::new();
-    let mut codes = Vec::with_capacity(batch.len());
-    for item in batch {
-        let slot = IndexSlot { keyring: item.keyring, context: item.context, epoch: item.epoch };
-        let known = used.iter().position(|(known, _)| known.is(&slot));
-        let key = match known.and_then(|known| used.get(known)) {
-            Some((_, key)) => Arc::clone(key),
-            None => {
-                let (messages, bytes) = slot.uses(batch);
-                let key = keys.index(slot.keyring, slot.context, slot.epoch, messages, bytes).await?;
-                used.push((slot, Arc::clone(&key)));
-                key
+    let mut groups = Groups::default();
+    let group_of: Vec<usize> = batch.iter().map(|item| groups.add(item)).collect();
+    let mut used = Vec::with_capacity(groups.groups.len());
+    for Group { first, messages, bytes } in groups.groups {
+        let key = keys.index(first.keyring, first.context, first.epoch, messages, bytes).await?;
+        used.push(UsedKey { key, of_indexes: SmallVec::new() });
+    }
+    // from here on nothing waits
+    let codes = batch.iter().zip(group_of).filter_map(|(item, group)| Some(used.get_mut(group)?.code(item)));
+    Ok(codes.collect())
+}
+
+/// Values with the same index key.
+struct Group<'a> {
+    first: &'a IndexItem<'a>,
+    messages: u64,
+    bytes: u64,
+}
+
+/// What tells groups apart: the context, the keyring and the epoch.
+type GroupName<'a> = (&'a [u8], Option<&'static str>, u32);
+
+#[derive(Default)]
+struct Groups<'a> {
+    groups: Vec<Group<'a>>,
+    known: HashMap<GroupName<'a>, usize>,
+    last: Option<(GroupName<'a>, usize)>,
+}
+
+impl<'a> Groups<'a> {
+    /// The index of the value's group; neighbours mostly share one.
+    fn add(&mut self, item: &'a IndexItem<'a>) -> usize {
+        let name = (item.context.canonical_bytes(), item.keyring, item.epoch);
+        let index = match self.last {
+            Some((last, index)) if std::ptr::eq(last.0, name.0) && (last.1, last.2) == (name.1, name.2) => {
+                index
             }
+            _ => *self.known.entry(name).or_insert_with(|| {
+                self.groups.push(Group { first: item, messages: 0, bytes: 0 });
+                self.groups.len() - 1
+            }),
         };
-        codes.push(key.code(item.info, item.input));
+        self.last = Some((name, index));
+        if let Some(group) = self.groups.get_mut(index) {
+            group.messages = group.messages.saturating_add(1);
+            group.bytes = group.bytes.saturating_add(u64::try_from(item.input.len()).unwrap_or(u64::MAX));
+        }
+        index
     }
-    Ok(codes)
 }
 
-#[derive(Clone, Copy)]
-struct IndexSlot<'a> {
-    keyring: Option<&'static str>,
-    context: &'a Arc<EncryptionContext>,
-    epoch: u32,
+/// A key with what it was expanded to in this batch.
+struct UsedKey<'a> {
+    key: Arc<IndexKey>,
+    of_indexes: SmallVec<[(&'a [u8], CodeKey); 2]>,
 }
 
-impl IndexSlot<'_> {
-    fn is(&self, other: &IndexSlot<'_>) -> bool {
-        self.epoch == other.epoch
-            && self.keyring == other.keyring
-            && (Arc::ptr_eq(self.context, other.context) || self.context == other.context)
-    }
-
-    /// How many values the batch has for it, and how many bytes.
-    fn uses(&self, batch: &[IndexItem<'_>]) -> (u64, u64) {
-        let own = batch.iter().filter(|item| {
-            self.is(&IndexSlot { keyring: item.keyring, context: item.context, epoch: item.epoch })
-        });
-        own.fold((0, 0), |(messages, bytes): (u64, u64), item| {
-            let length = u64::try_from(item.input.len()).unwrap_or(u64::MAX);
-            (messages.saturating_add(1), bytes.saturating_add(length))
-        })
+impl<'a> UsedKey<'a> {
+    fn code(&mut self, item: &IndexItem<'a>) -> [u8; CODE_BYTES] {
+        let known =
+            self.of_indexes.iter().find(|(info, _)| std::ptr::eq(*info, item.info) || *info == item.info);
+        match known {
+            Some((_, key)) => key.code(item.input),
+            None => {
+                let key = self.key.of_index(item.info);
+                let code = key.code(item.input);
+                self.of_indexes.push((item.info, key));
+                code
+            }
+        }
     }
 }
 

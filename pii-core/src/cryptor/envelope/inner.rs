@@ -36,7 +36,9 @@ pub(super) struct InnerSealer<'a>(SealingLayer<'a>);
 
 impl<'a> InnerSealer<'a> {
     pub(super) fn new(keys: &AppKeys, messages: u64) -> Self {
-        Self(SealingLayer::new(Envelope::Inner, keys.current().clone(), messages))
+        let key = keys.current().clone();
+        let head = inner::head(key.id());
+        Self(SealingLayer::new(Envelope::Inner, key, &head, messages))
     }
 
     /// Appends the inner envelope of a plaintext.
@@ -47,7 +49,6 @@ impl<'a> InnerSealer<'a> {
         nonces: &mut Nonces,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        scratch.bytes.extend_from_slice(&inner::head(self.0.key().id()));
         self.0.seal(place, nonces.next()?, scratch, |scratch| {
             scratch.bytes.extend_from_slice(plaintext);
             Ok(())

@@ -16,13 +16,19 @@ use crate::{
 };
 
 /// Buffers of one batch; plaintext passes through them.
-#[derive(Default)]
 pub(super) struct Scratch {
     pub(super) associated_data: Vec<u8>,
     pub(super) bytes: Vec<u8>,
 }
 
+/// Most associated data is shorter.
+const ASSOCIATED_DATA: usize = 256;
+
 impl Scratch {
+    pub(super) fn new() -> Self {
+        Self { associated_data: Vec::with_capacity(ASSOCIATED_DATA), bytes: Vec::new() }
+    }
+
     /// Empties the bytes and makes room for as many.
     #[inline]
     pub(super) fn clear(&mut self, needed: usize) {
@@ -59,20 +65,40 @@ impl Drop for Scratch {
 pub(super) struct SealingLayer<'a> {
     key: Arc<SealingKey>,
     heads: Heads<'a>,
-    lease: Option<(Lease, u32)>,
+    lease: Option<Lease>,
+    values_left: u32,
     messages_left: u64,
+    /// header and first half of the nonce, which all values under a lease share
+    front: Vec<u8>,
+    /// how much of it is the header
+    header: usize,
 }
 
 impl<'a> SealingLayer<'a> {
-    pub(super) fn new(envelope: Envelope, key: Arc<SealingKey>, messages: u64) -> Self {
-        Self { key, heads: Heads::of(envelope), lease: None, messages_left: messages }
+    /// Values get this header.
+    pub(super) fn new(envelope: Envelope, key: Arc<SealingKey>, header: &[u8], messages: u64) -> Self {
+        let mut front = Vec::with_capacity(header.len() + HALF_NONCE);
+        front.extend_from_slice(header);
+        let heads = Heads::of(envelope);
+        Self { key, heads, lease: None, values_left: 0, messages_left: messages, front, header: header.len() }
     }
 
-    pub(super) fn key(&self) -> &SealingKey {
-        &self.key
+    /// How many bytes longer than the plaintext a value is.
+    #[inline]
+    pub(super) fn overhead(&self) -> usize {
+        self.header + NONCE_BYTES + TAG_BYTES
     }
 
-    /// Appends the nonce, the ciphertext of what `write` appends, and the tag.
+    #[cold]
+    fn renew_lease(&mut self) -> Result<()> {
+        let (lease, values) = self.key.lease(u32::try_from(self.messages_left).unwrap_or(u32::MAX))?;
+        self.front.truncate(self.header);
+        self.front.extend_from_slice(&lease.first_half);
+        (self.lease, self.values_left) = (Some(lease), values);
+        Ok(())
+    }
+
+    /// Appends header, nonce, the ciphertext of what `write` appends, and the tag.
     #[inline]
     pub(super) fn seal(
         &mut self,
@@ -81,13 +107,13 @@ impl<'a> SealingLayer<'a> {
         scratch: &mut Scratch,
         write: impl FnOnce(&mut Scratch) -> Result<()>,
     ) -> Result<()> {
-        if self.lease.as_ref().is_none_or(|(_, left)| *left == 0) {
-            self.lease = Some(self.key.lease(u32::try_from(self.messages_left).unwrap_or(u32::MAX))?);
+        if self.values_left == 0 {
+            self.renew_lease()?;
         }
-        let Some((lease, left)) = &mut self.lease else { return Err(Error::new(ErrorKind::KeyUnavailable)) };
-        *left -= 1;
+        let Some(lease) = &self.lease else { return Err(Error::new(ErrorKind::KeyUnavailable)) };
+        self.values_left -= 1;
         self.messages_left = self.messages_left.saturating_sub(1);
-        scratch.bytes.extend_from_slice(&lease.first_half);
+        scratch.bytes.extend_from_slice(&self.front);
         scratch.bytes.extend_from_slice(&second_half);
         let start = scratch.bytes.len();
         write(scratch)?;

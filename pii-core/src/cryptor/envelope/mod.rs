@@ -10,6 +10,7 @@ mod calls;
 mod clock;
 mod electing;
 mod entries;
+mod groups;
 mod heads;
 mod held;
 mod indexing;

@@ -1,10 +1,12 @@
 //! Opening a batch: the data keys first, all that are missing at once; then every value.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, future::join, stream};
 
 use super::{
+    super::names::Names,
+    groups::GroupOf,
     inner::{self, Failure, InnerOpener},
     keys::{KeyRequest, KeyService},
     layer::{OpeningLayer, Scratch},
@@ -17,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::Level,
     secret::SecretBytes,
-    wire::{Envelope, KeyId, MAX_PLAINTEXT_BYTES, Parts, TAG_BYTES, decode_text, decode_text_into},
+    wire::{Envelope, KeyId, Layout, MAX_PLAINTEXT_BYTES, Parts, TAG_BYTES, decode_text, decode_text_into},
 };
 
 /// Values with the same data key in the same slot and with the same copies.
@@ -32,26 +34,34 @@ pub(super) async fn open(
     app_keys: Option<&LoadedAppKeys>,
     batch: &[OpenItem<'_>],
 ) -> Result<Vec<Result<SecretBytes>>> {
-    let mut groups = Groups::default();
-    let mut group_of = Vec::with_capacity(batch.len());
-    let mut has_inner = false;
-    for item in batch {
-        has_inner |= inner::is_needed(&item.place, app_keys)?;
-        group_of.push(groups.add(item));
-    }
+    let Grouped { groups, group_of, has_inner } = Grouped::of(app_keys, batch)?;
     let app_keys = app_keys.filter(|_| has_inner);
-    let mut fetches = Vec::with_capacity(groups.groups.len());
+    let mut requests = Vec::with_capacity(groups.len());
     let mut inline_keys = keys.inline_keys_per_batch();
-    for group in &groups.groups {
+    for group in &groups {
         let request = request(keys, &group.sample).and_then(|request| {
             if request.copies.is_some() && !keys.is_kept(&request) {
                 inline_keys = inline_keys.checked_sub(1).ok_or_else(|| too_many_keys(request.key_id))?;
             }
             Ok(request)
         });
-        fetches.push(fetch(keys, request, group.messages, group.bytes));
+        requests.push((request, group.messages, group.bytes));
     }
-    let fetched = stream::iter(fetches).buffered(keys.concurrency()).collect::<Vec<_>>();
+    let fetched = async {
+        match requests.pop() {
+            Some((only, messages, bytes)) if requests.is_empty() => {
+                vec![fetch(keys, only, messages, bytes).await]
+            }
+            last => {
+                requests.extend(last);
+                let asked = requests
+                    .into_iter()
+                    .map(|(request, messages, bytes)| fetch(keys, request, messages, bytes))
+                    .collect::<Vec<_>>();
+                stream::iter(asked).buffered(keys.concurrency()).collect::<Vec<_>>().await
+            }
+        }
+    };
     let (fetched, inner) = match app_keys {
         Some(app_keys) => {
             let (fetched, loaded) = join(fetched, app_keys.current()).await;
@@ -62,30 +72,19 @@ pub(super) async fn open(
     let mut openers =
         Openers { openers: fetched.into_iter().map(|key| key.map(Opener::new)).collect(), inner };
     // from here on nothing waits, unless a value names an application key that is not known yet
-    let mut opened = Vec::with_capacity(batch.len());
     let mut unknown: Vec<(usize, KeyId)> = Vec::new();
-    let mut scratch = Scratch::default();
-    for (index, (item, group)) in batch.iter().zip(&group_of).enumerate() {
-        opened.push(openers.open(item, *group, &mut scratch).map_err(|failure| match failure {
-            Failure::Refused(error) => error,
-            Failure::UnknownAppKey(key_id) => {
-                unknown.push((index, key_id));
-                inner::unknown_key(key_id)
-            }
-        }));
-    }
-    drop(scratch);
+    let mut opened = openers.open_all(batch, &group_of, &mut unknown);
     let Some(app_keys) = app_keys.filter(|_| !unknown.is_empty()) else { return Ok(opened) };
     let key_ids: Vec<KeyId> = unknown.iter().map(|(_, key_id)| *key_id).collect();
     let renewed = app_keys.after_unknown(&key_ids).await;
     openers.inner = renewed.as_ref().ok().map(|keys| InnerOpener::new(Ok(keys.clone())));
-    let mut scratch = Scratch::default();
+    let mut scratch = Scratch::new();
     for (index, key_id) in unknown {
         let item = batch.get(index).zip(group_of.get(index));
         let (Some((item, group)), Some(result)) = (item, opened.get_mut(index)) else { continue };
         match &renewed {
             Err(error) => *result = Err(inner::no_news(error, key_id)),
-            Ok(_) => match openers.open(item, *group, &mut scratch) {
+            Ok(_) => match openers.open(item, group, &mut scratch) {
                 Ok(plain) => *result = Ok(plain),
                 Err(Failure::Refused(error)) => *result = Err(error),
                 Err(Failure::UnknownAppKey(_)) => {}
@@ -93,6 +92,27 @@ pub(super) async fn open(
         }
     }
     Ok(opened)
+}
+
+/// The values of a batch by their data keys.
+struct Grouped<'a> {
+    groups: Vec<Group<'a>>,
+    group_of: GroupOf,
+    /// whether a value has an inner envelope
+    has_inner: bool,
+}
+
+impl<'a> Grouped<'a> {
+    fn of(app_keys: Option<&LoadedAppKeys>, batch: &[OpenItem<'a>]) -> Result<Self> {
+        let mut groups = Groups::default();
+        let mut group_of = GroupOf::new(batch.len());
+        let mut has_inner = false;
+        for item in batch {
+            has_inner |= inner::is_needed(&item.place, app_keys)?;
+            group_of.push(groups.add(item));
+        }
+        Ok(Self { groups: groups.groups, group_of, has_inner })
+    }
 }
 
 /// The keys of one batch.
@@ -103,6 +123,29 @@ struct Openers<'a> {
 }
 
 impl<'a> Openers<'a> {
+    /// Opens the values of a batch, and notes those whose application key is not known. No part of the
+    /// future that waits for keys: its variables would be memory.
+    fn open_all(
+        &mut self,
+        batch: &[OpenItem<'a>],
+        group_of: &GroupOf,
+        unknown: &mut Vec<(usize, KeyId)>,
+    ) -> Vec<Result<SecretBytes>> {
+        let mut opened = Vec::with_capacity(batch.len());
+        let mut scratch = Scratch::new();
+        for (index, item) in batch.iter().enumerate() {
+            let group = group_of.get(index).unwrap_or(usize::MAX);
+            opened.push(self.open(item, group, &mut scratch).map_err(|failure| match failure {
+                Failure::Refused(error) => error,
+                Failure::UnknownAppKey(key_id) => {
+                    unknown.push((index, key_id));
+                    inner::unknown_key(key_id)
+                }
+            }));
+        }
+        opened
+    }
+
     #[inline]
     fn open(
         &mut self,
@@ -134,7 +177,7 @@ fn is_same(a: &GroupName<'_>, b: &GroupName<'_>) -> bool {
 #[derive(Default)]
 struct Groups<'a> {
     groups: Vec<Group<'a>>,
-    known: HashMap<GroupName<'a>, usize>,
+    known: Names<GroupName<'a>>,
     last: Option<(GroupName<'a>, usize)>,
 }
 
@@ -155,10 +198,13 @@ impl<'a> Groups<'a> {
     }
 
     fn find(&mut self, item: &OpenItem<'a>, name: GroupName<'a>) -> usize {
-        let index = *self.known.entry(name).or_insert_with(|| {
-            self.groups.push(Group { sample: *item, messages: 0, bytes: 0 });
-            self.groups.len() - 1
-        });
+        let index = match self.known.find(&name) {
+            Some(known) => known,
+            None => {
+                self.groups.push(Group { sample: *item, messages: 0, bytes: 0 });
+                self.known.add(name)
+            }
+        };
         self.last = Some((name, index));
         index
     }
@@ -166,9 +212,15 @@ impl<'a> Groups<'a> {
 
 fn request(keys: &KeyService, item: &OpenItem<'_>) -> Result<KeyRequest> {
     let slot = slot_of(keys, &item.place)?;
-    let mut buffer = Vec::new();
-    let parts = Parts::parse(decode_text(item.text.as_str(), &mut buffer)?)?;
-    Ok(KeyRequest { key_id: parts.key_id, slot, copies: parts.copies.map(Arc::from) })
+    let (key_id, layout) = KeyId::in_prefix(item.text.as_str())?;
+    let copies = match layout {
+        Layout::KeyStore => None,
+        Layout::InlineCopies => {
+            let mut buffer = Vec::new();
+            Parts::parse(decode_text(item.text.as_str(), &mut buffer)?)?.copies.map(Arc::from)
+        }
+    };
+    Ok(KeyRequest { key_id, slot, copies })
 }
 
 fn too_many_keys(key_id: KeyId) -> Error {

@@ -1,10 +1,12 @@
 //! Sealing a batch: one data key per slot, one derived key per lease, one allocation per value.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
+    super::names::Names,
+    groups::GroupOf,
     inner::{self, InnerSealer},
     keys::{ActiveKey, KeyService},
     layer::{Scratch, SealingLayer},
@@ -17,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     key_store::KeySlot,
     model::Level,
-    wire::{Ciphertext, Envelope, NONCE_BYTES, Purpose, TAG_BYTES, TextEncoder},
+    wire::{Ciphertext, Envelope, Purpose, TextEncoder},
 };
 
 /// The second halves of the nonces of this many values are drawn in one call.
@@ -35,32 +37,61 @@ pub(super) async fn seal(
     app_keys: Option<&LoadedAppKeys>,
     batch: &[SealItem<'_>],
 ) -> Result<Vec<Ciphertext>> {
-    let mut groups = Groups::default();
-    let mut group_of = Vec::with_capacity(batch.len());
-    let mut with_inner = 0;
-    for item in batch {
-        with_inner += usize::from(inner::is_needed(&item.place, app_keys)?);
-        group_of.push(groups.add(keys, item)?);
-    }
+    let Grouped { mut groups, group_of, with_inner } = Grouped::of(keys, app_keys, batch)?;
     let mut inner = match app_keys.filter(|_| with_inner > 0) {
         Some(app_keys) => {
             Some(InnerSealer::new(&app_keys.current().await?, u64::try_from(with_inner).unwrap_or(u64::MAX)))
         }
         None => None,
     };
-    let asked = groups.groups.into_iter().map(|group| async move {
-        let key = keys.active(group.slot, group.messages, group.bytes).await?;
-        Ok::<_, Error>(Sealer::new(key, group.messages))
-    });
-    let asked: Vec<_> = asked.collect();
-    let mut sealers: Vec<Sealer<'_>> = stream::iter(asked).buffered(keys.concurrency()).try_collect().await?;
+    let mut sealers: Vec<Sealer<'_>> = match groups.pop() {
+        Some(only) if groups.is_empty() => vec![Sealer::of(keys, only).await?],
+        last => {
+            groups.extend(last);
+            let asked: Vec<_> = groups.into_iter().map(|group| Sealer::of(keys, group)).collect();
+            stream::iter(asked).buffered(keys.concurrency()).try_collect().await?
+        }
+    };
     // from here on nothing waits
-    let (mut scratch, mut encoder) = (Scratch::default(), TextEncoder::default());
+    let nonces = Nonces::new(batch.len() + with_inner);
+    seal_all(batch, &group_of, &mut sealers, inner.as_mut(), nonces)
+}
+
+/// The values of a batch by their data keys.
+struct Grouped {
+    groups: Vec<Group>,
+    group_of: GroupOf,
+    /// how many values have an inner envelope
+    with_inner: usize,
+}
+
+impl Grouped {
+    fn of(keys: &KeyService, app_keys: Option<&LoadedAppKeys>, batch: &[SealItem<'_>]) -> Result<Self> {
+        let mut groups = Groups::default();
+        let mut group_of = GroupOf::new(batch.len());
+        let mut with_inner = 0;
+        for item in batch {
+            with_inner += usize::from(inner::is_needed(&item.place, app_keys)?);
+            group_of.push(groups.add(keys, item)?);
+        }
+        Ok(Self { groups: groups.groups, group_of, with_inner })
+    }
+}
+
+/// No part of the future that waits for keys: its variables would be memory.
+fn seal_all<'a>(
+    batch: &[SealItem<'a>],
+    group_of: &GroupOf,
+    sealers: &mut [Sealer<'a>],
+    mut inner: Option<&mut InnerSealer<'a>>,
+    mut nonces: Nonces,
+) -> Result<Vec<Ciphertext>> {
+    let (mut scratch, mut encoder) = (Scratch::new(), TextEncoder::default());
     let mut sealed = Vec::with_capacity(batch.len());
-    let mut nonces = Nonces::new(batch.len() + with_inner);
-    for (item, group) in batch.iter().zip(group_of) {
-        let sealer = sealers.get_mut(group).ok_or_else(|| Error::new(ErrorKind::Configuration))?;
-        sealed.push(sealer.seal(item, inner.as_mut(), &mut nonces, &mut scratch, &mut encoder)?);
+    for (index, item) in batch.iter().enumerate() {
+        let sealer = group_of.get(index).and_then(|group| sealers.get_mut(group));
+        let sealer = sealer.ok_or_else(|| Error::new(ErrorKind::Configuration))?;
+        sealed.push(sealer.seal(item, inner.as_deref_mut(), &mut nonces, &mut scratch, &mut encoder)?);
     }
     Ok(sealed)
 }
@@ -68,7 +99,7 @@ pub(super) async fn seal(
 #[derive(Default)]
 struct Groups<'a> {
     groups: Vec<Group>,
-    known: HashMap<GroupName<'a>, usize>,
+    known: Names<GroupName<'a>>,
     last: Option<(GroupName<'a>, usize)>,
 }
 
@@ -92,12 +123,11 @@ impl<'a> Groups<'a> {
     }
 
     fn find(&mut self, keys: &KeyService, item: &SealItem<'a>, name: GroupName<'a>) -> Result<usize> {
-        let index = match self.known.get(&name) {
-            Some(known) => *known,
+        let index = match self.known.find(&name) {
+            Some(known) => known,
             None => {
                 self.groups.push(Group { slot: slot_of(keys, &item.place)?, messages: 0, bytes: 0 });
-                self.known.insert(name, self.groups.len() - 1);
-                self.groups.len() - 1
+                self.known.add(name)
             }
         };
         self.last = Some((name, index));
@@ -155,15 +185,13 @@ impl Nonces {
     }
 }
 
-struct Sealer<'a> {
-    /// version, layout, key id and, without a store, the copies
-    header: Arc<[u8]>,
-    outer: SealingLayer<'a>,
-}
+struct Sealer<'a>(SealingLayer<'a>);
 
 impl<'a> Sealer<'a> {
-    fn new(key: ActiveKey, messages: u64) -> Self {
-        Self { header: key.header, outer: SealingLayer::new(Envelope::Outer, key.key, messages) }
+    /// With the key of the group.
+    async fn of(keys: &KeyService, group: Group) -> Result<Self> {
+        let ActiveKey { key, header, .. } = keys.active(group.slot, group.messages, group.bytes).await?;
+        Ok(Self(SealingLayer::new(Envelope::Outer, key, &header, group.messages)))
     }
 
     fn seal(
@@ -176,10 +204,9 @@ impl<'a> Sealer<'a> {
     ) -> Result<Ciphertext> {
         let SealItem { place, plaintext } = item;
         let inner = inner.filter(|_| place.field().level() == Level::Three);
-        let overhead = NONCE_BYTES + TAG_BYTES + if inner.is_some() { inner::OVERHEAD } else { 0 };
-        scratch.clear(self.header.len() + overhead + plaintext.len());
-        scratch.bytes.extend_from_slice(&self.header);
-        self.outer.seal(place, nonces.next()?, scratch, |scratch| match inner {
+        let overhead = self.0.overhead() + if inner.is_some() { inner::OVERHEAD } else { 0 };
+        scratch.clear(overhead + plaintext.len());
+        self.0.seal(place, nonces.next()?, scratch, |scratch| match inner {
             Some(inner) => inner.seal(place, plaintext, nonces, scratch),
             None => {
                 scratch.bytes.extend_from_slice(plaintext);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::*;
 use crate::{
     crypto::{DataKey, IndexKey},
-    index::{IndexSize, Normalizer},
+    index::{IndexSize, Normalizer, normalize},
     model::{ContextPart, FieldSpec, Holds, Level, RowBinding},
     wire::encode::hex,
 };
@@ -154,7 +154,7 @@ impl Vector {
         assert_eq!((hex(&info), hex(&input)), (self.info.clone(), self.input.clone()), "{name}");
         let key = IndexKey::new(DataKey::from_slice(&bytes(&key.data_key)).unwrap());
         assert_eq!(key.id().to_string(), self.key_id, "{name}");
-        assert_eq!(text_of(index, &key.code(&info, &input)), self.text, "{name}");
+        assert_eq!(&*text_of(index, &key.of_index(&info).code(&input)), self.text, "{name}");
         assert_eq!(index.size().text_length(), self.text.len(), "{name}");
     }
 }

@@ -11,6 +11,8 @@ mod doctor;
 mod errors;
 mod filters;
 mod ids;
+mod index_findings;
+mod index_jobs;
 mod indexes;
 mod joins;
 mod legacy;
