@@ -136,7 +136,7 @@ pub mod __private {
         binder::Binder,
         joined::{FromPrefixedRow, not_null, prefixed},
         json::from_json,
-        model::{ColumnKind, SqlColumn, SqlModel},
+        model::{ColumnKind, SqlColumn, SqlModel, read_id_part},
         model_types::ColumnTypes,
         nested::{
             BindNested, FromNested, NestedColumns, all_columns, names_differ, prefixed_columns,

@@ -5,6 +5,11 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use sqlx::error::{DatabaseError, ErrorKind};
 
+use crate::{
+    adopt::{REFUSAL, UNFIT},
+    ddl::NOT_SEALED,
+};
+
 /// The same error, showing of the database's own words only those that name no value. Who asks for the driver's
 /// error, such as `PgDatabaseError`, gets it with everything.
 pub(crate) fn quiet(error: sqlx::Error) -> sqlx::Error {
@@ -83,19 +88,26 @@ fn number(_: &dyn DatabaseError) -> Option<u16> {
 
 /// The message, where it names tables, columns and constraints alone.
 fn shown(error: &dyn DatabaseError) -> Option<&str> {
-    postgres(error).or_else(|| sqlite(error))
+    ours(error).or_else(|| postgres(error)).or_else(|| sqlite(error))
 }
 
-/// Its values are in the details, and in the messages about values that have the wrong form: class 22. Those of
-/// `RAISE` are whatever their author wrote.
+/// What triggers say that this crate wrote.
+fn ours(error: &dyn DatabaseError) -> Option<&str> {
+    Some(error.message()).filter(|message| [REFUSAL, UNFIT, NOT_SEALED].contains(message))
+}
+
+/// Its values are in the details, and in the messages about values that have the wrong form: class 22. That about
+/// the syntax quotes the statement, and those of `RAISE` are whatever their author wrote.
 #[cfg(feature = "postgres")]
 fn postgres(error: &dyn DatabaseError) -> Option<&str> {
     /// Appendix A of Postgres' manual: connections, constraints, transaction states, syntax and names, resources,
     /// objects, operators.
     const NAMES_NO_VALUES: [&str; 8] = ["08", "23", "25", "40", "42", "53", "55", "57"];
     let error = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
+    const SYNTAX_ERROR: &str = "42601";
     let is_known = NAMES_NO_VALUES.iter().any(|class| error.code().starts_with(class));
-    (is_known && error.routine() != Some("exec_stmt_raise")).then(|| error.message())
+    let quotes = error.code() == SYNTAX_ERROR || error.routine() == Some("exec_stmt_raise");
+    (is_known && !quotes).then(|| error.message())
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -14,7 +14,7 @@ use std::{fmt, marker::PhantomData};
 use pii_core::{Error, ErrorKind, ModelSpec, PlaintextPolicy, Result};
 use sqlx::{Database, Pool};
 
-pub(crate) use database::{DdlDatabase, OWN_TRIGGERS, is_own_trigger};
+pub(crate) use database::{DdlDatabase, NOT_SEALED, OWN_TRIGGERS, is_own_trigger};
 pub use statements::{DdlKind, DdlStatement, DdlStatements, DdlTransaction};
 
 use crate::{

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use pii::{EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx, sqlx_error};
+use pii::{ColumnLimits, Ddl, Doctor, EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx, sqlx_error};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, MySqlConnection,
     mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions},
@@ -484,6 +484,35 @@ async fn what_is_written_after_a_call_was_given_up_is_there() {
             .unwrap();
         assert_eq!(rows, 1, "after {polls} polls");
         sqlx::query("delete from customers where id >= 1000").execute(&db.pool).await.unwrap();
+    }
+}
+
+/// The same for what asks the catalogue, in several statements.
+#[tokio::test]
+async fn what_is_read_after_a_look_at_the_catalogue_was_given_up_is_the_answer() {
+    let db = TestDatabase::new(1, &[CUSTOMERS]).await;
+    let cryptor = cryptor();
+    let customers = SqlTable::<Customer, _>::new(&db.pool, &cryptor);
+    customers.insert_many(&(0..50).map(Customer::new).collect::<Vec<_>>()).await.unwrap();
+    let ddl = Ddl::of::<Customer>().unwrap();
+    for polls in 0..90_usize {
+        let mut call = match polls % 3 {
+            0 => Doctor::new(&db.pool).model::<Customer>().examine().map(|done| done.map(drop)).boxed(),
+            1 => ddl.alter(&db.pool).map(|done| done.map(drop)).boxed(),
+            _ => ColumnLimits::of::<Customer, _>(&db.pool).map(|done| done.map(drop)).boxed(),
+        };
+        for _ in 0..polls / 3 {
+            if (&mut call).now_or_never().is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        drop(call);
+        let city: String =
+            in_time(sqlx::query_scalar("select city from customers where id = 7").fetch_one(&db.pool))
+                .await
+                .unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
+        assert_eq!(city, "London", "after {polls} polls");
     }
 }
 

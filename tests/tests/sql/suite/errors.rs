@@ -1,11 +1,12 @@
 //! What goes wrong in the database.
 
-use pii::{DecryptPii, ErrorKind, ctx, sqlx_error};
+use pii::{DecryptPii, EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx, sqlx_error};
+use sqlx::error::ErrorKind as Violation;
 
-use super::{TestDatabase, count, customers, database, sql};
+use super::{Db, TestDatabase, count, customers, database, sql};
 use crate::{
-    models::{CUSTOMERS, Customer},
-    support::{Errors, cryptor},
+    models::{CUSTOMERS, Customer, PreparingCustomer},
+    support::{Errors, cryptor, process},
 };
 
 #[tokio::test]
@@ -142,6 +143,65 @@ async fn no_error_shows_plaintext() {
     for printed in printed {
         assert!(!printed.contains("canary"), "{printed}");
     }
+}
+
+/// Databases quote the row, or the values of a key, in what they say about a violated constraint.
+#[tokio::test]
+async fn the_error_of_sqlx_shows_no_value() {
+    let strict = "create table customers (id bigint primary key, tenant text not null, city varchar(40) not null unique, \
+                  email text not null, ssn varchar(200) not null)";
+    let db = TestDatabase::new(2, &[strict]).await;
+    let table = SqlTable::<PreparingCustomer, Db>::new(&db.pool, &cryptor());
+    let row = |id| PreparingCustomer {
+        id,
+        tenant: "acme".into(),
+        city: "city-canary".into(),
+        email: EncryptedStr::new("plain-canary@example.com"),
+        ssn: Some(EncryptedStr::new("900-12-canary")),
+    };
+    table.insert(&row(1)).await.unwrap();
+    let unique = table.insert(&row(2)).await.unwrap_err();
+    let null = table.insert(&PreparingCustomer { ssn: None, ..row(3) }).await.unwrap_err();
+    let errors = Errors::default();
+    for (error, kind) in [(&unique, Violation::UniqueViolation), (&null, Violation::NotNullViolation)] {
+        errors.add(error);
+        let database = sqlx_error(error).unwrap().as_database_error().unwrap();
+        assert!(database.code().is_some());
+        assert_eq!(format!("{:?}", database.kind()), format!("{kind:?}"));
+        assert_eq!(format!("{database:?}"), database.to_string());
+        assert!(!database.message().contains("canary"), "{}", database.message());
+    }
+    for printed in errors.printed() {
+        assert!(!printed.contains("canary"), "{printed}");
+    }
+}
+
+/// The name of a key is looked for where names stand, not in the values that a message may quote.
+#[tokio::test]
+async fn a_value_is_not_taken_for_the_name_of_its_key() {
+    let ddl = "create table nicks (id bigint primary key, nick varchar(80) not null unique, \
+               email text not null, email_bidx varchar(64) unique)";
+    let (db, keys) = (TestDatabase::new(2, &[ddl]).await, tempfile::tempdir().unwrap());
+    let table = SqlTable::<Nick, Db>::new(&db.pool, &process(&keys));
+    let row = |id, nick: &str, email: &str| Nick { id, nick: nick.into(), email: EncryptedStr::new(email) };
+    for (id, nick) in [(1, "email_bidx"), (2, "' for key 'email_bidx'")] {
+        table.insert(&row(id, nick, &format!("{id}@example.com"))).await.unwrap();
+        let error = table.insert(&row(9, nick, "9@example.com")).await.unwrap_err();
+        assert_eq!((error.kind(), error.field_name()), (ErrorKind::Duplicate, None), "{error}");
+    }
+    let error = table.insert(&row(9, "nine", "1@example.com")).await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Duplicate, Some("email")));
+}
+
+/// With a plain unique column beside a unique index.
+#[derive(PiiModel)]
+#[pii(name = "nick", table = "nicks", from_row)]
+struct Nick {
+    #[pii(id)]
+    id: i64,
+    nick: String,
+    #[pii(blind_index(normalize = "email", unique))]
+    email: EncryptedStr,
 }
 
 #[tokio::test]
