@@ -281,6 +281,50 @@ async fn the_one_row_is_found_on_a_later_page() {
     assert_eq!(find("555 0001").one().await.unwrap_err().kind(), ErrorKind::SeveralRows);
 }
 
+const ACCOUNTS: &str =
+    "create table named_accounts (id bigint primary key, email text not null, email_bidx varchar(64) unique)";
+
+#[derive(PiiModel)]
+#[pii(name = "member", table = "named_accounts", from_row)]
+struct Before {
+    #[pii(id)]
+    id: i64,
+    #[pii(blind_index(normalize = "email", unique))]
+    email: EncryptedStr,
+}
+
+#[derive(PiiModel)]
+#[pii(name = "account", was = "member", table = "named_accounts", from_row)]
+struct After {
+    #[pii(id)]
+    id: i64,
+    #[pii(blind_index(normalize = "email", unique))]
+    email: EncryptedStr,
+}
+
+/// Codes under the old name and the new one differ, until all are written anew.
+#[tokio::test]
+async fn after_a_rename_a_value_is_unique_once_the_codes_are_written_anew() {
+    let (db, keys) = (TestDatabase::new(2, &[ACCOUNTS]).await, tempfile::tempdir().unwrap());
+    let cryptor = process(&keys);
+    let email = || EncryptedStr::new("ada@example.com");
+    let before = SqlTable::<Before, Db>::new(&db.pool, &cryptor);
+    before.insert(&Before { id: 1, email: email() }).await.unwrap();
+    let after = SqlTable::<After, Db>::new(&db.pool, &cryptor);
+    after.insert(&After { id: 2, email: email() }).await.unwrap();
+    let search = || After::by_email("ada@example.com");
+    assert_eq!(after.find(search()).one().await.unwrap_err().kind(), ErrorKind::SeveralRows);
+    let report = after.fill_indexes().every_row().await.unwrap();
+    assert_eq!((report.failed, report.failures[0].kind()), (1, ErrorKind::Duplicate), "{report}");
+    assert_eq!(report.failures[0].row_id(), Some("1"));
+
+    after.delete(2).await.unwrap();
+    assert!(after.fill_indexes().every_row().await.unwrap().is_done());
+    let error = after.insert(&After { id: 3, email: email() }).await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Duplicate, Some("email")));
+    assert_eq!(after.find(search()).one().await.unwrap().id, 1);
+}
+
 #[tokio::test]
 async fn an_empty_search_is_refused_before_the_database_is_asked() {
     let shop = shop().await;
