@@ -83,9 +83,8 @@ pub(crate) fn from_sqlx(error: sqlx::Error, model: &ModelSpec) -> Error {
             let error = match ours(source) {
                 Ok(error) => error,
                 Err(source) if source.is::<UnexpectedNullError>() => null(column, source),
-                Err(source) => {
-                    undecodable(column).source(sqlx::Error::ColumnDecode { index: column.into(), source })
-                }
+                Err(source) => undecodable(column)
+                    .source(quiet(sqlx::Error::ColumnDecode { index: column.into(), source })),
             };
             at_column(error, model, column)
         }
@@ -99,7 +98,7 @@ pub(crate) fn from_sqlx(error: sqlx::Error, model: &ModelSpec) -> Error {
         sqlx::Error::Decode(source) => match ours(source) {
             Ok(error) => error.model(model.name()),
             Err(source) => {
-                Error::new(ErrorKind::Database).model(model.name()).source(sqlx::Error::Decode(source))
+                Error::new(ErrorKind::Database).model(model.name()).source(quiet(sqlx::Error::Decode(source)))
             }
         },
         other => {
@@ -152,7 +151,7 @@ pub(crate) fn not_encoded(source: BoxDynError) -> Error {
     ours(source).unwrap_or_else(|source| {
         Error::new(ErrorKind::Database)
             .message("a value cannot be sent to the database")
-            .source(sqlx::Error::Encode(source))
+            .source(quiet(sqlx::Error::Encode(source)))
     })
 }
 

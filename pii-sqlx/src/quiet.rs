@@ -1,9 +1,10 @@
-//! Errors of databases without what may quote values: `Duplicate entry 'ada@example.com' for key ..`,
-//! `Failing row contains (2, acme, ada@example.com)`.
+//! Errors of databases and drivers without what may quote values: `Duplicate entry 'ada@example.com' for key ..`,
+//! `Failing row contains (2, acme, ada@example.com)`, `invalid datetime: 1815-12-10`.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
-use sqlx::error::{DatabaseError, ErrorKind};
+use pii_core::{Error, FormatError};
+use sqlx::error::{BoxDynError, DatabaseError, ErrorKind, UnexpectedNullError};
 
 use crate::{
     adopt::{REFUSAL, UNFIT},
@@ -15,9 +16,37 @@ use crate::{
 pub(crate) fn quiet(error: sqlx::Error) -> sqlx::Error {
     match error {
         sqlx::Error::Database(database) => sqlx::Error::Database(Box::new(Quiet(database))),
+        sqlx::Error::ColumnDecode { index, source } => {
+            sqlx::Error::ColumnDecode { index, source: quiet_of_value(source) }
+        }
+        sqlx::Error::Decode(source) => sqlx::Error::Decode(quiet_of_value(source)),
+        sqlx::Error::Encode(source) => sqlx::Error::Encode(quiet_of_value(source)),
         other => other,
     }
 }
+
+/// The error of a value that is no value of its type, unless it names types alone.
+fn quiet_of_value(source: BoxDynError) -> BoxDynError {
+    /// sqlx 0.9's `mismatched_types`.
+    const TYPES_DIFFER: &str = "mismatched types; Rust type `";
+    let is_ours = source.is::<Error>() || source.is::<FormatError>();
+    if is_ours || source.is::<UnexpectedNullError>() || source.to_string().starts_with(TYPES_DIFFER) {
+        return source;
+    }
+    Box::new(NotOfItsType)
+}
+
+/// In the place of an error that may quote the value.
+#[derive(Debug)]
+struct NotOfItsType;
+
+impl fmt::Display for NotOfItsType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no value of the type; what is wrong with it may quote the value and is left out")
+    }
+}
+
+impl StdError for NotOfItsType {}
 
 struct Quiet(Box<dyn DatabaseError>);
 

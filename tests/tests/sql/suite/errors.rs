@@ -1,7 +1,11 @@
 //! What goes wrong in the database.
 
 use pii::{DecryptPii, EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx, sqlx_error};
-use sqlx::error::ErrorKind as Violation;
+use sqlx::{
+    Database, Decode, Encode, Type,
+    encode::IsNull,
+    error::{BoxDynError, ErrorKind as Violation},
+};
 
 use super::{Db, TestDatabase, count, customers, database, sql};
 use crate::{
@@ -174,6 +178,85 @@ async fn the_error_of_sqlx_shows_no_value() {
     for printed in errors.printed() {
         assert!(!printed.contains("canary"), "{printed}");
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Size {
+    Small,
+    Large,
+}
+
+impl<DB: Database> Type<DB> for Size
+where
+    String: Type<DB>,
+{
+    fn type_info() -> DB::TypeInfo {
+        <String as Type<DB>>::type_info()
+    }
+
+    fn compatible(ty: &DB::TypeInfo) -> bool {
+        <String as Type<DB>>::compatible(ty)
+    }
+}
+
+impl<'q, DB: Database> Encode<'q, DB> for Size
+where
+    String: Encode<'q, DB>,
+{
+    fn encode_by_ref(&self, buffer: &mut DB::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        format!("{self:?}").encode(buffer)
+    }
+}
+
+impl<'r, DB: Database> Decode<'r, DB> for Size
+where
+    String: Decode<'r, DB>,
+{
+    fn decode(value: DB::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        match String::decode(value)?.as_str() {
+            "Small" => Ok(Self::Small),
+            "Large" => Ok(Self::Large),
+            other => Err(format!("invalid value {other:?} for enum Size").into()),
+        }
+    }
+}
+
+/// With a plain column that has values of few kinds.
+#[derive(PiiModel)]
+#[pii(name = "parcel", table = "parcels", from_row)]
+struct Parcel {
+    #[pii(id)]
+    id: i64,
+    size: Size,
+    address: EncryptedStr,
+}
+
+/// Drivers quote what they can't decode.
+#[tokio::test]
+async fn a_value_that_does_not_fit_its_field_is_not_shown() {
+    let ddl = "create table parcels (id bigint primary key, size varchar(40), address text)";
+    let (db, cryptor) = (TestDatabase::new(2, &[ddl]).await, cryptor());
+    let table = SqlTable::<Parcel, Db>::new(&db.pool, &cryptor);
+    for (id, size) in [(1, Size::Small), (2, Size::Large)] {
+        table.insert(&Parcel { id, size, address: EncryptedStr::new("12 Canary Wharf") }).await.unwrap();
+    }
+    sql(&db, "update parcels set size = 'size-canary' where id = 2").await;
+    let query = || sqlx::query_as::<_, Parcel>("select * from parcels").decrypt_pii(&cryptor);
+    let mut each = query().each_row().fetch_all(&db.pool).await.unwrap();
+    let errors = Errors::default();
+    for error in [
+        table.get(2).await.unwrap_err(),
+        table.list().decrypt_pii().await.unwrap_err(),
+        query().fetch_all(&db.pool).await.unwrap_err(),
+        each.pop().unwrap().unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.field_name()), (ErrorKind::Database, Some("size")));
+        errors.add(&error);
+    }
+    for printed in errors.printed() {
+        assert!(!printed.contains("canary"), "{printed}");
+    }
+    assert_eq!(each.pop().unwrap().unwrap().size, Size::Small);
 }
 
 /// The name of a key is looked for where names stand, not in the values that a message may quote.
