@@ -33,7 +33,6 @@ pub(crate) use legacy::LegacyCodec;
 pub use moving::StateCounts;
 pub(crate) use nodes::NodeBatch;
 pub use open::{FieldSelection, Opening};
-#[cfg(test)]
 pub(crate) use place::RowPlaces;
 pub use place::ValuePlace;
 pub use rows::{KnownRow, Other, PiiRow, Placed, Rows};
@@ -220,7 +219,7 @@ impl Cryptor {
     /// The error of an invalid scope; [`ErrorKind::InvalidContext`] if the row's own context is.
     pub fn is_in_scope<M: PiiModel>(&self, model: &M) -> Result<bool> {
         let Some(scope) = self.usable_scope()? else { return Ok(true) };
-        match place::RowPlaces::default().add(model, Some(scope)) {
+        match RowPlaces::default().add(model, Some(scope)) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::ContextMismatch => Ok(false),
             Err(error) => Err(error),

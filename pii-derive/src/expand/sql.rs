@@ -76,19 +76,18 @@ fn read_id(model: &Model<'_>, ids: &[&Field<'_>]) -> TokenStream {
     let private = model.private();
     let parts = ids.iter().map(|field| {
         let (ty, column) = (id_type(field), &field.column);
-        quote!(#private::read_id_part::<#ty, __DB>(row, #column)?)
+        quote!(#private::read_id_part::<#ty, __DB>(row, #column))
     });
     let parts: Vec<_> = parts.collect();
-    let id = match parts.as_slice() {
+    let read = match parts.as_slice() {
         [one] => one.clone(),
-        many => quote!((#(#many),*)),
+        many => quote!((|| ::core::result::Result::Ok((#(#many?),*)))()),
     };
     quote! {
         fn read_id(
             row: &<__DB as #private::sqlx::Database>::Row,
         ) -> ::core::option::Option<#private::sqlx::Result<Self::Id>> {
-            let read = || ::core::result::Result::Ok(#id);
-            ::core::option::Option::Some(read())
+            ::core::option::Option::Some(#read)
         }
     }
 }
