@@ -33,7 +33,9 @@ pub use crate::{
     query::{Filter, PlainColumn, SealedColumn},
     row::{RowId, RowWriter},
     secret::SecretBytes,
-    value::{PiiEnum, PiiScalar, PiiValue, enum_bytes, enum_from_plaintext, enum_value, is_enum},
+    value::{
+        PiiEnum, PiiScalar, PiiValue, enum_bucket, enum_bytes, enum_from_plaintext, enum_value, is_enum,
+    },
 };
 
 /// Leaves its contents out; the crate that has the adapter exports one that keeps them.

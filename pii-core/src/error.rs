@@ -65,6 +65,8 @@ pub enum ErrorKind {
     Conflict,
     /// Another row has the value already, in a column that is unique.
     Duplicate,
+    /// One row was asked for, and there are several.
+    SeveralRows,
     /// A search for nothing: what is searched for is empty, or nothing is left of it after normalising.
     InvalidSearch,
     /// The audit sink could not take the event, and the cryptor is configured to stop then.
@@ -104,6 +106,7 @@ impl ErrorKind {
             Self::RowNotFound => "row not found",
             Self::Conflict => "row was changed by someone else",
             Self::Duplicate => "value exists already",
+            Self::SeveralRows => "more than one row",
             Self::InvalidSearch => "invalid search",
             Self::Audit => "audit event could not be recorded",
             Self::Database => "database error",

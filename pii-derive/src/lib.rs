@@ -75,7 +75,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `keyring = "high"` | the keyring whose keys it is sealed under |
 /// | `plaintext = "accept_and_seal"` | what stored text that is not encrypted means: `reject` (the default), `accept_and_seal` or `prepare` |
 /// | `legacy = "pydynox"` | stored values may be those of another system, which `Cryptor::with_legacy` describes; needs the feature of that name |
-/// | `pad = 32` | values are padded to a multiple of so many bytes before they are sealed, which hides their length; for text, bytes, JSON and enums. The number may change at any time; to stop padding, write `pad = 1` |
+/// | `pad = 32` | values are padded to a multiple of so many bytes before they are sealed, which hides their length; for text, bytes, JSON and enums. The number may change at any time; to stop padding, write `pad = 1`. Without it, an enum is padded to its longest name |
 /// | `pad = 32, was_unpadded` | stored values may be from before the field was padded |
 /// | `blind_index`, `blind_index(normalize = "email", ...)` | a column beside it by which rows are found: see `pii::index`. `normalize` says what counts as the same: `trim`, `lower`, `email`, `digits`, `last4`, `first`, `casefold` or a constant of yours, or several in parentheses; `bits = 16` keeps that many bits of the code, `unique` all of them; `scope = "global"` makes one index of all tenants; `versions(1, 2)` lists the live versions; `name` and `column` name it |
 /// | `nested` | a struct with `#[pii(nested)]`, or an `Option`, `Box`, list or map of one, stored as JSON |

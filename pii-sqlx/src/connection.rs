@@ -58,6 +58,13 @@ impl<'a, DB: Dialect> Connection<'a, DB> {
         self.call(|connection| DB::upsert(connection, statement.finish(), insert.finish(), rows)).await
     }
 
+    /// Lends the connection for several statements. Followed by [`Connection::finished`] when all of their answers
+    /// were read.
+    pub(crate) fn lend(&mut self) -> &mut DB::Connection {
+        self.does_harm = DB::LEAVES_ANSWERS_UNREAD;
+        self.inner()
+    }
+
     pub(crate) async fn call<T>(
         &mut self,
         run: impl for<'c> FnOnce(&'c mut DB::Connection) -> BoxFuture<'c, sqlx::Result<T>>,
@@ -87,7 +94,7 @@ impl<'a, DB: Dialect> Connection<'a, DB> {
         Ok(tx)
     }
 
-    /// Says that the transaction was ended, and the answer was there.
+    /// Says that the transaction was ended, or what the connection was lent for, and the answer was there.
     pub(crate) fn finished(&mut self) {
         self.does_harm = false;
     }

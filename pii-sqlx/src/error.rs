@@ -1,10 +1,16 @@
-//! From sqlx's errors to ours. The messages name columns and constraints; values stay in sqlx's own
-//! error, which is kept as the source.
+//! From sqlx's errors to ours. The messages name columns and constraints; sqlx's own error is kept as the source,
+//! without what may quote values.
 
 use pii_core::{Error, ErrorKind, FieldSpec, FormatError, ModelSpec, PiiModel, PiiRow, RowBinding};
 use sqlx::error::{BoxDynError, DatabaseError, ErrorKind as Constraint, UnexpectedNullError};
 
+use crate::quiet::quiet;
+
 /// The error of sqlx inside an error of this library, if there is one.
+///
+/// Of the database's own words it shows only those that name no value: details and messages that may quote one are left
+/// out. Who needs them asks for the driver's error: `error.as_database_error()`, and then `try_downcast_ref` to
+/// `sqlx::postgres::PgDatabaseError`.
 ///
 /// A violated foreign key, for example, is an error of the kind [`Database`](ErrorKind::Database), and the
 /// error of sqlx tells it from others:
@@ -77,9 +83,8 @@ pub(crate) fn from_sqlx(error: sqlx::Error, model: &ModelSpec) -> Error {
             let error = match ours(source) {
                 Ok(error) => error,
                 Err(source) if source.is::<UnexpectedNullError>() => null(column, source),
-                Err(source) => {
-                    undecodable(column).source(sqlx::Error::ColumnDecode { index: column.into(), source })
-                }
+                Err(source) => undecodable(column)
+                    .source(quiet(sqlx::Error::ColumnDecode { index: column.into(), source })),
             };
             at_column(error, model, column)
         }
@@ -93,7 +98,7 @@ pub(crate) fn from_sqlx(error: sqlx::Error, model: &ModelSpec) -> Error {
         sqlx::Error::Decode(source) => match ours(source) {
             Ok(error) => error.model(model.name()),
             Err(source) => {
-                Error::new(ErrorKind::Database).model(model.name()).source(sqlx::Error::Decode(source))
+                Error::new(ErrorKind::Database).model(model.name()).source(quiet(sqlx::Error::Decode(source)))
             }
         },
         other => {
@@ -124,15 +129,7 @@ pub(crate) fn from_sqlx(error: sqlx::Error, model: &ModelSpec) -> Error {
 }
 
 #[cfg(feature = "mysql")]
-pub(crate) use crate::mysql_error::quiet;
-#[cfg(feature = "mysql")]
-use crate::mysql_error::{explained, number};
-
-/// Without the database's message, where it may quote values.
-#[cfg(not(feature = "mysql"))]
-pub(crate) fn quiet(error: sqlx::Error) -> sqlx::Error {
-    error
-}
+use crate::mysql_error::{explained, key_of_duplicate, number};
 
 #[cfg(not(feature = "mysql"))]
 fn explained(_: &dyn DatabaseError) -> Option<(&'static str, &'static str)> {
@@ -144,12 +141,17 @@ fn number(_: &dyn DatabaseError) -> Option<u16> {
     None
 }
 
+#[cfg(not(feature = "mysql"))]
+fn key_of_duplicate(message: &str) -> &str {
+    message
+}
+
 /// A value that refused to become an argument.
 pub(crate) fn not_encoded(source: BoxDynError) -> Error {
     ours(source).unwrap_or_else(|source| {
         Error::new(ErrorKind::Database)
             .message("a value cannot be sent to the database")
-            .source(sqlx::Error::Encode(source))
+            .source(quiet(sqlx::Error::Encode(source)))
     })
 }
 
@@ -195,8 +197,12 @@ fn undecodable(column: &str) -> Error {
 
 /// That a unique column has the value already. If it is that of a blind index, the field is named.
 fn duplicate(error: &dyn DatabaseError, model: &ModelSpec) -> Error {
-    // SQLite gives the columns in its message, and no value
-    let place = error.constraint().unwrap_or_else(|| error.message());
+    let place = match (error.constraint(), number(error)) {
+        (Some(constraint), _) => constraint,
+        (None, Some(_)) => key_of_duplicate(error.message()),
+        // SQLite gives the columns in its message, and no value
+        (None, None) => error.message(),
+    };
     // the name of one column may be a part of another one's
     let columns = model
         .indexes()
@@ -231,7 +237,7 @@ fn constraint(error: &dyn DatabaseError) -> Option<String> {
     })
 }
 
-/// The code that the database gives. Its own message may quote values: that stays in the source.
+/// The code that the database gives. Its own message may quote values.
 fn code(error: &dyn DatabaseError) -> Option<String> {
     let code = error.code()?;
     let is_code = code.len() <= 8 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());

@@ -93,6 +93,7 @@ mod mysql_error;
 mod nested;
 mod operand;
 mod pieces;
+mod quiet;
 mod statement;
 mod table;
 
@@ -135,7 +136,7 @@ pub mod __private {
         binder::Binder,
         joined::{FromPrefixedRow, not_null, prefixed},
         json::from_json,
-        model::{ColumnKind, SqlColumn, SqlModel},
+        model::{ColumnKind, SqlColumn, SqlModel, read_id_part},
         model_types::ColumnTypes,
         nested::{
             BindNested, FromNested, NestedColumns, all_columns, names_differ, prefixed_columns,

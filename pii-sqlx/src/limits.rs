@@ -7,6 +7,7 @@ use sqlx::Pool;
 
 use crate::{
     catalogue::{Catalogue, Room},
+    connection::Connection,
     doctor::nameless,
     error::from_sqlx,
     model::{ColumnKind, SqlModel},
@@ -63,8 +64,11 @@ impl ColumnLimits {
     pub async fn of_table<M: SqlModel<DB>, DB: Catalogue>(pool: &Pool<DB>, table: &str) -> Result<Self> {
         let of_model = |error: Error| error.model(M::MODEL.name());
         let quoted = quoted_table::<DB>(table).map_err(of_model)?;
-        let mut connection = pool.acquire().await.map_err(|error| from_sqlx(error, M::MODEL))?;
-        let found = DB::describe(&mut connection, table).await.map_err(of_model)?.ok_or_else(|| {
+        let connection = pool.acquire().await.map_err(|error| from_sqlx(error, M::MODEL))?;
+        let mut connection = Connection::<DB>::pooled(connection);
+        let found = DB::describe(connection.lend(), table).await.map_err(of_model)?;
+        connection.finished();
+        let found = found.ok_or_else(|| {
             of_model(Error::new(ErrorKind::Database))
                 .message(format!("the table `{table}` does not exist, or the role may not see it"))
                 .help("create it first: `Ddl::of` gives the statement")

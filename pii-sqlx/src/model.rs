@@ -1,9 +1,9 @@
 //! What generated code says about the columns of a model.
 
 use pii_core::{PiiModel, RowWriter};
-use sqlx::Database;
+use sqlx::{ColumnIndex, Database, Decode, Row as _, Type};
 
-use crate::{binder::Binder, model_types::ColumnTypes, operand::OperandBinder};
+use crate::{binder::Binder, joined::not_null, model_types::ColumnTypes, operand::OperandBinder};
 
 /// A model whose rows are stored in a table; implemented by `#[derive(PiiModel)]`.
 #[diagnostic::on_unimplemented(
@@ -34,12 +34,32 @@ pub trait SqlModel<DB: Database>: PiiModel {
     /// Writes the model's own id in the same way; nothing, as long as it is not known.
     fn write_own_id(&self, out: &mut RowWriter);
 
+    /// Reads the id of a row alone; `None` where that is not known, as of a model that does not ask the derive for
+    /// `from_row`.
+    fn read_id(_row: &DB::Row) -> Option<sqlx::Result<Self::Id>> {
+        None
+    }
+
     /// Tells the type of every column, in the order of [`SqlModel::COLUMNS`].
     fn column_types(out: &mut ColumnTypes<DB>);
 
     /// Binds the operand of a filter on this column, counted in the order of [`SqlModel::COLUMNS`], as a
     /// value of the field's type. Where that does nothing, the filter is refused.
     fn bind_operand(_column: usize, _out: &mut OperandBinder<'_, DB>) {}
+}
+
+/// Reads a part of an id, for generated code.
+///
+/// # Errors
+/// Those of [`sqlx::FromRow`].
+pub fn read_id_part<T, DB>(row: &DB::Row, column: &str) -> sqlx::Result<T>
+where
+    DB: Database,
+    T: for<'r> Decode<'r, DB> + Type<DB>,
+    for<'q> &'q str: ColumnIndex<DB::Row>,
+{
+    not_null(row, column)?;
+    row.try_get(column)
 }
 
 /// A column of a model.

@@ -1,11 +1,6 @@
-//! Errors of MySQL and MariaDB, whose messages quote values: `Duplicate entry 'ada@example.com' for key ..`.
+//! Errors of MySQL and MariaDB.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
-
-use sqlx::{
-    error::{DatabaseError, ErrorKind},
-    mysql::MySqlDatabaseError,
-};
+use sqlx::{error::DatabaseError, mysql::MySqlDatabaseError};
 
 /// The server's number for the error: finer than its SQLSTATE.
 pub(crate) fn number(error: &dyn DatabaseError) -> Option<u16> {
@@ -27,62 +22,7 @@ pub(crate) fn explained(error: &dyn DatabaseError) -> Option<(&'static str, &'st
     }
 }
 
-/// The same error without the server's message. Who asks for [`MySqlDatabaseError`] gets it with the message.
-pub(crate) fn quiet(error: sqlx::Error) -> sqlx::Error {
-    match error {
-        sqlx::Error::Database(database) if number(&*database).is_some() => {
-            sqlx::Error::Database(Box::new(Quiet(database)))
-        }
-        other => other,
-    }
-}
-
-struct Quiet(Box<dyn DatabaseError>);
-
-impl fmt::Display for Quiet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match number(&*self.0) {
-            Some(number) => write!(f, "error {number} of the server")?,
-            None => f.write_str("an error of the server")?,
-        }
-        self.0.code().map_or(Ok(()), |code| write!(f, " (SQLSTATE {code})"))
-    }
-}
-
-impl fmt::Debug for Quiet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl StdError for Quiet {}
-
-impl DatabaseError for Quiet {
-    fn message(&self) -> &str {
-        "the server's message may quote values and is left out"
-    }
-
-    fn code(&self) -> Option<Cow<'_, str>> {
-        self.0.code()
-    }
-
-    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        self.0.as_error()
-    }
-
-    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
-        self.0.as_error_mut()
-    }
-
-    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
-        self.0.into_error()
-    }
-
-    fn is_transient_in_connect_phase(&self) -> bool {
-        self.0.is_transient_in_connect_phase()
-    }
-
-    fn kind(&self) -> ErrorKind {
-        self.0.kind()
-    }
+/// The key that has the value already. The value stands before it in the message, and may be any text.
+pub(crate) fn key_of_duplicate(message: &str) -> &str {
+    message.rsplit_once(" for key ").map_or("", |(_, key)| key)
 }

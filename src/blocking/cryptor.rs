@@ -3,9 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use pii_core::{
-    Access, AuditFailure, AuditSink, EncryptionContext, Error, FieldSelection, IntoContext, Mode, Opening,
-    PiiModel, Result, Sealed, SealedTexts,
+    Access, AuditFailure, AuditSink, EncryptionContext, Error, FieldPolicies, FieldSelection, IndexEntry,
+    IndexTerm, IntoContext, MaskedView, Mode, Opening, PiiModel, PiiRow, Result, Sealed, SealedTexts,
+    index::IndexSearch,
 };
+use serde::Serialize;
 
 use super::wait::{NoRuntime, Wait, wait_for};
 
@@ -85,7 +87,7 @@ impl Cryptor {
     ///
     /// # Errors
     /// The same.
-    pub fn open<M: PiiModel>(&self, models: &mut [M]) -> Result<()> {
+    pub fn open<R: PiiRow>(&self, models: &mut [R]) -> Result<()> {
         self.run(self.cryptor.open(models))
     }
 
@@ -93,7 +95,7 @@ impl Cryptor {
     ///
     /// # Errors
     /// The same.
-    pub fn open_each<M: PiiModel>(&self, models: &mut [M], fields: &FieldSelection) -> Result<Opening> {
+    pub fn open_each<R: PiiRow>(&self, models: &mut [R], fields: &FieldSelection) -> Result<Opening> {
         self.run(self.cryptor.open_each(models, fields))
     }
 
@@ -125,6 +127,80 @@ impl Cryptor {
         models: impl IntoIterator<Item = &'a M>,
     ) -> Result<Vec<Sealed<'a, M>>> {
         self.run(self.cryptor.sealed_each(models))
+    }
+
+    /// As [`Cryptor::seal_changes`](crate::Cryptor::seal_changes).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn seal_changes<'a, M: PiiModel + 'a>(
+        &self,
+        models: impl IntoIterator<Item = &'a M>,
+    ) -> Result<Vec<SealedTexts>> {
+        self.run(self.cryptor.seal_changes(models))
+    }
+
+    /// As [`Cryptor::sealed_changes`](crate::Cryptor::sealed_changes).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn sealed_changes<'a, M: PiiModel>(&self, model: &'a M) -> Result<Sealed<'a, M>> {
+        self.run(self.cryptor.sealed_changes(model))
+    }
+
+    /// As [`Cryptor::sealed_fields`](crate::Cryptor::sealed_fields).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn sealed_fields<'a, M: PiiModel>(
+        &self,
+        model: &'a M,
+        fields: &FieldSelection,
+    ) -> Result<Sealed<'a, M>> {
+        self.run(self.cryptor.sealed_fields(model, fields))
+    }
+
+    /// As [`Cryptor::index_entries`](crate::Cryptor::index_entries).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn index_entries<'a, M: PiiModel + 'a>(
+        &self,
+        models: impl IntoIterator<Item = &'a M>,
+    ) -> Result<Vec<Vec<IndexEntry>>> {
+        self.run(self.cryptor.index_entries(models))
+    }
+
+    /// As [`Cryptor::index_terms`](crate::Cryptor::index_terms).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn index_terms<M: PiiModel>(&self, search: &IndexSearch<M>) -> Result<Vec<IndexTerm>> {
+        self.run(self.cryptor.index_terms(search))
+    }
+
+    /// As [`Cryptor::index_text`](crate::Cryptor::index_text).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn index_text<M: PiiModel>(&self, search: &IndexSearch<M>) -> Result<Arc<str>> {
+        self.run(self.cryptor.index_text(search))
+    }
+
+    /// As [`Cryptor::masked`](crate::Cryptor::masked).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn masked<M: PiiModel + Serialize>(&self, models: Vec<M>) -> Result<Vec<MaskedView<M>>> {
+        self.run(self.cryptor.masked(models))
+    }
+
+    /// As [`Cryptor::masked_with_hints`](crate::Cryptor::masked_with_hints).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn masked_with_hints<M: PiiModel + Serialize>(&self, models: Vec<M>) -> Result<Vec<MaskedView<M>>> {
+        self.run(self.cryptor.masked_with_hints(models))
     }
 
     /// As [`Cryptor::prepare`](crate::Cryptor::prepare).
@@ -165,6 +241,12 @@ impl Cryptor {
     #[must_use]
     pub fn audited(&self, sink: Arc<dyn AuditSink>, failure: AuditFailure) -> Self {
         self.with(self.cryptor.audited(sink, failure))
+    }
+
+    /// As [`Cryptor::with_policies`](crate::Cryptor::with_policies).
+    #[must_use]
+    pub fn with_policies(&self, policies: &FieldPolicies) -> Self {
+        self.with(self.cryptor.with_policies(policies))
     }
 
     fn with(&self, cryptor: pii_core::Cryptor) -> Self {

@@ -200,6 +200,25 @@ async fn what_is_written_back_unopened_keeps_its_code() {
     assert_eq!(text(stored.indexes(), "email_bidx"), text(&fresh, "email_bidx"));
 }
 
+/// The codes have no place in the model, and are asked for apart.
+#[tokio::test]
+async fn sealing_in_place_computes_no_codes() {
+    let program = Program::new();
+    let mut rows = [Customer::ada("acme")];
+    program.cryptor.seal(&mut rows).await.unwrap();
+    assert_eq!(program.cryptor.stats().keys_generated, 1, "that of the values");
+    let sealed = entries(&program.cryptor, &rows[0]).await;
+    assert!(program.cryptor.stats().keys_generated > 1, "those of the indexes");
+    let found = terms(&program.cryptor, &Customer::by_email("acme", "ada@example.com")).await;
+    assert_eq!(text(&sealed, "email_bidx"), found[0].1);
+
+    // a row as it was loaded is opened for it
+    let [row] = &mut rows;
+    row.email = loaded(&row.email);
+    assert_eq!(text(&entries(&program.cryptor, row).await, "email_bidx"), found[0].1);
+    assert!(row.email.expose().is_err(), "and stays sealed");
+}
+
 #[tokio::test]
 async fn rows_found_by_chance_are_told() {
     let program = Program::new();

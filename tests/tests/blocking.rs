@@ -13,7 +13,7 @@ use aws_sdk_kms::{
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
 };
 use pii::{
-    Access, Cryptor, Documents, EncryptedStr, ErrorKind, FieldSelection, FileKeyStore, KmsKeyring,
+    Access, Cryptor, Documents, EncryptedStr, ErrorKind, FieldSelection, FileKeyStore, IndexText, KmsKeyring,
     LocalKeyring, Mode, PiiModel, SqlTable, TestKeyring, ValueState, blocking, ctx,
     testing::{CollectingSink, DelayingKeyring, kms::FakeKms},
 };
@@ -130,10 +130,56 @@ fn every_call_of_a_cryptor_waits() {
     assert_eq!(sink.take().len(), 2);
     assert!(audited.open_each(&mut all, &FieldSelection::All).unwrap().iter().all(Result::is_ok));
 
+    let mut joined: Vec<_> = all.iter().map(|row| (customer(row.id), pii::Other(row.id))).collect();
+    for ((model, _), row) in joined.iter_mut().zip(&all) {
+        model.email = EncryptedStr::from_ciphertext(row.email.stored_text().unwrap().clone());
+    }
+    let outcome = cryptor.open_each(&mut joined, &FieldSelection::only(["email"])).unwrap();
+    assert!(outcome.iter().all(Result::is_ok));
+    assert_eq!(joined[1].0.email.expose().unwrap(), "ada2@example.com");
+    cryptor.open(&mut joined).unwrap();
+
     let elsewhere = cryptor.scoped(ctx!(tenant = "initech"));
     assert_eq!(elsewhere.open(&mut all).unwrap_err().kind(), ErrorKind::ContextMismatch);
     let writer = cryptor.limited_to(Mode::WriteOnly);
     assert_eq!(writer.open(&mut all).unwrap_err().kind(), ErrorKind::Mode);
+}
+
+#[test]
+fn blind_indexes_and_masks_wait() {
+    #[derive(PiiModel, serde::Serialize)]
+    #[pii(name = "login", context(tenant = self.tenant))]
+    struct Login {
+        #[pii(id)]
+        id: i64,
+        tenant: String,
+        #[pii(mask = "email", blind_index(normalize = "email"))]
+        email: EncryptedStr,
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileKeyStore::open(folder.path().join("keys")).unwrap();
+    let cryptor = blocking::Cryptor::new(
+        Cryptor::envelope().keyring(TestKeyring::new()).key_store(store).build().unwrap(),
+    );
+    let login = || Login { id: 1, tenant: "acme".into(), email: EncryptedStr::new("Ada@example.com") };
+    let search = Login::by_email("acme", "ada@example.com");
+    let entries = cryptor.index_entries([&login()]).unwrap().remove(0);
+    let terms = cryptor.index_terms(&search).unwrap();
+    assert_eq!(entries[0].text, IndexText::Text(terms[0].texts[0].clone()));
+    assert_eq!(cryptor.index_text(&search).unwrap(), terms[0].texts[0]);
+    assert_eq!(cryptor.seal_changes([&login()]).unwrap()[0].indexes()[0].text, entries[0].text);
+    assert_eq!(cryptor.sealed_changes(&login()).unwrap().indexes()[0].text, entries[0].text);
+    let whole = login();
+    let one = cryptor.sealed_fields(&whole, &FieldSelection::only(["email"])).unwrap();
+    assert!(serde_json::to_value(&one).unwrap()["email"].as_str().unwrap().starts_with("ENC:"));
+    let mut stored = [login()];
+    cryptor.seal(&mut stored).unwrap();
+    let [row] = stored;
+    let text = row.email.stored_text().unwrap().clone();
+    let loaded = || Login { email: EncryptedStr::from_ciphertext(text.clone()), ..login() };
+    assert_eq!(cryptor.masked(vec![loaded()]).unwrap()[0].as_json()["email"], "*****");
+    let hints = cryptor.masked_with_hints(vec![loaded()]).unwrap();
+    assert_eq!(hints[0].as_json()["email"], "A****@example.com");
 }
 
 #[test]

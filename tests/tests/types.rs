@@ -240,6 +240,57 @@ async fn padding_can_be_turned_on_changed_and_off() {
     assert_eq!(cryptor.open(&mut moved).await.unwrap_err().kind(), ErrorKind::Integrity);
 }
 
+macro_rules! states {
+    ($model:ident, $(#[$attribute:meta])*) => {
+        #[derive(PiiModel)]
+        #[pii(name = "state", context(app = "tests"))]
+        struct $model {
+            #[pii(id)]
+            id: i64,
+            $(#[$attribute])*
+            status: Encrypted<Status>,
+            $(#[$attribute])*
+            earlier: Vec<Option<Encrypted<Status>>>,
+        }
+
+        impl $model {
+            fn new(status: Status) -> Self {
+                Self { id: 1, status: Encrypted::new(status), earlier: vec![Some(Encrypted::new(status))] }
+            }
+        }
+    };
+}
+states!(State,);
+states!(Roomy, #[pii(pad = 64)]);
+states!(Telling, #[pii(pad = 1)]);
+
+#[tokio::test]
+async fn the_length_does_not_tell_the_variant_of_an_enum() {
+    assert_eq!(State::MODEL.field("status").unwrap().pad(), Some(13), "4 bytes and `Suspended`");
+    let cryptor = cryptor();
+    let mut states = [State::new(Status::Active), State::new(Status::Suspended)];
+    cryptor.seal(&mut states).await.unwrap();
+    let lengths = states.iter().map(|state| {
+        let inner = state.earlier[0].as_ref().unwrap();
+        (stored(&state.status).len(), stored(inner).len())
+    });
+    let lengths: Vec<_> = lengths.collect();
+    assert_eq!(lengths[0], lengths[1]);
+    let status = State::MODEL.field("status").unwrap();
+    assert_eq!(cryptor.sealed_chars(status, "Suspended".len()), lengths[0].0);
+
+    let mut telling = [Telling::new(Status::Active), Telling::new(Status::Suspended)];
+    cryptor.seal(&mut telling).await.unwrap();
+    assert_ne!(stored(&telling[0].status).len(), stored(&telling[1].status).len());
+
+    // the bucket is no part of what is stored
+    let text = stored(&states[1].status);
+    let mut roomy = [Roomy { status: Encrypted::from_stored(text), ..Roomy::new(Status::Active) }];
+    roomy[0].earlier.clear();
+    cryptor.open(&mut roomy).await.unwrap();
+    assert_eq!(roomy[0].status.expose().unwrap(), Status::Suspended);
+}
+
 #[tokio::test]
 async fn stored_plaintext_is_accepted_as_a_value_of_the_type() {
     let policies = FieldPolicies::new();

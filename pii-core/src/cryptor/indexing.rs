@@ -55,16 +55,18 @@ pub struct IndexTerm {
     pub texts: Vec<Arc<str>>,
 }
 
-/// Whether the whole row is written, or what changed of it.
+/// Whether the whole row is written, or what changed of it, or its values without their codes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Row,
     Changes,
+    Values,
 }
 
 impl Cryptor {
     /// The entries of all blind indexes of these models, in the order of the model's versions: to fill the
-    /// columns of a new version, or of rows from before the index. Values that are sealed are opened for it.
+    /// columns of a new version, or of rows from before the index, or of a row that is written by means of your
+    /// own after [`Cryptor::seal`]. Values that are sealed and not open are opened for it, and stay as they are.
     ///
     /// # Errors
     /// As [`Cryptor::seal_texts`] and [`Cryptor::open`]; [`ErrorKind::Mode`] where a sealed value can't be

@@ -33,7 +33,6 @@ pub(crate) use legacy::LegacyCodec;
 pub use moving::StateCounts;
 pub(crate) use nodes::NodeBatch;
 pub use open::{FieldSelection, Opening};
-#[cfg(test)]
 pub(crate) use place::RowPlaces;
 pub use place::ValuePlace;
 pub use rows::{KnownRow, Other, PiiRow, Placed, Rows};
@@ -43,7 +42,7 @@ use crate::{
     audit::{Access, AuditEvent, AuditFailure, AuditSink},
     context::{EncryptionContext, IntoContext},
     error::{Error, ErrorKind, Result},
-    model::Mode,
+    model::{Mode, PiiModel},
     policies::FieldPolicies,
 };
 
@@ -212,6 +211,19 @@ impl Cryptor {
     /// The error of an invalid scope.
     pub fn scope(&self) -> Result<Option<&EncryptionContext>> {
         self.usable_scope()
+    }
+
+    /// Whether the row of this model is in the scope, if there is one: for adapters, where no column tells it.
+    ///
+    /// # Errors
+    /// The error of an invalid scope; [`ErrorKind::InvalidContext`] if the row's own context is.
+    pub fn is_in_scope<M: PiiModel>(&self, model: &M) -> Result<bool> {
+        let Some(scope) = self.usable_scope()? else { return Ok(true) };
+        match RowPlaces::default().add(model, Some(scope)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::ContextMismatch => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn usable_scope(&self) -> Result<Option<&EncryptionContext>> {

@@ -276,8 +276,8 @@ impl Cryptor {
         }
         self.verify(&to_verify, &mut events).await?;
         self.verify_legacy(&legacy_to_verify, &mut events).await?;
-        let indexes = match model.indexes() {
-            [] => Vec::new(),
+        let indexes = match (model.indexes(), written) {
+            ([], _) | (_, Written::Values) => Vec::new(),
             _ => {
                 let batch = IndexBatch { model, places: &places, walk: &walk, rows: &rows };
                 let indexes = self.index_rows(&batch, written, fields, &mut events).await;
@@ -384,10 +384,14 @@ impl Cryptor {
     ///
     /// A field whose policy is `prepare` can't be sealed in place: it is refused.
     ///
+    /// It gives no codes of blind indexes, which have no place in the model: write those of
+    /// [`index_entries`](Cryptor::index_entries) into the columns of the same row, or no search finds it. An
+    /// adapter's table does that by itself.
+    ///
     /// # Errors
     /// As [`Cryptor::seal_texts`]; the models are unchanged then.
     pub async fn seal<M: PiiModel>(&self, models: &mut [M]) -> Result<()> {
-        let rows = self.seal_texts(models.iter()).await?;
+        let rows = self.seal_chosen(models.iter(), &FieldSelection::All, Written::Values).await?;
         if !rows.iter().all(|row| row.texts.are_sealed()) {
             return Err(Error::new(ErrorKind::State)
                 .model(M::MODEL.name())

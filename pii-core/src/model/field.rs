@@ -20,6 +20,10 @@ pub trait PiiField {
     /// What the type holds.
     const HOLDS: Holds;
 
+    /// As [`PiiValue::PAD`](crate::PiiValue) of its values.
+    #[doc(hidden)]
+    const PAD: Option<u32> = None;
+
     /// Visits every value.
     fn visit<'a>(&'a self, walk: &mut Walk<'a>);
 
@@ -52,6 +56,7 @@ impl fmt::Debug for HiddenKey {
 
 impl<T: PiiField> PiiField for Option<T> {
     const HOLDS: Holds = T::HOLDS;
+    const PAD: Option<u32> = T::PAD;
 
     fn visit<'a>(&'a self, walk: &mut Walk<'a>) {
         if let Some(value) = self {
@@ -75,6 +80,7 @@ impl<T: PiiField> PiiField for Option<T> {
 
 impl<T: PiiField> PiiField for Box<T> {
     const HOLDS: Holds = T::HOLDS;
+    const PAD: Option<u32> = T::PAD;
 
     fn visit<'a>(&'a self, walk: &mut Walk<'a>) {
         (**self).visit(walk);
@@ -91,6 +97,7 @@ impl<T: PiiField> PiiField for Box<T> {
 
 impl<T: PiiField> PiiField for Vec<T> {
     const HOLDS: Holds = T::HOLDS.many();
+    const PAD: Option<u32> = T::PAD;
 
     fn visit<'a>(&'a self, walk: &mut Walk<'a>) {
         for value in self {
@@ -113,6 +120,7 @@ macro_rules! maps {
     ($($map:ident<String, T $(, $hasher:ident)?>),*) => {$(
         impl<T: PiiField $(, $hasher)?> PiiField for $map<String, T $(, $hasher)?> {
             const HOLDS: Holds = T::HOLDS.many();
+            const PAD: Option<u32> = T::PAD;
 
             fn visit<'a>(&'a self, walk: &mut Walk<'a>) {
                 for (key, value) in self {

@@ -354,6 +354,15 @@ impl FieldSpec {
         self
     }
 
+    /// Where the field says nothing of its own.
+    #[must_use]
+    pub const fn with_pad_of_type(mut self, bucket: Option<u32>) -> Self {
+        if self.pad.is_none() {
+            self.pad = bucket;
+        }
+        self
+    }
+
     #[must_use]
     pub const fn with_unpadded_before(mut self) -> Self {
         self.was_unpadded = true;

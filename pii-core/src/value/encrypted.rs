@@ -274,6 +274,7 @@ fn state_name(state: ValueState) -> &'static str {
 
 impl<T: PiiValue> PiiField for Encrypted<T> {
     const HOLDS: Holds = Holds::Value(T::TYPE);
+    const PAD: Option<u32> = T::PAD;
 
     fn visit<'a>(&'a self, walk: &mut Walk<'a>) {
         walk.value(&self.cell, T::OPS);

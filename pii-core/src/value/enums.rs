@@ -2,14 +2,15 @@
 
 use super::{
     encoding,
+    padding::bucket_of,
     pii_value::{PiiValue, does_not_fit, wrong_type},
 };
 use crate::{error::Result, secret::SecretBytes};
 
 /// An enum of unit variants that can be sealed; implemented by `#[derive(PiiEnum)]`.
 ///
-/// A variant is sealed as its stable name, so variants can be added and put in another order. Longer names give
-/// longer values: where the length must not tell them apart, pad the field.
+/// A variant is sealed as its stable name, so variants can be added and put in another order. Names are padded to
+/// the longest one, so that the length does not tell them apart; a field's own `pad` takes the place of that.
 pub trait PiiEnum: PiiValue + Sized {
     /// The stable names, in the order of the variants.
     const NAMES: &'static [&'static str];
@@ -19,6 +20,19 @@ pub trait PiiEnum: PiiValue + Sized {
 
     /// The variant of this name, or of one that it had earlier.
     fn from_name(name: &str) -> Option<Self>;
+}
+
+/// The bucket in which every name of an enum has room.
+#[must_use]
+pub const fn enum_bucket(mut names: &[&str]) -> u32 {
+    let mut longest = 0;
+    while let [name, others @ ..] = names {
+        if name.len() > longest {
+            longest = name.len();
+        }
+        names = others;
+    }
+    bucket_of(longest)
 }
 
 /// What the derive's `PiiScalar` does.

@@ -24,7 +24,7 @@ mod times;
 pub(crate) use cell::{Cell, Place};
 pub(crate) use encrypted::not_opened;
 pub use encrypted::{Encrypted, EncryptedStr, ValueState};
-pub use enums::{PiiEnum, enum_bytes, enum_from_plaintext, enum_value, is_enum};
+pub use enums::{PiiEnum, enum_bucket, enum_bytes, enum_from_plaintext, enum_value, is_enum};
 pub(crate) use padding::{longest_within, padded, padded_length, unpadded};
 pub(crate) use pii_value::does_not_fit;
 pub(crate) use pii_value::{HasTypeOps, TypeOps, decode_json, wrong_type};

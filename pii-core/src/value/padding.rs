@@ -4,6 +4,7 @@ use crate::{secret::SecretBytes, wire::MAX_PLAINTEXT_BYTES};
 
 /// Bytes of the length before the value.
 const LENGTH_BYTES: usize = 4;
+const LARGEST_BUCKET: u32 = 65_536;
 
 /// How many bytes are sealed of a value of this length, in buckets of so many bytes.
 pub(crate) const fn padded_length(length: usize, bucket: u32) -> usize {
@@ -18,6 +19,15 @@ pub(crate) const fn padded_length(length: usize, bucket: u32) -> usize {
 pub(crate) const fn longest_within(sealed: usize, bucket: u32) -> Option<usize> {
     let bucket = size_of(bucket);
     (sealed / bucket).saturating_mul(bucket).checked_sub(LENGTH_BYTES)
+}
+
+/// The smallest bucket that holds a value of this length; of the largest one, for a value that needs several.
+pub(crate) const fn bucket_of(length: usize) -> u32 {
+    let mut bucket = 1;
+    while bucket < LARGEST_BUCKET && size_of(bucket) < length.saturating_add(LENGTH_BYTES) {
+        bucket += 1;
+    }
+    bucket
 }
 
 /// At least 1.
@@ -62,6 +72,16 @@ mod tests {
             let unpadded = unpadded(&padded).unwrap();
             prop_assert_eq!(unpadded.expose(), value);
         }
+    }
+
+    #[test]
+    fn a_bucket_has_room_for_a_value_and_its_length() {
+        for (length, bucket) in
+            [(0, 4), (1, 5), (9, 13), (65_532, 65_536), (65_533, 65_536), (1 << 20, 65_536)]
+        {
+            assert_eq!(bucket_of(length), bucket, "{length}");
+        }
+        assert_eq!(padded_length(0, bucket_of(9)), padded_length(9, bucket_of(9)));
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub trait PiiValue: Sized + 'static {
     /// The type, as it is authenticated with the value.
     const TYPE: TypeCode;
 
+    /// The bucket to which a field pads its values, unless it has a `pad` of its own: that of an enum.
+    #[doc(hidden)]
+    const PAD: Option<u32> = None;
+
     /// What exposing gives: `&str` for text, an owned value for JSON.
     type Exposed<'a>;
 

@@ -20,7 +20,8 @@ use crate::{error::Result, index::IndexedValue, model::TypeCode, secret::SecretB
 /// # Ok::<(), pii::Error>(())
 /// ```
 pub trait PiiScalar: PiiValue {
-    /// The bytes to seal. All values of a type have as many of them, so that their length says nothing.
+    /// The bytes to seal. All values of a type have as many of them, so that their length says nothing; those of
+    /// an enum are padded to its longest name when they are sealed.
     fn to_bytes(&self) -> SecretBytes;
 }
 

@@ -54,6 +54,9 @@ pub(crate) fn pii_enum(input: &DeriveInput) -> TokenStream {
         #[automatically_derived]
         impl #private::PiiValue for #ident {
             const TYPE: #private::TypeCode = #private::TypeCode::ENUM;
+            const PAD: ::core::option::Option<u32> = ::core::option::Option::Some(
+                #private::enum_bucket(<Self as #private::PiiEnum>::NAMES),
+            );
 
             type Exposed<'__pii> = Self;
 

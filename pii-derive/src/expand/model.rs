@@ -222,6 +222,9 @@ fn spec(model: &Model<'_>, field: &Field<'_>) -> TokenStream {
     if let Some(pad) = &attrs.pad {
         let bucket = pad.value;
         spec.extend(quote!(.with_pad(#bucket)));
+    } else if field.is_sealed() && !field.is_nested() {
+        let pad = at_type(field, &quote!(#private::PiiField), "PAD");
+        spec.extend(quote!(.with_pad_of_type(#pad)));
     }
     if attrs.was_unpadded.is_some() {
         spec.extend(quote!(.with_unpadded_before()));

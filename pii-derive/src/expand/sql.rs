@@ -45,6 +45,7 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
         quote_spanned!(start=> out.column::<#ty>(#is_optional);)
     });
     let parts = id_parts(&ids);
+    let read_id = model.attrs.wants_from_row().then(|| read_id(model, &ids));
     let types = ids.iter().map(|field| id_type(field));
     let operands = fields::operands(model);
     let body = quote! {
@@ -60,12 +61,50 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
 
         fn write_own_id(&self, out: &mut #private::RowWriter) { #(#write_own_id)* }
 
+        #read_id
+
         fn column_types(out: &mut #private::ColumnTypes<__DB>) { #(#column_types)* }
 
         #operands
     };
-    let implementation = wrap(model, predicates(model), &body);
+    let implementation = wrap(model, predicates(model).into_iter().chain(read_predicates(model)), &body);
     quote!(#constants #implementation)
+}
+
+/// The id of a row whose other columns may not be readable.
+fn read_id(model: &Model<'_>, ids: &[&Field<'_>]) -> TokenStream {
+    let private = model.private();
+    let parts = ids.iter().map(|field| {
+        let (ty, column) = (id_type(field), &field.column);
+        quote!(#private::read_id_part::<#ty, __DB>(row, #column))
+    });
+    let parts: Vec<_> = parts.collect();
+    let read = match parts.as_slice() {
+        [one] => one.clone(),
+        many => quote!((|| ::core::result::Result::Ok((#(#many?),*)))()),
+    };
+    quote! {
+        fn read_id(
+            row: &<__DB as #private::sqlx::Database>::Row,
+        ) -> ::core::option::Option<#private::sqlx::Result<Self::Id>> {
+            ::core::option::Option::Some(#read)
+        }
+    }
+}
+
+/// What [`read_id`] needs, as `FromRow` does.
+fn read_predicates(model: &Model<'_>) -> Vec<WherePredicate> {
+    if !model.attrs.wants_from_row() || model.ids().next().is_none() {
+        return Vec::new();
+    }
+    let private = model.private();
+    let ids = model.ids().map(id_type);
+    let mut predicates: Vec<WherePredicate> =
+        ids.map(|id| lazy_bound(id, &quote!(#private::sqlx::Decode<'__q, __DB>))).collect();
+    predicates.push(parse_quote!(
+        for<'__q> &'__q str: #private::sqlx::ColumnIndex<<__DB as #private::sqlx::Database>::Row>
+    ));
+    predicates
 }
 
 /// The columns of a nested struct, for models that give it a prefix.

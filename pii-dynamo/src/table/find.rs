@@ -52,12 +52,12 @@ impl<'a, M: DynamoModel> Find<'a, M> {
         Exists(self)
     }
 
-    /// The one item. None is [`ErrorKind::RowNotFound`], several are [`ErrorKind::Duplicate`].
+    /// The one item. None is [`ErrorKind::RowNotFound`], several are [`ErrorKind::SeveralRows`].
     pub fn one(self) -> FindOne<'a, M> {
         FindOne(self)
     }
 
-    /// The one item, or none. Several are [`ErrorKind::Duplicate`].
+    /// The one item, or none. Several are [`ErrorKind::SeveralRows`].
     pub fn optional(self) -> FindOptional<'a, M> {
         FindOptional(self)
     }
@@ -100,7 +100,7 @@ impl<M: DynamoModel + DeserializeOwned + Send + Sync> Find<'_, M> {
         let one = found.pop();
         match found.len() {
             0 => Ok(one),
-            others => Err(Error::new(ErrorKind::Duplicate)
+            others => Err(Error::new(ErrorKind::SeveralRows)
                 .model(M::MODEL.name())
                 .message(format!("the search finds {} items", others + 1))
                 .help("ask for all of them; if there should be one, make the index the key of a table of its own")),

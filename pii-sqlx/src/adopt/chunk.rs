@@ -142,10 +142,12 @@ where
         let mut again = Rows::default();
         for model in indices.iter().filter_map(|index| rows.models.get(*index)) {
             let found = self.table.again(model).await?;
-            match found.models.is_empty() {
-                true => report.gone += 1,
-                false => report.retries += 1,
+            match found.count() {
+                0 => report.gone += 1,
+                _ => report.retries += 1,
             }
+            found.failures.into_iter().for_each(|error| report.fail(error));
+            let found: Rows<M> = found.rows.into_iter().collect();
             again.models.extend(found.models);
             again.texts.extend(found.texts);
         }

@@ -93,9 +93,8 @@ pub struct ShadowNames {
 }
 
 /// What triggers say when a sealed text comes from anyone but a job.
-pub(super) const REFUSAL: &str =
+pub(crate) const REFUSAL: &str =
     "pii: a sealed value cannot be written while other programs use its plain column";
 
 /// What triggers say when a value can't be converted: the database's own message would quote it.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(super) const UNFIT: &str = "pii: the plain column cannot hold the value of the sealed one";
+pub(crate) const UNFIT: &str = "pii: the plain column cannot hold the value of the sealed one";

@@ -11,7 +11,11 @@ use super::{
     report::{AdoptionCensus, AdoptionReport},
     shadow::ShadowColumn,
 };
-use crate::{dialect::Dialect, model::SqlModel, table::SqlTable};
+use crate::{
+    dialect::Dialect,
+    model::SqlModel,
+    table::{Rows, SqlTable},
+};
 
 /// Rows of a chunk, unless something else is said.
 const CHUNK_ROWS: u32 = 500;
@@ -137,7 +141,8 @@ where
     }
 
     /// Counts the values of all rows by the form in which they are stored. Asks for no keys: that the sealed
-    /// values can be opened is for [`DecryptPii`](crate::DecryptPii) to say.
+    /// values can be opened is for [`DecryptPii`](crate::DecryptPii) to say. Rows that don't fit the model are
+    /// told apart.
     ///
     /// # Errors
     /// [`ErrorKind::Database`].
@@ -147,10 +152,13 @@ where
         let mut cursor = Cursor::after(after);
         let all = Page { columns: None, rows: chunk };
         loop {
-            let mut rows = mover.table.page(&cursor, &all).await?;
-            StateCounts::add(&rows.models, &mut census.fields);
-            census.rows += rows.models.len() as u64;
-            match Cursor::next(&mut rows, chunk) {
+            let found = mover.table.page(&cursor, &all).await?;
+            let count = found.count();
+            let mut models: Vec<M> = found.rows.into_iter().map(|(model, _)| model).collect();
+            StateCounts::add(&models, &mut census.fields);
+            census.rows += count as u64;
+            found.failures.into_iter().for_each(|error| census.fail(error));
+            match found.end.next(&mut models)?.filter(|_| count >= chunk as usize) {
                 Some(next) => cursor = next,
                 None => return Ok(census),
             }
@@ -167,10 +175,13 @@ where
         let mut cursor = Cursor::after(after);
         let page = Page { columns: Some((moved.columns, way == Way::Back)), rows: chunk };
         loop {
-            let mut rows = mover.table.page(&cursor, &page).await?;
-            report.rows_read += rows.models.len() as u64;
+            let found = mover.table.page(&cursor, &page).await?;
+            let count = found.count();
+            report.rows_read += count as u64;
+            found.failures.into_iter().for_each(|error| report.fail(error));
+            let mut rows: Rows<M> = found.rows.into_iter().collect();
             mover.work(&mut rows, way, &moved.fields, &mut report).await?;
-            let next = Cursor::next(&mut rows, chunk);
+            let next = found.end.next(&mut rows.models)?.filter(|_| count >= chunk as usize);
             report.is_complete = next.is_none();
             let goes_on = watch.as_mut().map_or(ControlFlow::Continue(()), |watch| watch(&report));
             match next.filter(|_| goes_on.is_continue()) {

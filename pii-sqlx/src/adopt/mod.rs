@@ -2,6 +2,7 @@
 
 mod chunk;
 mod database;
+mod found;
 mod job;
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -14,7 +15,8 @@ mod shadow;
 mod sqlite;
 
 pub(crate) use chunk::is_collision;
-pub(crate) use database::AdoptionDatabase;
+pub(crate) use database::{AdoptionDatabase, REFUSAL, UNFIT};
+pub(crate) use found::Found;
 pub use job::Adoption;
 pub(crate) use page::Cursor;
 pub use report::{AdoptionCensus, AdoptionReport};

@@ -3,12 +3,13 @@
 use pii_core::Result;
 use sqlx::FromRow;
 
+use super::found::Found;
 use crate::{
-    binder::{Binder, Part},
+    binder::Part,
     dialect::Dialect,
     model::{ColumnKind, SqlModel},
     statement::{Statement, quoted_name},
-    table::{Rows, SqlTable, failed, no_id},
+    table::{SqlTable, Texts, failed, no_id},
 };
 
 /// Where to go on.
@@ -21,12 +22,6 @@ pub(crate) enum Cursor<M, I> {
 impl<M, I> Cursor<M, I> {
     pub(crate) fn after(id: Option<I>) -> Self {
         id.map_or(Self::Start, Self::After)
-    }
-
-    /// Where to go on after these rows, if there may be more. Takes the last one of them.
-    pub(crate) fn next(rows: &mut Rows<M>, asked_for: u32) -> Option<Self> {
-        let is_full = rows.models.len() >= asked_for as usize;
-        rows.models.pop().filter(|_| is_full).map(Self::AfterRow)
     }
 }
 
@@ -44,7 +39,11 @@ where
     DB: Dialect,
 {
     /// Reads rows as they are stored: no policy is applied.
-    pub(super) async fn page(&self, cursor: &Cursor<M, M::Id>, page: &Page) -> Result<Rows<M>> {
+    pub(super) async fn page(
+        &self,
+        cursor: &Cursor<M, M::Id>,
+        page: &Page,
+    ) -> Result<Found<(M, Texts), M::Id>> {
         let mut statement = self.select()?;
         statement.push(" WHERE ");
         statement.push(&condition::<M, DB>(page));
@@ -59,48 +58,34 @@ where
         cursor: &Cursor<M, M::Id>,
         rows: u32,
     ) -> Result<()> {
-        let ids: Vec<_> =
-            M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name).collect();
-        if ids.is_empty() {
+        if !Self::has_order() {
             return Err(no_id::<M>());
         }
         self.push_scope(statement)?;
-        if !matches!(cursor, Cursor::Start) {
-            statement.push(" AND (");
-            statement.push_names(ids.iter().copied());
-            statement.push(") > (");
-            let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::IdValues, None);
-            match cursor {
-                Cursor::Start => {}
-                Cursor::After(id) => M::bind_id(id, &mut binder),
-                Cursor::AfterRow(row) => row.bind_own_id(&mut binder),
-            }
-            binder.finish()?;
-            statement.push(")");
+        match cursor {
+            Cursor::Start => {}
+            Cursor::After(id) => Self::push_after(statement, |binder| M::bind_id(id, binder))?,
+            Cursor::AfterRow(row) => Self::push_after(statement, |binder| row.bind_own_id(binder))?,
         }
-        statement.push(" ORDER BY ");
-        statement.push_names(ids);
+        Self::push_order(statement);
         statement.push(&format!(" LIMIT {rows}"));
         Ok(())
     }
 
     /// This row as it is stored, if it is still there.
-    pub(super) async fn again(&self, row: &M) -> Result<Rows<M>> {
+    pub(super) async fn again(&self, row: &M) -> Result<Found<(M, Texts), M::Id>> {
         let mut statement = self.select()?;
         self.push_where(&mut statement, Part::ExactId, |binder| row.bind_own_id(binder))?;
         self.push_scope(&mut statement)?;
         self.fetch_stored(statement).await
     }
 
-    async fn fetch_stored(&self, statement: Statement<DB>) -> Result<Rows<M>> {
-        let rows = {
+    async fn fetch_stored(&self, statement: Statement<DB>) -> Result<Found<(M, Texts), M::Id>> {
+        let found = {
             let mut connection = self.connection(None).await?;
             connection.fetch(statement).await.map_err(failed::<M>)?
         };
-        Ok(Rows {
-            models: rows.iter().map(Self::decode).collect::<Result<_>>()?,
-            texts: rows.iter().map(Self::texts_of).collect::<Result<_>>()?,
-        })
+        self.read_each(&found, |row| Ok((Self::decode(row)?, Self::texts_of(row)?)))
     }
 }
 

@@ -65,6 +65,11 @@ pub struct AdoptionCensus {
     /// The values of each field, by its stable name, those of nested structs joined by dots. A field without
     /// values is not there.
     pub fields: BTreeMap<String, StateCounts>,
+    /// Rows that could not be read, such as one with NULL where the field is not optional. None of their values is
+    /// counted.
+    pub failed: u64,
+    /// Why, of the first of them. Each names the row.
+    pub failures: Vec<Error>,
 }
 
 impl AdoptionCensus {
@@ -81,18 +86,25 @@ impl AdoptionCensus {
         total
     }
 
-    /// Whether every value has the form of a sealed one.
+    /// Whether every value has the form of a sealed one, and every row could be read.
     #[must_use]
     pub fn is_all_sealed(&self) -> bool {
         let total = self.total();
-        total.sealed == total.total()
+        self.failed == 0 && total.sealed == total.total()
     }
 
-    /// Whether no value is sealed or damaged.
+    /// Whether no value is sealed or damaged, and every row could be read.
     #[must_use]
     pub fn is_all_plaintext(&self) -> bool {
         let total = self.total();
-        total.plaintext == total.total()
+        self.failed == 0 && total.plaintext == total.total()
+    }
+
+    pub(super) fn fail(&mut self, error: Error) {
+        self.failed += 1;
+        if self.failures.len() < KEPT_FAILURES {
+            self.failures.push(error);
+        }
     }
 }
 
@@ -107,6 +119,9 @@ impl fmt::Display for AdoptionCensus {
             if counts.malformed > 0 {
                 write!(f, ", {} malformed", counts.malformed)?;
             }
+        }
+        if self.failed > 0 {
+            write!(f, "; {} rows can't be read", self.failed)?;
         }
         Ok(())
     }

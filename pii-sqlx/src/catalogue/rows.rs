@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pii_core::{Error, ErrorKind, Result};
 
-use crate::{dialect::Dialect, statement::Statement};
+use crate::{dialect::Dialect, quiet::quiet, statement::Statement};
 
 /// The rows of a query, all of whose columns are text or NULL.
 pub(crate) struct Rows<DB: Dialect>(Vec<DB::Row>);
@@ -29,14 +29,14 @@ impl<DB: Dialect> Rows<DB> {
 
     pub(crate) async fn run(connection: &mut DB::Connection, statement: Statement<DB>) -> Result<Self> {
         let rows = DB::fetch(connection, statement.finish()).await;
-        rows.map(Self).map_err(|error| unread().source(error))
+        rows.map(Self).map_err(|error| unread().source(quiet(error)))
     }
 
     pub(crate) fn texts<const N: usize>(&self) -> Result<Vec<[Option<String>; N]>> {
         let of_row = |row: &DB::Row| {
             let mut texts = [const { None }; N];
             for (index, text) in texts.iter_mut().enumerate() {
-                *text = DB::text(row, index).map_err(|error| unread().source(error))?;
+                *text = DB::text(row, index).map_err(|error| unread().source(quiet(error)))?;
             }
             Ok(texts)
         };

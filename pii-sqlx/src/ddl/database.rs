@@ -4,6 +4,9 @@ use sqlx::Database;
 
 use super::DdlStatement;
 
+/// What triggers say that keep plaintext out.
+pub(crate) const NOT_SEALED: &str = "a value that is not sealed";
+
 /// The part of [`Catalogue`](crate::Catalogue) that [`Ddl`](super::Ddl) needs. Names are quoted.
 pub trait DdlDatabase: Database {
     /// The most bytes that a name may have.

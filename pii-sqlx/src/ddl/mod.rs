@@ -14,11 +14,12 @@ use std::{fmt, marker::PhantomData};
 use pii_core::{Error, ErrorKind, ModelSpec, PlaintextPolicy, Result};
 use sqlx::{Database, Pool};
 
-pub(crate) use database::{DdlDatabase, OWN_TRIGGERS, is_own_trigger};
+pub(crate) use database::{DdlDatabase, NOT_SEALED, OWN_TRIGGERS, is_own_trigger};
 pub use statements::{DdlKind, DdlStatement, DdlStatements, DdlTransaction};
 
 use crate::{
     catalogue::{Catalogue, Column, Form, Table},
+    connection::Connection,
     doctor::nameless,
     error::from_sqlx,
     index_columns::{self, IndexColumn},
@@ -206,9 +207,11 @@ impl<DB: Catalogue> Ddl<DB> {
     /// a change that the database can't make, such as that of a type on SQLite.
     pub async fn alter(&self, pool: &Pool<DB>) -> Result<DdlStatements> {
         let name = self.table.as_deref().ok_or_else(|| nameless(self.model))?;
-        let mut connection = pool.acquire().await.map_err(|error| from_sqlx(error, self.model))?;
+        let connection = pool.acquire().await.map_err(|error| from_sqlx(error, self.model))?;
+        let mut connection = Connection::<DB>::pooled(connection);
         let found =
-            DB::describe(&mut connection, name).await.map_err(|error| error.model(self.model.name()))?;
+            DB::describe(connection.lend(), name).await.map_err(|error| error.model(self.model.name()))?;
+        connection.finished();
         drop(connection);
         let Some(found) = found else { return self.create() };
         let table = self.table()?;

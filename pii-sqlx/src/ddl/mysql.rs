@@ -4,7 +4,7 @@ use sqlx::{MySql, TypeInfo as _, mysql::MySqlTypeInfo};
 
 use super::{
     DdlKind, DdlStatement,
-    database::{ColumnToSeal, DdlDatabase, OWN_TRIGGERS, bounded, in_schema_of},
+    database::{ColumnToSeal, DdlDatabase, NOT_SEALED, OWN_TRIGGERS, bounded, in_schema_of},
 };
 use crate::statement::quoted_name;
 
@@ -61,7 +61,7 @@ impl DdlDatabase for MySql {
             let sql = format!(
                 "CREATE TRIGGER {trigger} BEFORE {event} ON {table} FOR EACH ROW\n\
                  IF {is_changed}{is_plain} THEN\n    \
-                 SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'a value that is not sealed';\n\
+                 SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{NOT_SEALED}';\n\
                  END IF"
             );
             DdlStatement::new(DdlKind::AddCheck, sql).note("a short lock; holds for new values only")

@@ -4,7 +4,7 @@ use sqlx::{Sqlite, TypeInfo as _, sqlite::SqliteTypeInfo};
 
 use super::{
     DdlKind, DdlStatement,
-    database::{ColumnToSeal, DdlDatabase, OWN_TRIGGERS, bounded, in_schema_of},
+    database::{ColumnToSeal, DdlDatabase, NOT_SEALED, OWN_TRIGGERS, bounded, in_schema_of},
 };
 use crate::statement::quoted_name;
 
@@ -50,7 +50,7 @@ impl DdlDatabase for Sqlite {
                 in_schema_of(&column.table, &quoted_name::<Self>(&bounded::<Self>(&column.stem, end)));
             let sql = format!(
                 "CREATE TRIGGER IF NOT EXISTS {trigger} BEFORE {event} ON {table}\nWHEN {condition}\n\
-                 BEGIN SELECT RAISE(ABORT, 'a value that is not sealed'); END"
+                 BEGIN SELECT RAISE(ABORT, '{NOT_SEALED}'); END"
             );
             DdlStatement::new(DdlKind::AddCheck, sql).note("holds for new values only")
         });

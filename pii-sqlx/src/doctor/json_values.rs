@@ -8,7 +8,10 @@ use pii_core::{Ciphertext, FieldSpec, FormatError, Holds, Result};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{ColumnValues, keys::KeyCounts};
-use crate::catalogue::{Catalogue, unread};
+use crate::{
+    catalogue::{Catalogue, unread},
+    quiet::quiet,
+};
 
 /// Counts the values in a column.
 pub(super) async fn count<DB: Catalogue>(
@@ -21,8 +24,8 @@ pub(super) async fn count<DB: Catalogue>(
     let mut keys = KeyCounts::default();
     let query = format!("SELECT CAST({column} AS {}) FROM {table} WHERE {column} IS NOT NULL", DB::TEXT);
     let mut rows = <DB as Catalogue>::stream(connection, query);
-    while let Some(row) = rows.try_next().await.map_err(|error| unread().source(error))? {
-        let text = DB::text(&row, 0).map_err(|error| unread().source(error))?.unwrap_or_default();
+    while let Some(row) = rows.try_next().await.map_err(|error| unread().source(quiet(error)))? {
+        let text = DB::text(&row, 0).map_err(|error| unread().source(quiet(error)))?.unwrap_or_default();
         let mut counting = Counting { values, keys: &mut keys };
         let mut json = serde_json::Deserializer::from_str(&text);
         let walked = Node { holds: field.holds(), counting: &mut counting }.deserialize(&mut json);

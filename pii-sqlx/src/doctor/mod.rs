@@ -21,6 +21,7 @@ pub use report::{ColumnValues, DoctorReport, ExaminedTable, IndexCodes, KeyUse};
 
 use crate::{
     catalogue::{Catalogue, Table},
+    connection::Connection,
     error::from_sqlx,
     model::{ColumnKind, SqlColumn, SqlModel},
     model_types::{ColumnType, ColumnTypes},
@@ -198,10 +199,12 @@ impl<'a, DB: Catalogue> Doctor<'a, DB> {
         report: &mut DoctorReport,
     ) -> Result<()> {
         let connection = self.pool.acquire().await;
-        let mut connection = connection.map_err(|error| from_sqlx(error, patient.model))?;
+        let connection = connection.map_err(|error| from_sqlx(error, patient.model))?;
+        let mut pooled = Connection::<DB>::pooled(connection);
+        let connection = pooled.lend();
         let mut examined = ExaminedTable::new(patient.model.name(), name);
         let mut findings = Vec::new();
-        match DB::describe(&mut connection, name).await? {
+        match DB::describe(connection, name).await? {
             None => findings.push(
                 Finding::error(FindingKind::TableMissing)
                     .message("the table does not exist, or the role may not see it")
@@ -211,16 +214,18 @@ impl<'a, DB: Catalogue> Doctor<'a, DB> {
                 let mut examination =
                     Examination { doctor: self, patient, table: &table, findings: &mut findings };
                 examination.columns();
-                examination.retired(&mut connection, name, self.reads_values).await?;
-                examination.twins(&mut connection, name, self.reads_values).await?;
+                examination.retired(connection, name, self.reads_values).await?;
+                examination.twins(connection, name, self.reads_values).await?;
                 examination.dependents();
-                examination.types(&mut connection, name).await?;
+                examination.types(connection, name).await?;
                 if self.reads_values {
-                    examined.columns = examination.values(&mut connection, name, keys).await?;
-                    examined.indexes = examination.codes(&mut connection, name, keys).await?;
+                    examined.columns = examination.values(connection, name, keys).await?;
+                    examined.indexes = examination.codes(connection, name, keys).await?;
                 }
             }
         }
+        pooled.finished();
+        drop(pooled);
         for finding in &mut findings {
             finding.model = patient.model.name();
             name.clone_into(&mut finding.table);

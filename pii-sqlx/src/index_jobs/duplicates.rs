@@ -66,7 +66,7 @@ where
         self.walk(|_, entries| search.look(entries)).await?;
         if search.finds_any() {
             self.walk(|model, entries| {
-                if let Ok(entries) = entries {
+                if let (Some(model), Ok(entries)) = (model, entries) {
                     search.tell(&entries, shown_id::<M, DB>(model));
                 }
             })
@@ -76,15 +76,21 @@ where
     }
 
     /// Goes through all rows.
-    async fn walk(&self, mut visit: impl FnMut(&M, Result<Vec<pii_core::IndexEntry>>) + Send) -> Result<()> {
+    async fn walk(
+        &self,
+        mut visit: impl FnMut(Option<&M>, Result<Vec<pii_core::IndexEntry>>) + Send,
+    ) -> Result<()> {
         let mut cursor = Cursor::Start;
         loop {
-            let mut page = self.table.indexed_page(&cursor, Which::All, false, self.chunk).await?;
-            let computed = self.table.cryptor().index_each(&mut page.rows.models).await?;
-            for (model, entries) in page.rows.models.iter().zip(computed) {
-                visit(model, entries);
+            let found = self.table.indexed_page(&cursor, Which::All, false, self.chunk).await?;
+            let count = found.count();
+            let mut models: Vec<M> = found.rows.into_iter().map(|(model, _, _)| model).collect();
+            let computed = self.table.cryptor().index_each(&mut models).await?;
+            for (model, entries) in models.iter().zip(computed) {
+                visit(Some(model), entries);
             }
-            match Cursor::next(&mut page.rows, self.chunk) {
+            found.failures.into_iter().for_each(|error| visit(None, Err(error)));
+            match found.end.next(&mut models)?.filter(|_| count >= self.chunk as usize) {
                 Some(next) => cursor = next,
                 None => return Ok(()),
             }

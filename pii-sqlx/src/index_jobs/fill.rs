@@ -3,7 +3,7 @@
 use std::{future::IntoFuture, ops::ControlFlow, sync::Arc};
 
 use futures_core::future::BoxFuture;
-use pii_core::{ErrorKind, IndexEntry, IndexText, Result, index::IndexFillReport};
+use pii_core::{ErrorKind, IndexEntry, IndexText, Result, RowWriter, index::IndexFillReport};
 use sqlx::{Database, FromRow};
 
 use super::{
@@ -103,13 +103,18 @@ where
         let mut report = IndexFillReport::default();
         let mut cursor = Cursor::after(after);
         loop {
-            let mut page = table.indexed_page(&cursor, which, true, chunk).await?;
-            report.rows_read += page.rows.models.len() as u64;
+            let found = table.indexed_page(&cursor, which, true, chunk).await?;
+            let count = found.count();
+            report.rows_read += count as u64;
+            found.failures.into_iter().for_each(|error| report.fail(error));
+            let mut page = Indexed::default();
+            page.extend(found.rows);
             filler.work(&mut page, &mut report).await?;
-            if let Some(last) = page.rows.models.last() {
-                report.last_id = Some(shown_id::<M, DB>(last));
+            let next = found.end.next(&mut page.rows.models)?;
+            if let Some(last) = next.as_ref().and_then(shown_end::<M, DB>) {
+                report.last_id = Some(last);
             }
-            let next = Cursor::next(&mut page.rows, chunk);
+            let next = next.filter(|_| count >= chunk as usize);
             report.is_complete = next.is_none();
             let goes_on = watch.as_mut().map_or(ControlFlow::Continue(()), |watch| watch(&report));
             match next.filter(|_| goes_on.is_continue()) {
@@ -221,13 +226,12 @@ where
         let mut again = Indexed::default();
         for model in indices.iter().filter_map(|index| page.rows.models.get(*index)) {
             let found = self.table.indexed_again(model).await?;
-            match found.rows.models.is_empty() {
-                true => report.gone += 1,
-                false => report.retries += 1,
+            match found.count() {
+                0 => report.gone += 1,
+                _ => report.retries += 1,
             }
-            again.rows.models.extend(found.rows.models);
-            again.rows.texts.extend(found.rows.texts);
-            again.codes.extend(found.codes);
+            found.failures.into_iter().for_each(|error| report.fail(error));
+            again.extend(found.rows);
         }
         Ok(again)
     }
@@ -245,6 +249,17 @@ fn count<M>(rows: &[Codes<'_, M>], told: &[Swap], report: &mut IndexFillReport) 
         }
     }
     changed
+}
+
+/// The id where a job goes on.
+fn shown_end<M: SqlModel<DB>, DB: Dialect>(cursor: &Cursor<M, M::Id>) -> Option<String> {
+    let mut writer = RowWriter::default();
+    match cursor {
+        Cursor::Start => return None,
+        Cursor::After(id) => M::write_id(id, &mut writer),
+        Cursor::AfterRow(row) => row.write_own_id(&mut writer),
+    }
+    Some(writer.to_string())
 }
 
 fn codes_of(entries: &[IndexEntry]) -> Vec<Option<Arc<str>>> {

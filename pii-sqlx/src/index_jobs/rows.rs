@@ -5,12 +5,12 @@ use sqlx::FromRow;
 
 use super::columns;
 use crate::{
-    adopt::Cursor,
+    adopt::{Cursor, Found},
     binder::Part,
     dialect::Dialect,
     model::SqlModel,
     statement::{Statement, quoted_name},
-    table::{Rows, SqlTable, failed},
+    table::{Rows, SqlTable, Texts, failed},
 };
 
 /// Rows with their codes, in the order of the columns.
@@ -22,6 +22,19 @@ pub(super) struct Indexed<M> {
 impl<M> Default for Indexed<M> {
     fn default() -> Self {
         Self { rows: Rows::default(), codes: Vec::new() }
+    }
+}
+
+/// A row with its texts and codes.
+pub(super) type IndexedRow<M> = (M, Texts, Vec<Option<String>>);
+
+impl<M> Extend<IndexedRow<M>> for Indexed<M> {
+    fn extend<I: IntoIterator<Item = IndexedRow<M>>>(&mut self, rows: I) {
+        for (model, texts, codes) in rows {
+            self.rows.models.push(model);
+            self.rows.texts.push(texts);
+            self.codes.push(codes);
+        }
     }
 }
 
@@ -45,7 +58,7 @@ where
         which: Which,
         with_codes: bool,
         rows: u32,
-    ) -> Result<Indexed<M>> {
+    ) -> Result<Found<IndexedRow<M>, M::Id>> {
         let columns = if with_codes { columns::<M, DB>() } else { Vec::new() };
         let mut statement = self.select_with(&columns)?;
         statement.push(" WHERE ");
@@ -58,7 +71,7 @@ where
     }
 
     /// This row as it is now, if it is still there.
-    pub(super) async fn indexed_again(&self, row: &M) -> Result<Indexed<M>> {
+    pub(super) async fn indexed_again(&self, row: &M) -> Result<Found<IndexedRow<M>, M::Id>> {
         let columns = columns::<M, DB>();
         let mut statement = self.select_with(&columns)?;
         self.push_where(&mut statement, Part::ExactId, |binder| row.bind_own_id(binder))?;
@@ -75,7 +88,11 @@ where
         Ok(statement)
     }
 
-    async fn fetch_indexed(&self, statement: Statement<DB>, codes: usize) -> Result<Indexed<M>> {
+    async fn fetch_indexed(
+        &self,
+        statement: Statement<DB>,
+        codes: usize,
+    ) -> Result<Found<IndexedRow<M>, M::Id>> {
         let found = {
             let mut connection = self.connection(None).await?;
             connection.fetch(statement).await.map_err(failed::<M>)?
@@ -86,13 +103,8 @@ where
                 .map(|index| DB::text(row, index).map_err(failed::<M>))
                 .collect::<Result<_>>()
         };
-        Ok(Indexed {
-            rows: Rows {
-                models: found.iter().map(Self::decode).collect::<Result<_>>()?,
-                texts: found.iter().map(Self::texts_of).collect::<Result<_>>()?,
-            },
-            codes: found.iter().map(codes_of).collect::<Result<_>>()?,
-        })
+        let read = |row: &DB::Row| Ok((Self::decode(row)?, Self::texts_of(row)?, codes_of(row)?));
+        self.read_each(&found, read)
     }
 }
 

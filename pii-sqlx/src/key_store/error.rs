@@ -3,7 +3,7 @@
 use pii_core::{Error, ErrorKind};
 
 use super::{SqlKeyStore, database::Trouble};
-use crate::{dialect::Dialect, error::quiet};
+use crate::{dialect::Dialect, quiet::quiet};
 
 impl<DB: Dialect> SqlKeyStore<DB> {
     /// What an operator should know; sqlx's error stays as the source.

@@ -50,12 +50,12 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Find<'a, M, DB> {
         Exists(self)
     }
 
-    /// The one row. None is [`ErrorKind::RowNotFound`], several are [`ErrorKind::Duplicate`].
+    /// The one row. None is [`ErrorKind::RowNotFound`], several are [`ErrorKind::SeveralRows`].
     pub fn one(self) -> FindOne<'a, M, DB> {
         FindOne(self)
     }
 
-    /// The one row, or none. Several are [`ErrorKind::Duplicate`].
+    /// The one row, or none. Several are [`ErrorKind::SeveralRows`].
     pub fn optional(self) -> FindOptional<'a, M, DB> {
         FindOptional(self)
     }
@@ -95,32 +95,34 @@ where
         let Self { table, search, fields, connection } = self;
         table.check(&fields).await?;
         let mut statement = table.push_search(table.select()?, &search).await?;
-        let ids = || M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name);
-        if ids().next().is_some() {
-            statement.push(" ORDER BY ");
-            statement.push_names(ids());
-        }
+        SqlTable::<M, DB>::push_order(&mut statement);
         let rows = {
             let mut connection = table.connection(connection).await?;
             connection.fetch(statement).await.map_err(failed::<M>)?
         };
         let mut models = rows.iter().map(SqlTable::<M, DB>::decode).collect::<Result<Vec<M>>>()?;
         drop(rows);
+        table.retain_in_scope(&mut models)?;
         table.admit(&mut models, &fields).await?;
         models.retain(|model| search.matches(model) != Some(false));
         Ok(models)
     }
 
     async fn run_optional(self) -> Result<Option<M>> {
-        let mut found = self.run().await?;
+        let Self { table, search, fields, connection } = self;
+        table.check(&fields).await?;
+        let select = table.push_search(table.select()?, &search).await?;
+        let is_found = |model: &M| search.matches(model) != Some(false);
+        // two tell that there are several
+        let mut found = table.first(select, connection, Some(&fields), 2, is_found).await?;
         let one = found.pop();
-        match found.len() {
-            0 => Ok(one),
-            others => Err(Error::new(ErrorKind::Duplicate)
-                .model(M::MODEL.name())
-                .message(format!("the search finds {} rows", others + 1))
-                .help("ask for all of them; if there should be one, give the index `unique` and its column a unique constraint")),
+        if found.is_empty() {
+            return Ok(one);
         }
+        Err(Error::new(ErrorKind::SeveralRows)
+            .model(M::MODEL.name())
+            .message("the search finds several rows")
+            .help("ask for all of them; if there should be one, give the index `unique` and its column a unique constraint"))
     }
 }
 
@@ -180,11 +182,15 @@ pub struct Exists<'a, M, DB: Database>(Find<'a, M, DB>);
 
 impl<M, DB> Exists<'_, M, DB>
 where
-    M: SqlModel<DB> + Send,
+    M: SqlModel<DB> + for<'r> FromRow<'r, DB::Row> + Send,
     DB: Dialect,
 {
     async fn run(self) -> Result<bool> {
         let Find { table, search, connection, .. } = self.0;
+        if !table.columns_tell_scope()? {
+            let select = table.push_search(table.select()?, &search).await?;
+            return Ok(!table.first(select, connection, None, 1, |_| true).await?.is_empty());
+        }
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push(table.name()?);
         let mut statement = table.push_search(statement, &search).await?;
@@ -197,7 +203,7 @@ where
 
 impl<'a, M, DB> IntoFuture for Exists<'a, M, DB>
 where
-    M: SqlModel<DB> + Send,
+    M: SqlModel<DB> + for<'r> FromRow<'r, DB::Row> + Send,
     DB: Dialect,
 {
     type Output = Result<bool>;

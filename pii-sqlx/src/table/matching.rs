@@ -53,12 +53,12 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> Matching<'a, M, DB> {
         (self.table.cryptor.clone(), Self { fields: FieldSelection::Nothing, ..self })
     }
 
-    /// The one row. None is [`ErrorKind::RowNotFound`], several are [`ErrorKind::Conflict`].
+    /// The one row. None is [`ErrorKind::RowNotFound`], several are [`ErrorKind::SeveralRows`].
     pub fn one(self) -> MatchingOne<'a, M, DB> {
         MatchingOne(self)
     }
 
-    /// The one row, or none. Several are [`ErrorKind::Conflict`].
+    /// The one row, or none. Several are [`ErrorKind::SeveralRows`].
     pub fn optional(self) -> MatchingOptional<'a, M, DB> {
         MatchingOptional(self)
     }
@@ -74,11 +74,12 @@ where
         table.check(&fields).await?;
         let mut statement = table.select()?;
         table.push_filter(&mut statement, filter.condition())?;
-        let ids = || M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name);
-        if ids().next().is_some() {
-            statement.push(" ORDER BY ");
-            statement.push_names(ids());
+        if let Some(limit) = limit
+            && !table.columns_tell_scope()?
+        {
+            return table.first(statement, connection, Some(&fields), limit as usize, |_| true).await;
         }
+        SqlTable::<M, DB>::push_order(&mut statement);
         if let Some(limit) = limit {
             statement.push(&format!(" LIMIT {limit}"));
         }
@@ -88,6 +89,7 @@ where
         };
         let mut models = rows.iter().map(SqlTable::<M, DB>::decode).collect::<Result<Vec<M>>>()?;
         drop(rows);
+        table.retain_in_scope(&mut models)?;
         table.admit(&mut models, &fields).await?;
         Ok(models)
     }
@@ -100,7 +102,7 @@ where
         if found.is_empty() {
             return Ok(row);
         }
-        Err(Error::new(ErrorKind::Conflict)
+        Err(Error::new(ErrorKind::SeveralRows)
             .model(M::MODEL.name())
             .message("the filter matches several rows")
             .help("ask for all of them, or for a limit of one"))

@@ -14,6 +14,7 @@ mod matching;
 mod move_row;
 #[cfg(feature = "postgres")]
 mod next_id;
+mod pages;
 mod rows;
 mod scope;
 mod search;
@@ -39,8 +40,8 @@ pub use move_row::MoveRow;
 #[cfg(feature = "postgres")]
 pub use next_id::{NextId, NextIds};
 pub use search::Search;
-pub(crate) use stored::Rows;
 pub use stored::{GetStored, Stored};
+pub(crate) use stored::{Rows, Texts};
 pub use swap::{Swap, SwapMany, SwapOne};
 pub(crate) use swapping::{bind_text, context_columns, key_columns};
 pub use update::Update;
@@ -188,7 +189,9 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// filter on plain fields, as in `Customer::fields().city.eq("London")`. A sealed field has no comparison, which is an
     /// error of the compiler: its blind indexes are the way.
     ///
-    /// With a [scoped](Cryptor::scoped) cryptor, rows outside the scope are not found.
+    /// With a [scoped](Cryptor::scoped) cryptor, rows outside the scope are not found. Where a pair of the scope has no
+    /// column, because an expression makes it of a field, they are read and left out. A search for a value of another
+    /// tenant, or a scope that no row of the model can be in, is [`ErrorKind::ContextMismatch`].
     ///
     /// ```no_run
     /// # use pii::{EncryptedStr, PiiModel, SqlTable};

@@ -1,6 +1,6 @@
 //! What keeps statements that write by id inside the scope of the cryptor.
 
-use pii_core::{Error, ErrorKind, Result};
+use pii_core::{ContextPart, Error, ErrorKind, Result};
 
 use super::{SqlTable, swapping::context_columns};
 use crate::{
@@ -36,6 +36,32 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
             }
         }
         Ok(bounds)
+    }
+
+    /// Whether columns tell all of the scope.
+    pub(super) fn columns_tell_scope(&self) -> Result<bool> {
+        let Some(scope) = self.cryptor.scope().map_err(error::of::<M>)? else { return Ok(true) };
+        let parts =
+            scope.pairs().filter_map(|(name, _)| M::MODEL.context().iter().find(|part| part.name == name));
+        let is_told = |part: &ContextPart| {
+            let is_column = |column| M::COLUMNS.iter().any(|known| known.name == column);
+            part.literal.is_some() || part.column.is_some_and(is_column)
+        };
+        Ok(parts.into_iter().all(is_told))
+    }
+
+    /// Leaves out the rows outside the scope that a statement could not leave out.
+    pub(super) fn retain_in_scope(&self, models: &mut Vec<M>) -> Result<()> {
+        if self.columns_tell_scope()? {
+            return Ok(());
+        }
+        let mut rows = std::mem::take(models);
+        for row in rows.drain(..) {
+            if self.cryptor.is_in_scope(&row).map_err(error::of::<M>)? {
+                models.push(row);
+            }
+        }
+        Ok(())
     }
 
     /// The columns beside the id that tell whether a stored row is in the scope.

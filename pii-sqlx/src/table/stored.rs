@@ -38,6 +38,13 @@ impl<M> Default for Rows<M> {
     }
 }
 
+impl<M> FromIterator<(M, Texts)> for Rows<M> {
+    fn from_iter<I: IntoIterator<Item = (M, Texts)>>(rows: I) -> Self {
+        let (models, texts) = rows.into_iter().unzip();
+        Self { models, texts }
+    }
+}
+
 impl<M> Stored<M> {
     /// The model alone.
     #[must_use]

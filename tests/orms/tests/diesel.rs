@@ -11,8 +11,8 @@ use diesel::{
     sqlite::Sqlite,
 };
 use pii::{
-    Ciphertext, Cryptor, Encrypted, EncryptedStr, ErrorKind, Json, PiiModel, TestKeyring, ValueState,
-    blocking, ctx,
+    Ciphertext, Cryptor, Encrypted, EncryptedStr, ErrorKind, IndexText, Json, PiiModel, TestKeyring,
+    ValueState, blocking, ctx,
 };
 
 diesel::table! {
@@ -254,4 +254,87 @@ fn a_check_of_the_table_keeps_plaintext_out_of_every_program() {
     let mut ada = Customer::new(1);
     cryptor().seal(from_mut(&mut ada)).unwrap();
     insert(&mut db, ada.email.stored_text().unwrap().as_str()).unwrap();
+}
+
+diesel::table! {
+    logins {
+        id -> BigInt,
+        tenant -> Text,
+        email -> Text,
+        email_bidx -> Nullable<Text>,
+    }
+}
+
+#[derive(PiiModel, Queryable, Selectable, Insertable, Identifiable, AsChangeset)]
+#[pii(name = "login", context(tenant = self.tenant))]
+#[diesel(table_name = logins)]
+struct Login {
+    #[pii(id)]
+    id: i64,
+    tenant: String,
+    #[pii(blind_index(normalize = "email", unique))]
+    email: EncryptedStr,
+}
+
+impl Login {
+    fn new(id: i64, tenant: &str, email: &str) -> Self {
+        Self { id, tenant: tenant.to_owned(), email: EncryptedStr::new(email) }
+    }
+}
+
+fn code(cryptor: &blocking::Cryptor, login: &Login) -> Option<String> {
+    let entries = cryptor.index_entries([login]).unwrap().remove(0);
+    entries.iter().find(|entry| entry.version.column == "email_bidx").and_then(|entry| match &entry.text {
+        IndexText::Text(text) => Some(text.to_string()),
+        IndexText::Null | IndexText::Unchanged => None,
+    })
+}
+
+fn find(db: &mut SqliteConnection, cryptor: &blocking::Cryptor, tenant: &str, email: &str) -> Vec<i64> {
+    let terms = cryptor.index_terms(&Login::by_email(tenant, email)).unwrap();
+    let texts = terms.iter().flat_map(|term| &term.texts).map(|text| &**text);
+    let found = logins::table.filter(logins::email_bidx.eq_any(texts)).filter(logins::tenant.eq(tenant));
+    let mut found: Vec<Login> = found.select(Login::as_select()).order(logins::id).load(db).unwrap();
+    cryptor.open(&mut found).unwrap();
+    found.iter().map(|login| login.id).collect()
+}
+
+#[test]
+fn rows_are_saved_with_their_codes_and_found_by_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = pii::FileKeyStore::open(folder.path().join("keys")).unwrap();
+    let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).key_store(store).build().unwrap();
+    let cryptor = blocking::Cryptor::new(cryptor);
+    let mut db = SqliteConnection::establish(":memory:").unwrap();
+    db.batch_execute(
+        "create table logins (id integer primary key, tenant text not null, email text not null, email_bidx text unique)",
+    )
+    .unwrap();
+    let mut all = [
+        Login::new(1, "acme", "Ada@example.com"),
+        Login::new(2, "acme", "bob@example.com"),
+        Login::new(3, "zeta", "ada@example.com"),
+    ];
+    cryptor.seal(&mut all).unwrap();
+    for login in &all {
+        let row = (login, logins::email_bidx.eq(code(&cryptor, login)));
+        diesel::insert_into(logins::table).values(row).execute(&mut db).unwrap();
+    }
+    assert_eq!(find(&mut db, &cryptor, "acme", " ADA@example.com"), [1]);
+    assert_eq!(find(&mut db, &cryptor, "zeta", "ada@example.com"), [3]);
+    assert_eq!(find(&mut db, &cryptor, "acme", "eve@example.com"), [0_i64; 0]);
+
+    let mut again = [Login::new(4, "acme", "ada@EXAMPLE.com")];
+    cryptor.seal(&mut again).unwrap();
+    let row = (&again[0], logins::email_bidx.eq(code(&cryptor, &again[0])));
+    let error = diesel::insert_into(logins::table).values(row).execute(&mut db).unwrap_err();
+    assert!(matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)), "{error}");
+
+    let [mut ada, ..] = all;
+    ada.email.set("countess@example.com");
+    cryptor.seal(from_mut(&mut ada)).unwrap();
+    let changes = (&ada, logins::email_bidx.eq(code(&cryptor, &ada)));
+    diesel::update(&ada).set(changes).execute(&mut db).unwrap();
+    assert_eq!(find(&mut db, &cryptor, "acme", "ada@example.com"), [0_i64; 0]);
+    assert_eq!(find(&mut db, &cryptor, "acme", "countess@example.com"), [1]);
 }

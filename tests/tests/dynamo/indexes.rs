@@ -174,7 +174,7 @@ async fn both_versions_are_searched_and_an_item_is_found_once() {
     found.sort();
     assert_eq!(found, ["1", "2"]);
     let several = shop.members.find(Member::by_email("acme", "ada@example.com")).one().await.err().unwrap();
-    assert_eq!(several.kind(), ErrorKind::Duplicate);
+    assert_eq!(several.kind(), ErrorKind::SeveralRows);
 }
 
 #[tokio::test]

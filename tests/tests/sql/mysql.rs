@@ -10,10 +10,14 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use pii::{EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx, sqlx_error};
+use pii::{ColumnLimits, Ddl, Doctor, EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx, sqlx_error};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, MySqlConnection,
     mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
 };
 use uuid::Uuid;
 
@@ -484,6 +488,62 @@ async fn what_is_written_after_a_call_was_given_up_is_there() {
             .unwrap();
         assert_eq!(rows, 1, "after {polls} polls");
         sqlx::query("delete from customers where id >= 1000").execute(&db.pool).await.unwrap();
+    }
+}
+
+/// A way to the server on which its answers arrive in pieces, so that a call can be given up within one.
+async fn slow_server() -> MySqlConnectOptions {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (host, server_port) = (server().get_host().to_owned(), server().get_port());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect((host.as_str(), server_port)).await.unwrap();
+            client.set_nodelay(true).unwrap();
+            let (mut questions, mut client) = client.into_split();
+            let (mut answers, mut server) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut questions, &mut server).await });
+            tokio::spawn(async move {
+                let mut piece = [0; 64];
+                while let Ok(length @ 1..) = answers.read(&mut piece).await {
+                    client.write_all(&piece[..length]).await?;
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    server().host("127.0.0.1").port(port)
+}
+
+/// The same for what asks the catalogue, in several statements.
+#[tokio::test]
+async fn what_is_read_after_a_look_at_the_catalogue_was_given_up_is_the_answer() {
+    let db = TestDatabase::new(1, &[CUSTOMERS]).await;
+    let cryptor = cryptor();
+    let customers = SqlTable::<Customer, _>::new(&db.pool, &cryptor);
+    customers.insert_many(&(0..50).map(Customer::new).collect::<Vec<_>>()).await.unwrap();
+    let options = slow_server().await.database(&db.name);
+    let pool = MySqlPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let ddl = Ddl::of::<Customer>().unwrap();
+    for polls in 0..90_usize {
+        let mut call = match polls % 3 {
+            0 => Doctor::new(&pool).model::<Customer>().examine().map(|done| done.map(drop)).boxed(),
+            1 => ddl.alter(&pool).map(|done| done.map(drop)).boxed(),
+            _ => ColumnLimits::of::<Customer, _>(&pool).map(|done| done.map(drop)).boxed(),
+        };
+        for _ in 0..polls / 3 {
+            if (&mut call).now_or_never().is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(call);
+        let select = "select city from customers where id = 7";
+        let city: String = in_time(sqlx::query_scalar(select).fetch_one(&pool))
+            .await
+            .unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
+        assert_eq!(city, "London", "after {polls} polls");
     }
 }
 

@@ -11,10 +11,10 @@ use std::{
 
 use futures_core::Stream;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use pii::{EncryptedStr, ErrorKind, PiiModel, ShadowColumn, SqlTable, sqlx_error};
+use pii::{DecryptPii as _, EncryptedStr, ErrorKind, PiiModel, ShadowColumn, SqlTable, sqlx_error};
 use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection,
+    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
 };
 
 use crate::{
@@ -270,21 +270,42 @@ async fn a_server_that_dies_between_commits_keeps_what_is_reported() {
     }
 }
 
-/// Postgres tells the values of a row in the detail of some errors.
+/// Postgres tells the values of a row in the detail of some errors, and in the message of others.
 #[tokio::test]
 async fn errors_do_not_tell_the_detail() {
     let check = "create table customers (id bigint primary key, tenant text not null, city text not null \
                  check (city <> 'Atlantis-canary'), email text not null, ssn text)";
     let db = TestDatabase::new(1, &[check]).await;
-    let customers = SqlTable::<Customer, _>::new(&db.pool, &cryptor());
+    let cryptor = cryptor();
+    let customers = SqlTable::<Customer, _>::new(&db.pool, &cryptor);
     let errors = Errors::default();
     let sunk = Customer { city: "Atlantis-canary".into(), ..Customer::new(1) };
     let error = customers.insert(&sunk).await.unwrap_err();
     let database = sqlx_error(&error).unwrap().as_database_error().unwrap();
-    assert!(format!("{database:?}").contains("Atlantis-canary"), "sqlx's own Debug tells it");
+    assert!(database.is_check_violation());
+    assert_eq!((database.code().as_deref(), database.table()), (Some("23514"), Some("customers")));
+    assert!(database.message().contains("violates check constraint"), "{database}");
+    // whoever wants to see it
+    let detail = database.downcast_ref::<PgDatabaseError>().detail().unwrap();
+    assert!(detail.contains("Atlantis-canary"), "{detail}");
     assert!(error.to_string().contains("customers_city_check"), "{error}");
     errors.add(&error);
-    for printed in errors.printed() {
+
+    customers.insert(&Customer { city: "city-canary".into(), ..Customer::new(1) }).await.unwrap();
+    let raising = "create function raise_canary() returns int language plpgsql as \
+                   $$ begin raise unique_violation using message = 'raised-canary'; end $$";
+    db.pool.execute(raising).await.unwrap();
+    for query in [
+        "select *, city::int from customers",
+        "select *, raise_canary() from customers",
+        "select * from customers where 'it's-canary'",
+    ] {
+        let query = sqlx::query_as::<_, Customer>(query).decrypt_pii(&cryptor);
+        errors.add(&query.fetch_all(&db.pool).await.err().unwrap());
+    }
+    let printed = errors.printed();
+    assert_eq!(printed.len(), 4);
+    for printed in printed {
         assert!(!printed.contains("canary"), "{printed}");
     }
 }

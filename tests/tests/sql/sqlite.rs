@@ -3,15 +3,18 @@
 use std::{fs, time::Duration};
 
 use futures_util::TryStreamExt as _;
-use pii::{SqlTable, testing::assert_no_plaintext};
+use pii::{
+    Adoption, DecryptPii as _, FieldPolicies, PlaintextPolicy, SqlTable, sqlx_error,
+    testing::assert_no_plaintext,
+};
 use sqlx::{
     AssertSqlSafe,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions},
 };
 
 use crate::{
     models::{CUSTOMERS, Customer, EMAIL, PEOPLE, Person, SSN},
-    support::cryptor,
+    support::{Errors, cryptor},
 };
 
 #[path = "doctor_on_sqlite.rs"]
@@ -125,4 +128,50 @@ async fn a_hundred_thousand_rows_go_in_and_come_out_one_chunk_at_a_time() {
     }
     assert!(opened.try_next().await.unwrap().is_none());
     assert_eq!(cryptor.stats().keys_generated, 1);
+}
+
+/// Functions of JSON quote what they can't read.
+#[tokio::test]
+async fn errors_do_not_tell_the_message_of_a_function() {
+    let db = TestDatabase::new(1, &[CUSTOMERS]).await;
+    let cryptor = cryptor();
+    let customers = SqlTable::<Customer, _>::new(&db.pool, &cryptor);
+    customers.insert(&Customer { city: "city-canary".into(), ..Customer::new(1) }).await.unwrap();
+    let query = "select *, json_extract('{}', city) from customers";
+    let query = sqlx::query_as::<_, Customer>(query).decrypt_pii(&cryptor);
+    let error = query.fetch_all(&db.pool).await.err().unwrap();
+    let database = sqlx_error(&error).unwrap().as_database_error().unwrap();
+    assert_eq!(database.code().as_deref(), Some("1"));
+    assert!(database.downcast_ref::<SqliteError>().to_string().contains("city-canary"));
+    let errors = Errors::default();
+    errors.add(&error);
+    assert!(!errors.printed()[0].contains("canary"), "{:?}", errors.printed());
+
+    let missing = sqlx::query_as::<_, Customer>("select * from nowhere").decrypt_pii(&cryptor);
+    let error = missing.fetch_all(&db.pool).await.err().unwrap();
+    assert!(sqlx_error(&error).unwrap().to_string().contains("no such table: nowhere"), "{error:?}");
+}
+
+/// A column of SQLite holds values of any type.
+#[tokio::test]
+async fn a_value_of_another_type_does_not_hold_up_a_job() {
+    let db = TestDatabase::new(1, &[CUSTOMERS]).await;
+    for id in 0..6 {
+        let insert =
+            sqlx::query("insert into customers values (?, 'acme', 'London', 'ada@old.example', null)");
+        insert.bind(id).execute(&db.pool).await.unwrap();
+    }
+    sqlx::query("update customers set email = x'63616e617279' where id in (2, 5)")
+        .execute(&db.pool)
+        .await
+        .unwrap();
+    let policies = FieldPolicies::new();
+    policies.set_model("customer", PlaintextPolicy::AcceptAndSeal);
+    let customers = SqlTable::<Customer, _>::new(&db.pool, &cryptor().with_policies(&policies));
+    let report = Adoption::of(&customers).chunk_rows(3).seal().await.unwrap();
+    assert_eq!((report.rows_written, report.failed), (4, 2), "{report}");
+    for (error, row) in report.failures.iter().zip(["2", "5"]) {
+        assert_eq!((error.field_name(), error.row_id()), (Some("email"), Some(row)), "{error}");
+    }
+    assert_eq!(Adoption::of(&customers).verify().await.unwrap().failed, 2);
 }

@@ -83,7 +83,7 @@ impl Errors {
         let mut printed = format!("{error}\n{error:?}\n{error:#?}\n");
         let mut source = std::error::Error::source(error);
         while let Some(below) = source {
-            printed.push_str(&format!("{below}\n"));
+            printed.push_str(&format!("{below}\n{below:?}\n"));
             source = below.source();
         }
         self.0.lock().unwrap().push(printed);

@@ -25,7 +25,7 @@ use super::{
     TestDatabase, customers, database, sql, stored,
 };
 use crate::{
-    models::{Customer, EMAIL, MEMBERS, Member, PEOPLE, Person, SSN},
+    models::{Customer, CustomerBySqlx, EMAIL, MEMBERS, Member, PEOPLE, Person, SSN},
     support::{cryptor, is_send},
 };
 
@@ -262,6 +262,79 @@ async fn a_row_that_cannot_be_moved_does_not_hold_up_the_others() {
     assert_eq!((report.failed, report.failures[0].kind()), (1, ErrorKind::Integrity));
     assert_eq!(report.failures[0].row_id(), Some("5"));
     assert_eq!(stored(&db, 1).await.0, email(1));
+}
+
+/// What does not fit the model is told by id, wherever in a chunk it stands.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_does_not_hold_up_the_others() {
+    let nullable =
+        "create table customers (id bigint primary key, tenant text, city text, email text, ssn text)";
+    let db = TestDatabase::new(2, &[nullable]).await;
+    for id in 0..12 {
+        old_insert(&db, id, &email(id)).await;
+    }
+    sql(&db, "update customers set city = null where id in (4, 8, 11)").await;
+    sql(&db, "update customers set email = null where id = 5").await;
+    let policies = FieldPolicies::new();
+    let table = customers(&db, &cryptor().with_policies(&policies));
+    let census = Adoption::of(&table).chunk_rows(3).verify().await.unwrap();
+    assert_eq!((census.rows, census.fields["email"].plaintext, census.failed), (12, 8, 4), "{census}");
+    assert!(!census.is_all_plaintext() && census.to_string().ends_with("; 4 rows can't be read"), "{census}");
+
+    policies.set_model("customer", AcceptAndSeal);
+    let report = Adoption::of(&table).chunk_rows(3).seal().await.unwrap();
+    assert!(report.is_complete && !report.is_done());
+    assert_eq!((report.rows_read, report.rows_written, report.failed), (12, 8, 4), "{report}");
+    let failures = |failures: &[pii::Error]| -> Vec<_> {
+        let place =
+            |error: &pii::Error| (error.row_id().unwrap().to_owned(), error.field_name().unwrap().to_owned());
+        failures.iter().map(place).collect()
+    };
+    let expected = [("4", "city"), ("5", "email"), ("8", "city"), ("11", "city")];
+    let expected = expected.map(|(row, field)| (row.to_owned(), field.to_owned()));
+    assert_eq!(failures(&report.failures), expected);
+    assert!(!format!("{report:?} {:?}", report.failures).contains("canary"));
+    assert!(stored(&db, 9).await.0.starts_with("ENC:"));
+
+    // one by one, and then nothing is left
+    let report = Adoption::of(&table).chunk_rows(1).seal().await.unwrap();
+    assert_eq!((report.rows_written, failures(&report.failures)), (0, expected.to_vec()), "{report}");
+    sql(&db, "update customers set city = 'London' where city is null").await;
+    sql(&db, "update customers set email = 'canary-5@old.example' where id = 5").await;
+    assert!(Adoption::of(&table).seal().await.unwrap().is_done());
+    let census = Adoption::of(&table).verify().await.unwrap();
+    assert!(census.is_all_sealed() && census.failures.is_empty() && census.rows == 12, "{census}");
+
+    sql(&db, "update customers set city = null where id = 7").await;
+    let census = Adoption::of(&table).verify().await.unwrap();
+    assert!(!census.is_all_sealed() && census.failed == 1, "{census}");
+    policies.set_model("customer", Prepare);
+    let report = Adoption::of(&table).chunk_rows(8).roll_back().await.unwrap();
+    assert_eq!((report.rows_written, failures(&report.failures)), (11, vec![("7".into(), "city".into())]));
+}
+
+/// A model that other code reads from rows does not tell the id alone.
+#[tokio::test]
+async fn without_its_id_a_row_that_cannot_be_read_stops_the_job_where_it_can_not_go_on() {
+    let nullable =
+        "create table customers (id bigint primary key, tenant text, city text, email text, ssn text)";
+    let db = TestDatabase::new(2, &[nullable]).await;
+    for id in 0..9 {
+        old_insert(&db, id, &email(id)).await;
+    }
+    // SQLite's driver takes NULL for an empty text
+    let value = if Db::NAME == "SQLite" { "x'00'" } else { "null" };
+    let update = format!("update customers set city = {value} where id = 4");
+    sqlx::raw_sql(AssertSqlSafe(update)).execute(&db.pool).await.unwrap();
+    let policies = FieldPolicies::new();
+    policies.set_model("customer", AcceptAndSeal);
+    let table = SqlTable::<CustomerBySqlx, Db>::new(&db.pool, &cryptor().with_policies(&policies));
+    let error = Adoption::of(&table).chunk_rows(5).seal().await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Database, Some("town")));
+    assert!(error.to_string().contains("from_row"), "{error}");
+    assert!(stored(&db, 3).await.0.starts_with("ENC:"), "what was read was written");
+    let report = Adoption::of(&table).chunk_rows(9).seal().await.unwrap();
+    assert_eq!((report.rows_written, report.failed, report.failures[0].row_id()), (4, 1, None), "{report}");
 }
 
 #[tokio::test]

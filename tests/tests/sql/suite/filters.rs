@@ -116,7 +116,7 @@ async fn one_row_means_one() {
     let none = meetings.find(fields.name.eq("nobody")).one().await.unwrap_err();
     assert_eq!(none.kind(), ErrorKind::RowNotFound);
     let several = meetings.find(fields.paid.eq(true)).one().await.unwrap_err();
-    assert_eq!(several.kind(), ErrorKind::Conflict);
+    assert_eq!(several.kind(), ErrorKind::SeveralRows);
     assert_eq!(meetings.find(fields.paid.eq(true)).limit(1).one().await.unwrap().name, "Ada 2");
     assert_eq!(meetings.find(fields.paid.eq(true)).limit(2).await.unwrap().len(), 2);
 }

@@ -327,6 +327,29 @@ async fn a_row_that_does_not_open_is_told_and_the_others_are_filled_in() {
 }
 
 #[tokio::test]
+async fn a_row_that_cannot_be_read_does_not_hold_up_the_others() {
+    let nullable = "create table subscribers (id bigint primary key, tenant varchar(40), email text, \
+                    email_bidx text, login_bidx text, phone text, phone_bidx text)";
+    let shop = Shop { db: TestDatabase::new(4, &[nullable]).await, keys: tempfile::tempdir().unwrap() };
+    let old: Vec<_> = (0..9).map(|id| OldSubscriber::new(id, &email(id % 7))).collect();
+    shop.old().insert_many(&old).await.unwrap();
+    sql(&shop.db, "update subscribers set tenant = null where id in (2, 4, 8)").await;
+    let report = shop.subscribers().fill_indexes().chunk_rows(3).await.unwrap();
+    assert_eq!((report.rows_read, report.filled, report.failed), (9, 6, 3), "{report}");
+    assert!(report.is_complete && !report.is_done());
+    let rows: Vec<_> = report.failures.iter().map(|error| (error.row_id(), error.field_name())).collect();
+    assert_eq!(rows, ["2", "4", "8"].map(|row| (Some(row), Some("tenant"))));
+    assert_eq!(report.last_id.as_deref(), Some("8"));
+    assert_eq!(shop.found(&email(5)).await, [5]);
+
+    let duplicates = shop.subscribers().index_duplicates("email").await.unwrap();
+    assert_eq!((duplicates.rows, duplicates.groups, duplicates.failed), (6, 1, 3), "{duplicates}");
+    assert_eq!(duplicates.failures[0].row_id(), Some("2"));
+    sql(&shop.db, "update subscribers set tenant = 'acme' where tenant is null").await;
+    assert!(shop.subscribers().fill_indexes().await.unwrap().is_done());
+}
+
+#[tokio::test]
 async fn a_job_stays_in_the_scope_of_its_cryptor() {
     let shop = Shop::with(3).await;
     shop.old()

@@ -1,8 +1,8 @@
 //! Rows found by blind indexes, which every way of writing keeps.
 
 use pii::{
-    Adoption, Cryptor, EncryptedStr, ErrorKind, FieldPolicies, PlaintextPolicy::AcceptAndSeal, SqlTable,
-    Swap, ctx,
+    Adoption, Cryptor, EncryptedStr, ErrorKind, FieldPolicies, PiiModel, PlaintextPolicy::AcceptAndSeal,
+    SqlTable, Swap, ctx,
 };
 
 use super::{super::in_dialect, Db, TestDatabase, sql};
@@ -160,7 +160,7 @@ async fn rows_found_by_chance_are_left_out_once_they_are_opened() {
     let one = shop.subscribers.find(search()).decrypt_fields(["phone"]).one().await.unwrap();
     assert_eq!(one.id, 7);
     let several = shop.subscribers.find(search()).one().await.err().unwrap();
-    assert_eq!(several.kind(), ErrorKind::Duplicate);
+    assert_eq!(several.kind(), ErrorKind::SeveralRows);
 }
 
 #[tokio::test]
@@ -175,6 +175,154 @@ async fn a_search_of_all_tenants_stays_within_the_scope() {
     assert!(!subscribers.find(Subscriber::by_login("ada@example.com")).exists().await.unwrap());
     let error = subscribers.find(Subscriber::by_email("other", "ada@example.com")).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::ContextMismatch);
+}
+
+const LOGINS: &str = "create table logins (id bigint primary key, tenant text not null, city text, \
+     email text not null, login_bidx text)";
+
+/// No column holds what is bound: an expression makes it.
+#[derive(PiiModel, Clone)]
+#[pii(name = "login", table = "logins", context(app = "tests", tenant = self.tenant.to_lowercase()), from_row)]
+struct Login {
+    #[pii(id)]
+    id: i64,
+    tenant: String,
+    city: String,
+    #[pii(blind_index(name = "login", normalize = "email", scope = "global"))]
+    email: EncryptedStr,
+}
+
+impl Login {
+    fn new(id: i64, tenant: &str) -> Self {
+        Self { id, tenant: tenant.into(), city: "London".into(), email: EncryptedStr::new("ada@example.com") }
+    }
+}
+
+#[tokio::test]
+async fn rows_outside_the_scope_are_not_found_where_no_column_tells_them() {
+    let (db, keys) = (TestDatabase::new(2, &[LOGINS]).await, tempfile::tempdir().unwrap());
+    let cryptor = process(&keys);
+    let table =
+        |tenant: &'static str| SqlTable::<Login, Db>::new(&db.pool, &cryptor.scoped(ctx!(tenant = tenant)));
+    let all = SqlTable::<Login, Db>::new(&db.pool, &cryptor);
+    let rows: Vec<Login> = (0..5).map(|id| Login::new(id, "Other")).collect();
+    all.insert_many(&rows).await.unwrap();
+    all.insert(&Login::new(5, "ACME")).await.unwrap();
+    all.insert(&Login::new(6, "Other")).await.unwrap();
+    let search = || Login::by_login("ada@example.com");
+    let in_london = || Login::fields().city.eq("London");
+    let ids = |found: Vec<Login>| -> Vec<i64> { found.iter().map(|row| row.id).collect() };
+
+    let acme = table("acme");
+    assert!(acme.find(search()).exists().await.unwrap());
+    assert_eq!(ids(acme.find(search()).await.unwrap()), [5]);
+    assert_eq!(acme.find(search()).decrypt_pii().one().await.unwrap().id, 5);
+    assert_eq!(ids(acme.find(in_london()).decrypt_pii().await.unwrap()), [5]);
+    assert_eq!(ids(acme.find(in_london()).limit(1).await.unwrap()), [5]);
+    assert_eq!(acme.find(in_london()).one().await.unwrap().id, 5);
+    let mut tx = db.pool.begin().await.unwrap();
+    assert!(acme.find(search()).on(&mut tx).exists().await.unwrap());
+    drop(tx);
+
+    let nobody = table("nobody");
+    assert!(!nobody.find(search()).exists().await.unwrap());
+    assert_eq!(ids(nobody.find(search()).await.unwrap()), [0_i64; 0]);
+    assert!(nobody.find(search()).optional().await.unwrap().is_none());
+    assert_eq!(ids(nobody.find(in_london()).await.unwrap()), [0_i64; 0]);
+    assert_eq!(ids(nobody.find(in_london()).limit(3).await.unwrap()), [0_i64; 0]);
+
+    assert_eq!(ids(table("other").find(in_london()).limit(6).await.unwrap()), [0, 1, 2, 3, 4, 6]);
+    assert_eq!(ids(table("other").find(in_london()).limit(0).await.unwrap()), [0_i64; 0]);
+    assert_eq!(table("other").find(search()).one().await.unwrap_err().kind(), ErrorKind::SeveralRows);
+    assert_eq!(ids(all.find(search()).await.unwrap()).len(), 7);
+}
+
+/// Two rows tell that there are several: a third one is not read.
+#[tokio::test]
+async fn the_one_row_is_looked_for_among_two() {
+    let (db, keys) = (TestDatabase::new(2, &[LOGINS]).await, tempfile::tempdir().unwrap());
+    let table = SqlTable::<Login, Db>::new(&db.pool, &process(&keys));
+    table.insert_many(&[1, 2, 3].map(|id| Login::new(id, "acme"))).await.unwrap();
+    sql(&db, "update logins set city = null where id = 3").await;
+    let search = || Login::by_login("ada@example.com");
+    assert_eq!(table.find(search()).await.unwrap_err().kind(), ErrorKind::Database, "not readable");
+    for error in [
+        table.find(search()).one().await.unwrap_err(),
+        table.find(search()).decrypt_pii().optional().await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.model_name()), (ErrorKind::SeveralRows, Some("login")));
+        assert!(error.to_string().contains("more than one row"), "{error}");
+    }
+    table.delete(2).await.unwrap();
+    table.delete(3).await.unwrap();
+    assert_eq!(table.find(search()).one().await.unwrap().id, 1);
+}
+
+/// Of several hundred rows with the same code.
+#[tokio::test]
+async fn the_one_row_is_found_on_a_later_page() {
+    let shop = shop().await;
+    let subscribers: Vec<Subscriber> = (0..900)
+        .map(|id| Subscriber {
+            phone: Some(EncryptedStr::new(format!("555-{id:04}"))),
+            ..Subscriber::new(id, &format!("{id}@example.com"))
+        })
+        .collect();
+    shop.subscribers.insert_many(&subscribers).await.unwrap();
+    let find = |phone: &'static str| shop.subscribers.find(Subscriber::by_phone("acme", phone)).decrypt_pii();
+    for id in [0, 450, 899] {
+        let phone: &'static str = format!("555 {id:04}").leak();
+        assert_eq!(find(phone).one().await.unwrap().id, id);
+    }
+    assert!(find("555 9999").optional().await.unwrap().is_none());
+    let twice =
+        Subscriber { phone: Some(EncryptedStr::new("5550001")), ..Subscriber::new(900, "900@example.com") };
+    shop.subscribers.insert(&twice).await.unwrap();
+    assert_eq!(find("555 0001").one().await.unwrap_err().kind(), ErrorKind::SeveralRows);
+}
+
+const ACCOUNTS: &str =
+    "create table named_accounts (id bigint primary key, email text not null, email_bidx varchar(64) unique)";
+
+#[derive(PiiModel)]
+#[pii(name = "member", table = "named_accounts", from_row)]
+struct Before {
+    #[pii(id)]
+    id: i64,
+    #[pii(blind_index(normalize = "email", unique))]
+    email: EncryptedStr,
+}
+
+#[derive(PiiModel)]
+#[pii(name = "account", was = "member", table = "named_accounts", from_row)]
+struct After {
+    #[pii(id)]
+    id: i64,
+    #[pii(blind_index(normalize = "email", unique))]
+    email: EncryptedStr,
+}
+
+/// Codes under the old name and the new one differ, until all are written anew.
+#[tokio::test]
+async fn after_a_rename_a_value_is_unique_once_the_codes_are_written_anew() {
+    let (db, keys) = (TestDatabase::new(2, &[ACCOUNTS]).await, tempfile::tempdir().unwrap());
+    let cryptor = process(&keys);
+    let email = || EncryptedStr::new("ada@example.com");
+    let before = SqlTable::<Before, Db>::new(&db.pool, &cryptor);
+    before.insert(&Before { id: 1, email: email() }).await.unwrap();
+    let after = SqlTable::<After, Db>::new(&db.pool, &cryptor);
+    after.insert(&After { id: 2, email: email() }).await.unwrap();
+    let search = || After::by_email("ada@example.com");
+    assert_eq!(after.find(search()).one().await.unwrap_err().kind(), ErrorKind::SeveralRows);
+    let report = after.fill_indexes().every_row().await.unwrap();
+    assert_eq!((report.failed, report.failures[0].kind()), (1, ErrorKind::Duplicate), "{report}");
+    assert_eq!(report.failures[0].row_id(), Some("1"));
+
+    after.delete(2).await.unwrap();
+    assert!(after.fill_indexes().every_row().await.unwrap().is_done());
+    let error = after.insert(&After { id: 3, email: email() }).await.unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::Duplicate, Some("email")));
+    assert_eq!(after.find(search()).one().await.unwrap().id, 1);
 }
 
 #[tokio::test]
