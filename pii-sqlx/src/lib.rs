@@ -93,6 +93,7 @@ mod mysql_error;
 mod nested;
 mod operand;
 mod pieces;
+mod row_columns;
 mod statement;
 mod table;
 
@@ -133,7 +134,7 @@ pub mod __private {
 
     pub use crate::{
         binder::Binder,
-        joined::{FromPrefixedRow, not_null, prefixed},
+        joined::{FromPrefixedRow, prefixed},
         json::from_json,
         model::{ColumnKind, SqlColumn, SqlModel},
         model_types::ColumnTypes,
@@ -142,5 +143,6 @@ pub mod __private {
             prefixed_length, prefixed_names,
         },
         operand::OperandBinder,
+        row_columns::RowColumns,
     };
 }
