@@ -185,12 +185,12 @@ pub fn prefixed(prefix: &str, column: &'static str) -> Cow<'static, str> {
     if prefix.is_empty() { column.into() } else { format!("{prefix}{column}").into() }
 }
 
-/// Refuses NULL where the field has no way to hold it, for generated code: the driver of SQLite reads it as
+/// Refuses NULL where the field has no way to hold it: the driver of SQLite reads it as
 /// 0 or an empty text, and so would make a row of what an outer join has nothing for.
 ///
 /// # Errors
 /// [`sqlx::Error::ColumnDecode`].
-pub fn not_null<R: Row>(row: &R, column: &str) -> sqlx::Result<()>
+pub(crate) fn not_null<R: Row>(row: &R, column: &str) -> sqlx::Result<()>
 where
     for<'q> &'q str: ColumnIndex<R>,
 {

@@ -94,6 +94,7 @@ mod nested;
 mod operand;
 mod pieces;
 mod quiet;
+mod row_columns;
 mod statement;
 mod table;
 
@@ -134,7 +135,7 @@ pub mod __private {
 
     pub use crate::{
         binder::Binder,
-        joined::{FromPrefixedRow, not_null, prefixed},
+        joined::{FromPrefixedRow, prefixed},
         json::from_json,
         model::{ColumnKind, SqlColumn, SqlModel, read_id_part},
         model_types::ColumnTypes,
@@ -143,5 +144,6 @@ pub mod __private {
             prefixed_length, prefixed_names,
         },
         operand::OperandBinder,
+        row_columns::RowColumns,
     };
 }

@@ -24,7 +24,19 @@ pub(super) fn is_of_key_store(text: &str) -> bool {
         && text.len() <= MAX_TEXT_BYTES
         && (TAG_BYTES..=MAX_BODY_BYTES).contains(&body)
         && digits.last().is_some_and(|last| is_last(*last, padding))
-        && digits.iter().fold(true, |all, byte| all & is_digit(*byte))
+        && are_digits(digits)
+}
+
+/// How many bytes are looked at together.
+const BLOCK: usize = 16;
+
+fn are_digits(bytes: &[u8]) -> bool {
+    let all = |block: &[u8; BLOCK]| block.iter().fold(true, |all, byte| all & is_digit(*byte));
+    // the last block begins in the one before it
+    match (bytes.as_chunks::<BLOCK>().0, bytes.last_chunk::<BLOCK>()) {
+        (blocks, Some(last)) => blocks.iter().all(all) && all(last),
+        (_, None) => bytes.iter().copied().all(is_digit),
+    }
 }
 
 /// RFC 4648, section 4. Without branches, so that many bytes are looked at together.

@@ -45,8 +45,16 @@ pub(super) fn nested(model: &Model<'_>) -> TokenStream {
 /// Reads every field from `row`, whose columns begin with `prefix`.
 fn body(model: &Model<'_>) -> TokenStream {
     let private = model.private();
+    let has_nested = model.columns().any(|field| field.kind == Kind::Sealed(Shape::Columns));
+    // how many columns a nested struct has is not known here
+    let names = model.columns().filter(|_| !has_nested).map(|field| &field.column);
+    let mut place = 0_usize;
     let fields = model.fields.iter().map(|field| {
         let (ident, ty, column) = (field.ident, field.ty, &field.column);
+        let at = place;
+        if field.kind != Kind::Skipped {
+            place += 1;
+        }
         match field.kind {
             Kind::Skipped => quote!(#ident: ::core::default::Default::default()),
             Kind::Sealed(Shape::Columns) => {
@@ -60,8 +68,7 @@ fn body(model: &Model<'_>) -> TokenStream {
             }
             Kind::Sealed(Shape::Json) => quote! {
                 #ident: {
-                    let text: ::core::option::Option<::std::string::String> =
-                        #private::sqlx::Row::try_get(row, &*#private::prefixed(prefix, #column))?;
+                    let text = columns.value::<::core::option::Option<::std::string::String>>(#at, #column)?;
                     // a missing `Option` is JSON's null
                     #private::from_json::<#ty>(text.as_deref().unwrap_or("null")).map_err(|error| {
                         #private::sqlx::Error::ColumnDecode {
@@ -71,19 +78,19 @@ fn body(model: &Model<'_>) -> TokenStream {
                     })?
                 }
             },
-            _ if is_never_null(field) => quote! {
-                #ident: {
-                    let column = #private::prefixed(prefix, #column);
-                    #private::not_null(row, &column)?;
-                    #private::sqlx::Row::try_get::<#ty, _>(row, &*column)?
-                }
-            },
-            _ => quote! {
-                #ident: #private::sqlx::Row::try_get::<#ty, _>(row, &*#private::prefixed(prefix, #column))?
-            },
+            _ if is_never_null(field) => quote!(#ident: columns.value_not_null::<#ty>(#at, #column)?),
+            _ => quote!(#ident: columns.value::<#ty>(#at, #column)?),
         }
     });
-    quote!(::core::result::Result::Ok(Self { #(#fields),* }))
+    let fields: Vec<_> = fields.collect();
+    let columns = model
+        .columns()
+        .any(|field| field.kind != Kind::Sealed(Shape::Columns))
+        .then(|| quote!(let columns = #private::RowColumns::new(row, prefix, &[#(#names),*]);));
+    quote! {
+        #columns
+        ::core::result::Result::Ok(Self { #(#fields),* })
+    }
 }
 
 /// The implementation around a body, which the fallback has too.
@@ -142,7 +149,10 @@ fn predicates(model: &Model<'_>) -> Vec<WherePredicate> {
             bound(ty, &quote!(#private::sqlx::Decode<'__r, <__R as #private::sqlx::Row>::Database>)),
         ]
     };
-    let mut predicates = vec![parse_quote!(for<'__q> &'__q str: #private::sqlx::ColumnIndex<__R>)];
+    let mut predicates = vec![
+        parse_quote!(for<'__q> &'__q str: #private::sqlx::ColumnIndex<__R>),
+        parse_quote!(usize: #private::sqlx::ColumnIndex<__R>),
+    ];
     for field in &model.fields {
         match field.kind {
             Kind::Skipped if model.is_generic(field.ty) => {

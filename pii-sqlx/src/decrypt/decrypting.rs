@@ -7,7 +7,7 @@ use sqlx::Executor;
 
 use super::{
     each_row::EachRow,
-    open::{check, failed, open_all, open_stream, until_error},
+    open::{Reading, check, failed, open_all, open_stream},
     source::RowSource,
 };
 use crate::error;
@@ -131,7 +131,18 @@ impl<'k, Q: RowSource<Row: PiiRow>> Decrypting<'k, Q> {
         Q: 'e,
         E: Executor<'c, Database = Q::Database> + 'e,
     {
-        let rows = self.query.stream(executor);
-        until_error(open_stream(rows, Ok, self.cryptor, self.fields, self.chunk))
+        self.rows(executor, true)
+    }
+
+    /// The rows as sqlx decoded them, opened.
+    pub(super) fn rows<'e, 'c: 'e, E>(self, executor: E, until_error: bool) -> BoxStream<'e, Result<Q::Row>>
+    where
+        'k: 'e,
+        Q: 'e,
+        E: Executor<'c, Database = Q::Database> + 'e,
+    {
+        let Self { query, cryptor, fields, chunk } = self;
+        let reading = Reading { decode: Ok, decodes_at_once: true, cryptor, fields, chunk, until_error };
+        open_stream(query.stream(executor), reading)
     }
 }

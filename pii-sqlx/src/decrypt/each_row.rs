@@ -7,7 +7,7 @@ use sqlx::Executor;
 
 use super::{
     decrypting::Decrypting,
-    open::{check, failed, open_each, open_stream},
+    open::{Loaded, check, failed, open_each},
     source::RowSource,
 };
 
@@ -47,7 +47,7 @@ impl<'k, Q: RowSource<Row: PiiRow>> EachRow<'k, Q> {
     {
         let Decrypting { query, cryptor, fields, .. } = self.0;
         check::<Q::Row>(cryptor, &fields).await?;
-        let mut rows = Vec::new();
+        let mut rows = Loaded::with_capacity(0);
         {
             let mut stream = query.stream(executor);
             while let Some(row) = stream.next().await {
@@ -59,7 +59,7 @@ impl<'k, Q: RowSource<Row: PiiRow>> EachRow<'k, Q> {
                 }
             }
         }
-        open_each(cryptor, &fields, rows.into_iter()).await
+        Ok(open_each(cryptor, &fields, rows).await?.collect())
     }
 
     /// The rows one after the other, each with its own result. See [`Decrypting::fetch`].
@@ -69,8 +69,7 @@ impl<'k, Q: RowSource<Row: PiiRow>> EachRow<'k, Q> {
         Q: 'e,
         E: Executor<'c, Database = Q::Database> + 'e,
     {
-        let Decrypting { query, cryptor, fields, chunk } = self.0;
-        open_stream(query.stream(executor), Ok, cryptor, fields, chunk)
+        self.0.rows(executor, false)
     }
 }
 

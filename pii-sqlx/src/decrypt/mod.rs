@@ -12,7 +12,7 @@ pub(crate) use decrypting::CHUNK;
 pub use decrypting::Decrypting;
 pub use each_row::EachRow;
 pub use masked::Masking;
-pub(crate) use open::{open_stream, until_error};
+pub(crate) use open::{Reading, open_stream};
 pub use source::{RowSource, SqlxQuery};
 
 /// Adds `.decrypt_pii(&cryptor)` to sqlx's typed queries: `QueryAs`, which

@@ -69,6 +69,10 @@ pub trait Dialect:
     #[doc(hidden)]
     const STREAMED_ROWS: usize = CHUNK;
 
+    /// Whether such rows are decoded when they come.
+    #[doc(hidden)]
+    const DECODES_AT_ONCE: bool = true;
+
     /// An expression for the text that stands in the encryption context for the value of this column,
     /// whose name is quoted. Of a value that is neither text nor integer nor UUID it is no such text.
     #[doc(hidden)]
@@ -99,9 +103,9 @@ pub trait Dialect:
         Box::pin(async move { Ok(Upserted::of(Self::execute(connection, statement).await?, rows)) })
     }
 
-    /// Whether an UPDATE can take a new value for each row `FROM` a list of `VALUES`.
+    /// How one UPDATE gives values of its own to each of many rows.
     #[doc(hidden)]
-    const UPDATES_FROM_VALUES: bool = true;
+    const MANY_UPDATES: ManyUpdates<Self> = ManyUpdates::FromValues;
 
     /// Appends to the condition of such an UPDATE what makes sure that rows are found by this column of the id.
     #[doc(hidden)]
@@ -178,6 +182,23 @@ impl<DB: Database> Clone for ExactText<DB> {
 }
 
 impl<DB: Database> Copy for ExactText<DB> {}
+
+/// How one UPDATE gives values of its own to each of many rows.
+pub enum ManyUpdates<DB: Database> {
+    /// It takes them `FROM` a list of `VALUES`.
+    FromValues,
+    /// It finds them with a `CASE` for each column.
+    ByCases(Cases<DB>),
+}
+
+/// A `CASE` with the values of many rows.
+pub struct Cases<DB: Database> {
+    /// how many rows at most: each is compared with those before it, for each column
+    pub(crate) rows: usize,
+    /// what stands before and after a value of this type, so that it is of this type in a `CASE` too; `None` for
+    /// types that are not known to stay what they are
+    pub(crate) around: fn(&DB::TypeInfo) -> Option<[&'static str; 2]>,
+}
 
 /// A limit, and how to measure a value: it is encoded into a buffer, whose length is taken.
 pub struct Measure<DB: Database> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    Arguments as _, Decode, Either, Executor as _, MySql, MySqlConnection, Row as _, Type,
+    Arguments as _, Decode, Either, Executor as _, MySql, MySqlConnection, Row as _, Type, TypeInfo as _,
     error::BoxDynError, mysql,
 };
 
-use super::{Dialect, ExactText, Measure, Returned, Upsert, Upserted};
+use super::{Cases, Dialect, ExactText, ManyUpdates, Measure, Returned, Upsert, Upserted};
 use crate::{
     connection::Source,
     mysql_error::number,
@@ -91,8 +91,8 @@ impl Dialect for MySql {
     }
 
     /// MySQL and MariaDB write a list of values in different ways, and the texts in it get a collation that may
-    /// not go together with the column's.
-    const UPDATES_FROM_VALUES: bool = false;
+    /// not go together with the column's, and a length that may be that of others.
+    const MANY_UPDATES: ManyUpdates<Self> = ManyUpdates::ByCases(Cases { rows: 50, around });
 
     /// Where another row keeps the new one out, the plain INSERT says which unique value it has.
     fn upsert<'c>(
@@ -208,6 +208,24 @@ impl Dialect for MySql {
     {
         row.try_get(0)
     }
+}
+
+/// A placeholder takes its type from what is around it, and in a `CASE` there are only others. Texts are what
+/// MySQL takes them for then, and are not cut.
+fn around(info: &mysql::MySqlTypeInfo) -> Option<[&'static str; 2]> {
+    Some(match info.name() {
+        "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" => ["CAST(", " AS SIGNED)"],
+        "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED"
+        | "BIGINT UNSIGNED" => ["CAST(", " AS UNSIGNED)"],
+        "FLOAT" | "DOUBLE" => ["(", " + 0e0)"],
+        "DATE" => ["CAST(", " AS DATE)"],
+        "TIME" => ["CAST(", " AS TIME(6))"],
+        "DATETIME" | "TIMESTAMP" => ["CAST(", " AS DATETIME(6))"],
+        "CHAR" | "VARCHAR" | "TINYTEXT" | "TEXT" | "MEDIUMTEXT" | "LONGTEXT" => ["", ""],
+        "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" => ["CAST(", " AS BINARY)"],
+        // `BINARY` is what sqlx says of a UUID and of JSON alike
+        _ => return None,
+    })
 }
 
 /// What an upsert sets a column to: its new value, or the next version. An id stays.

@@ -27,6 +27,8 @@ impl Dialect for Sqlite {
     /// and none is waited for.
     const STREAMED_ROWS: usize = 48;
 
+    const DECODES_AT_ONCE: bool = false;
+
     /// sqlx stores a UUID as its 16 bytes.
     fn context_text(column: &str) -> String {
         let digits = |from, count| format!("substr(hex({column}), {from}, {count})");

@@ -10,7 +10,7 @@ use sqlx::{Database, FromRow};
 use super::{SqlTable, failed};
 use crate::{
     connection::Source,
-    decrypt::{open_stream, until_error},
+    decrypt::{Reading, open_stream},
     dialect::Dialect,
     model::SqlModel,
     statement::Statement,
@@ -114,7 +114,15 @@ where
             None => Source::Pool(&table.pool),
         };
         let rows = DB::stream(source, statement.finish());
-        until_error(open_stream(rows, |row| M::from_row(&row), &table.cryptor, fields, DB::STREAMED_ROWS))
+        let reading = Reading {
+            decode: |row: DB::Row| M::from_row(&row),
+            decodes_at_once: DB::DECODES_AT_ONCE,
+            cryptor: &table.cryptor,
+            fields,
+            chunk: DB::STREAMED_ROWS,
+            until_error: true,
+        };
+        open_stream(rows, reading)
     }
 }
 

@@ -369,6 +369,16 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         bind: impl FnOnce(&mut Binder<'_, DB>),
     ) -> Result<()> {
         statement.push(" WHERE ");
+        self.push_condition(statement, part, bind)
+    }
+
+    /// Appends `"id" = $1`.
+    fn push_condition(
+        &self,
+        statement: &mut Statement<DB>,
+        part: Part<'_>,
+        bind: impl FnOnce(&mut Binder<'_, DB>),
+    ) -> Result<()> {
         let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, part, None);
         bind(&mut binder);
         if binder.finish()?.anything {

@@ -82,19 +82,32 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
                 .model(M::MODEL.name())
                 .message("the model has no column to update but its id"));
         }
-        self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
-        self.push_scope_of(&mut statement, model)?;
-        if let Some(texts) = &mut kept_texts {
+        statement.push(" WHERE ");
+        self.push_unchanged(&mut statement, model, &kept, kept_texts.as_mut())?;
+        Ok(statement)
+    }
+
+    /// Appends `"id" = $2 AND "a" = $3 AND "version" = $4`: the row, as far as it is still what the model was
+    /// loaded from.
+    pub(super) fn push_unchanged(
+        &self,
+        statement: &mut Statement<DB>,
+        model: &M,
+        kept: &[&'static str],
+        kept_texts: Option<&mut SealedTexts>,
+    ) -> Result<()> {
+        self.push_condition(statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
+        self.push_scope_of(statement, model)?;
+        if let Some(texts) = kept_texts {
             statement.push(" AND ");
-            let part = Part::Named(&kept);
-            let mut binder = Binder::new(&mut statement, M::MODEL, M::COLUMNS, part, Some(texts));
+            let mut binder = Binder::new(statement, M::MODEL, M::COLUMNS, Part::Named(kept), Some(texts));
             model.bind_columns(&mut binder);
             binder.finish()?;
         }
-        if version.is_some() {
-            push_version(&mut statement, model)?;
+        if version_of::<M, DB>().is_some() {
+            push_version(statement, model)?;
         }
-        Ok(statement)
+        Ok(())
     }
 
     /// That someone else was faster.

@@ -30,6 +30,8 @@ use crate::{
 mod doctor;
 #[path = "suite/mod.rs"]
 mod suite;
+#[path = "updates_on_mysql.rs"]
+mod updates;
 
 pub(crate) type Db = sqlx::MySql;
 

@@ -5,9 +5,9 @@ use std::{collections::HashSet, ops::Range};
 use pii_core::Result;
 use sqlx::Database;
 
-use super::{Verb, source::Row, update};
+use super::{Verb, cases, source::Row, update};
 use crate::{
-    dialect::Dialect,
+    dialect::{Dialect, ManyUpdates},
     model::SqlModel,
     statement::Statement,
     table::{SqlTable, rows::NewRow},
@@ -61,9 +61,6 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
     /// How many of these rows can stand in one statement.
     fn run_length(&self, verb: Verb, rows: &[NewRow<'_, M>]) -> usize {
         let Some(first) = rows.first() else { return 0 };
-        if verb == Verb::Update && !DB::UPDATES_FROM_VALUES {
-            return 1;
-        }
         let mut ids = HashSet::new();
         let fits = |row: &&NewRow<'_, M>| {
             first.is_like(row)
@@ -71,7 +68,15 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
                     || !row.omitted.is_empty()
                     || ids.insert(self.written(|out| row.model.write_own_id(out))))
         };
-        rows.iter().take_while(fits).count().max(1)
+        rows.iter().take(self.most_rows(verb, first)).take_while(fits).count().max(1)
+    }
+
+    /// How many rows such as this one a statement can have.
+    fn most_rows(&self, verb: Verb, row: &NewRow<'_, M>) -> usize {
+        match &DB::MANY_UPDATES {
+            ManyUpdates::ByCases(cases) if verb == Verb::Update => cases.most_rows(row),
+            _ => usize::MAX,
+        }
     }
 
     /// The statement for as many of these rows as it can take, and how many those are.
@@ -83,6 +88,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         whole: usize,
     ) -> Result<(Step<DB>, usize)> {
         let length = rows.len();
+        let most = rows.first().map_or(1, |row| self.most_rows(verb, row));
         let (statement, insert, taken) = match (verb, rows) {
             (Verb::Insert, rows) => {
                 let (statement, taken) = self.insert_some("", rows)?;
@@ -93,10 +99,16 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
                 (statement, Some(insert.once()), taken)
             }
             (Verb::Update, [row]) => (self.set(row.model, Some(&mut row.texts))?, None, 1),
-            (Verb::Update, rows) => (update::statement(self, rows)?, None, length),
+            (Verb::Update, rows) => {
+                let (statement, taken) = match &DB::MANY_UPDATES {
+                    ManyUpdates::FromValues => (update::statement(self, rows)?, length),
+                    ManyUpdates::ByCases(cases) => cases::statement(self, cases, rows)?,
+                };
+                (statement, None, taken)
+            }
         };
         // whole chunks have the same text and are prepared once, as updates of one row; others hardly come again
-        let is_reused = taken == whole || (verb == Verb::Update && taken == 1);
+        let is_reused = taken == whole.min(most) || (verb == Verb::Update && taken == 1);
         let statement = if is_reused { statement } else { statement.once() };
         Ok((Step { statement, insert, rows: start..start + taken }, taken))
     }

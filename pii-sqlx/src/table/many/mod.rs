@@ -1,5 +1,6 @@
 //! Many rows, in chunks.
 
+mod cases;
 mod chunk;
 mod commits;
 mod methods;

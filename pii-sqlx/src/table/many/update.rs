@@ -72,7 +72,7 @@ pub(super) fn statement<M: SqlModel<DB>, DB: Dialect>(
 }
 
 /// Refuses what cannot be updated by its id.
-fn check<M: SqlModel<DB>, DB: Dialect>(rows: &[NewRow<'_, M>]) -> Result<()> {
+pub(super) fn check<M: SqlModel<DB>, DB: Dialect>(rows: &[NewRow<'_, M>]) -> Result<()> {
     let kinds = || M::COLUMNS.iter().map(|column| column.kind);
     if !kinds().any(|kind| kind.is_id()) {
         return Err(no_id::<M>());

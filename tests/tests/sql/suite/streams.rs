@@ -3,7 +3,7 @@
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use pii::{Cryptor, DecryptPii, ErrorKind};
 
-use super::{TestDatabase, customers, database, sql};
+use super::{super::in_dialect, TestDatabase, customers, database, sql};
 use crate::{
     models::{Customer, EMAIL},
     support::{cryptor, is_send},
@@ -33,6 +33,32 @@ async fn every_row_comes_once_and_in_order() {
         }
         assert_eq!(next, 700);
         assert!(stream.next().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn columns_are_found_wherever_they_stand() {
+    let cryptor = cryptor();
+    let db = rows(3, &cryptor).await;
+    let select = |columns: &str| {
+        let query = in_dialect(&format!("select {columns} from customers order by id"));
+        sqlx::query_as::<_, Customer>(query).decrypt_pii(&cryptor).fetch(&db.pool).try_collect::<Vec<_>>()
+    };
+    for columns in [
+        "id, tenant, city, email, ssn",
+        "ssn, email, city, tenant, id",
+        "id, tenant, email, city, ssn",
+        "id, tenant, city, email, ssn, 1 as more",
+        // of two with one name the last one counts
+        "1 as city, customers.*",
+    ] {
+        let read = select(columns).await.unwrap();
+        assert_eq!(read.iter().map(|row| row.id).collect::<Vec<_>>(), [0, 1, 2], "{columns}");
+        assert!(read.iter().all(|row| row.city == "London" && row.email.expose().unwrap() == EMAIL));
+    }
+    for columns in ["id, tenant, null as city, email, ssn", "null as city, id, tenant, email, ssn"] {
+        let error = select(columns).await.unwrap_err();
+        assert!(error.to_string().contains("customer.city"), "{error}");
     }
 }
 
