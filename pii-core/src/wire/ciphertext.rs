@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ::base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
-    NONCE_BYTES, PREFIX, TAG_BYTES,
+    NONCE_BYTES, PREFIX, TAG_BYTES, base64,
     header::{FIXED_BYTES, KeyId, Layout, Parts},
     shape::is_of_key_store,
 };
@@ -169,11 +169,11 @@ impl Ciphertext {
 /// long as the text is long enough.
 #[inline]
 pub(crate) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b mut [u8], FormatError> {
-    let base64 = text.strip_prefix(PREFIX).ok_or(FormatError::NotEncrypted)?;
+    let digits = text.strip_prefix(PREFIX).ok_or(FormatError::NotEncrypted)?;
     if text.len() > MAX_TEXT_BYTES {
         return Err(FormatError::Malformed);
     }
-    let length = STANDARD.decode_slice(base64, buffer).map_err(|_| FormatError::Malformed)?;
+    let length = base64::decode(digits.as_bytes(), buffer).ok_or(FormatError::Malformed)?;
     buffer.get_mut(..length).ok_or(FormatError::Malformed)
 }
 
@@ -192,14 +192,14 @@ impl TextEncoder {
     /// `ENC:` and the base64 of `bytes`, in one allocation of the exact size.
     #[inline]
     pub(crate) fn encode(&mut self, bytes: &[u8]) -> Result<Ciphertext, FormatError> {
-        let length = PREFIX.len() + bytes.len().div_ceil(3) * 4;
+        let length = PREFIX.len() + base64::text_length(bytes.len());
         if self.0.len() < length {
             self.0.resize(length, 0);
         }
         let text = self.0.get_mut(..length).ok_or(FormatError::Malformed)?;
-        let (prefix, base64) = text.split_at_mut(PREFIX.len());
+        let (prefix, digits) = text.split_at_mut(PREFIX.len());
         prefix.copy_from_slice(PREFIX.as_bytes());
-        STANDARD.encode_slice(bytes, base64).map_err(|_| FormatError::Malformed)?;
+        base64::encode(bytes, digits).ok_or(FormatError::Malformed)?;
         std::str::from_utf8(text).map(|text| Ciphertext(text.into())).map_err(|_| FormatError::Malformed)
     }
 }

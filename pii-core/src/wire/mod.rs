@@ -4,6 +4,7 @@
 //! where a value belongs and is never read from the value.
 
 pub(crate) mod associated_data;
+mod base64;
 mod ciphertext;
 pub(crate) mod copies;
 pub(crate) mod encode;
