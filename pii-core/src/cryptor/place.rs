@@ -31,8 +31,8 @@ pub(crate) struct RowPlaces {
     ids: Vec<u8>,
     writer: RowWriter,
     context: ContextWriter,
-    /// the context that was written last, and its index in `contexts`
-    last: (ContextWriter, Option<usize>),
+    /// index in `contexts` of what was written last
+    last: Option<usize>,
 }
 
 struct RowPlace {
@@ -61,7 +61,7 @@ impl RowPlaces {
         let spec = M::MODEL;
         self.writer.clear();
         model.write_row(&mut self.writer);
-        self.context.clear();
+        self.context.restart();
         model.write_context(&mut self.context);
         if self.writer.is_empty() && spec.binding() == RowBinding::Row {
             return Err(Error::new(ErrorKind::Configuration)
@@ -124,7 +124,7 @@ impl RowPlaces {
     /// Forgets the rows, and every context but these.
     pub(crate) fn keep_contexts(&mut self, kept: &HashSet<usize>) {
         self.forget_rows();
-        self.last.1 = None;
+        self.last = None;
         self.contexts.keep(|index| kept.contains(&index));
     }
 
@@ -136,17 +136,17 @@ impl RowPlaces {
     /// The index of the context that was just written; neighbours mostly share one.
     #[inline]
     fn intern_context(&mut self) -> Result<usize> {
-        match &self.last {
-            (last, Some(index)) if self.context.is_same(last) => Ok(*index),
+        match (self.context.is_as_before(), self.last) {
+            (true, Some(index)) => Ok(index),
             _ => self.intern_another_context(),
         }
     }
 
     fn intern_another_context(&mut self) -> Result<usize> {
+        self.last = None;
         let context = self.context.finish()?;
         let index = self.intern(Arc::new(context));
-        std::mem::swap(&mut self.context, &mut self.last.0);
-        self.last.1 = Some(index);
+        self.last = Some(index);
         Ok(index)
     }
 
