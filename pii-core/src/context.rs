@@ -442,7 +442,8 @@ mod tests {
 
     #[test]
     fn a_writer_tells_whether_the_next_row_has_the_same_context() {
-        let rows: [(&[(&'static str, &[&str])], bool); 14] = [
+        type Pairs = &'static [(&'static str, &'static [&'static str])];
+        let rows: [(Pairs, bool); 14] = [
             (&[], true),
             (&[("app", &["billing"]), ("tenant", &["ac", "me"])], false),
             (&[("app", &["billing"]), ("tenant", &["acme"])], true),

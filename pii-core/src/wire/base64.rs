@@ -123,10 +123,13 @@ fn four_digits(bytes: [u8; 3]) -> [u8; 4] {
 static PAIRS: [u16; 4096] = {
     let mut pairs = [0; 4096];
     let mut rest: &mut [u16] = &mut pairs;
-    let mut bits = 0_u16;
+    let (mut high, mut low) = (0, 0);
     while let Some((first, others)) = rest.split_first_mut() {
-        *first = u16::from_be_bytes([digit((bits >> 6) as u8), digit((bits & 0x3f) as u8)]);
-        bits += 1;
+        *first = u16::from_be_bytes([digit(high), digit(low)]);
+        low += 1;
+        if low == 64 {
+            (high, low) = (high + 1, 0);
+        }
         rest = others;
     }
     pairs
@@ -204,7 +207,7 @@ mod tests {
     use super::*;
 
     fn bytes(length: usize) -> Vec<u8> {
-        (0..length).map(|at| (at * 151 + at / 7 + length * 29) as u8).collect()
+        (0..length).map(|at| u8::try_from((at * 151 + at / 7 + length * 29) % 256).unwrap()).collect()
     }
 
     fn encoded(bytes: &[u8]) -> String {

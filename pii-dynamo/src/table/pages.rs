@@ -59,7 +59,7 @@ impl<M: DynamoModel + DeserializeOwned + Send> DynamoTable<M> {
             First(Option<Item>),
             After(Item),
             /// It was asked for already.
-            Asked(Result<RawPage>),
+            Asked(Box<Result<RawPage>>),
             End,
         }
         impl State<'_> {
@@ -81,7 +81,7 @@ impl<M: DynamoModel + DeserializeOwned + Send> DynamoTable<M> {
                     }
                 }
                 Next::After(key) => state.ask(Some(key)).await?,
-                Next::Asked(page) => page?,
+                Next::Asked(page) => (*page)?,
                 Next::End => return Ok(None),
             };
             let RawPage { mut items, last_key, scanned, consumed_capacity } = raw;
@@ -102,7 +102,7 @@ impl<M: DynamoModel + DeserializeOwned + Send> DynamoTable<M> {
                 (Some(key), Asking::Ahead) => {
                     // the request first: opening may take a while before it waits for anything
                     let (page, items) = join(state.ask(Some(key)), open).await;
-                    state.next = Next::Asked(page);
+                    state.next = Next::Asked(Box::new(page));
                     items?
                 }
             };
