@@ -212,13 +212,47 @@ pub trait ContextValue {
 }
 
 /// Where a [`ContextValue`] writes its text.
-pub struct ContextText<'a>(&'a mut String);
+pub struct ContextText<'a>(&'a mut Retold);
 
 impl ContextText<'_> {
     /// Appends text.
     #[inline]
     pub fn push(&mut self, text: &str) {
-        self.0.push_str(text);
+        self.0.push(text);
+    }
+}
+
+/// A text that is written again and again. What is the same as before is compared and not copied.
+#[derive(Default)]
+struct Retold {
+    /// begins with what was written, and goes on with what stood there before
+    text: String,
+    written: usize,
+    /// whether something else was written than what stood there
+    differs: bool,
+}
+
+impl Retold {
+    #[inline]
+    fn push(&mut self, part: &str) {
+        let before = self.text.as_bytes().get(self.written..).unwrap_or_default();
+        if !before.starts_with(part.as_bytes()) {
+            self.push_other(part);
+        }
+        self.written += part.len();
+    }
+
+    fn push_other(&mut self, part: &str) {
+        self.text.truncate(self.written);
+        self.text.push_str(part);
+        self.differs = true;
+    }
+}
+
+impl fmt::Write for Retold {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
     }
 }
 
@@ -269,8 +303,10 @@ by_display!(uuid::Uuid);
 /// Collects the context of one row; the derive calls it, one pair after the other.
 #[derive(Default)]
 pub struct ContextWriter {
+    /// names and where their values end: what was written, and what stood there before
     pairs: Vec<(&'static str, usize)>,
-    text: String,
+    written: usize,
+    text: Retold,
 }
 
 impl ContextWriter {
@@ -278,35 +314,48 @@ impl ContextWriter {
     #[inline]
     pub fn pair<V: ContextValue + ?Sized>(&mut self, name: &'static str, value: &V) {
         value.write_context(&mut ContextText(&mut self.text));
-        self.pairs.push((name, self.text.len()));
+        let end = self.text.written;
+        // names are mostly the very same text, and telling so is quicker than comparing them
+        let is_before =
+            |before: &(&str, usize)| before.1 == end && (std::ptr::eq(before.0, name) || before.0 == name);
+        if !self.pairs.get(self.written).is_some_and(is_before) {
+            self.pairs.truncate(self.written);
+            self.pairs.push((name, end));
+            self.text.differs = true;
+        }
+        self.written += 1;
     }
 
     /// With room for most contexts.
     pub(crate) fn with_room() -> Self {
-        Self { pairs: Vec::with_capacity(4), text: String::with_capacity(64) }
+        let text = Retold { text: String::with_capacity(64), ..Retold::default() };
+        Self { pairs: Vec::with_capacity(4), text, ..Self::default() }
     }
 
+    /// Begins with the next row.
     #[inline]
-    pub(crate) fn clear(&mut self) {
-        self.pairs.clear();
-        self.text.clear();
+    pub(crate) fn restart(&mut self) {
+        self.written = 0;
+        self.text.written = 0;
     }
 
-    /// Equal to that of another row exactly if the rows have the same context.
+    /// Whether all was written, and equals what was written when this was last asked.
     #[inline]
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        // names are mostly the very same text, and telling so is quicker than comparing them
-        let is_same_pair =
-            |(a, b): (&(&str, usize), &(&str, usize))| a.1 == b.1 && (std::ptr::eq(a.0, b.0) || a.0 == b.0);
-        self.text == other.text
-            && self.pairs.len() == other.pairs.len()
-            && self.pairs.iter().zip(&other.pairs).all(is_same_pair)
+    pub(crate) fn is_as_before(&mut self) -> bool {
+        let is_whole = self.written == self.pairs.len() && self.text.written == self.text.text.len();
+        if is_whole && !self.text.differs {
+            return true;
+        }
+        self.pairs.truncate(self.written);
+        self.text.text.truncate(self.text.written);
+        self.text.differs = false;
+        false
     }
 
     pub(crate) fn finish(&self) -> Result<EncryptionContext> {
         let mut start = 0;
-        EncryptionContext::new(self.pairs.iter().map(|&(name, end)| {
-            let value = self.text.get(start..end).unwrap_or_default();
+        EncryptionContext::new(self.pairs.iter().take(self.written).map(|&(name, end)| {
+            let value = self.text.text.get(start..end).unwrap_or_default();
             start = end;
             (name, value)
         }))
@@ -329,9 +378,9 @@ macro_rules! ctx {
 /// The text of a context value; used by [`ctx!`].
 #[doc(hidden)]
 pub fn context_text<V: ContextValue + ?Sized>(value: &V) -> String {
-    let mut text = String::new();
+    let mut text = Retold::default();
     value.write_context(&mut ContextText(&mut text));
-    text
+    text.text
 }
 
 /// What [`Cryptor::scoped`](crate::Cryptor::scoped) takes: a context, or the result of [`ctx!`].
@@ -389,6 +438,55 @@ mod tests {
         );
         assert_eq!(kind(&[("a", &"x".repeat(1024))]), ErrorKind::InvalidContext);
         assert!(EncryptionContext::new([("a", "x".repeat(1023))]).is_ok());
+    }
+
+    #[test]
+    fn a_writer_tells_whether_the_next_row_has_the_same_context() {
+        type Pairs = &'static [(&'static str, &'static [&'static str])];
+        let rows: [(Pairs, bool); 14] = [
+            (&[], true),
+            (&[("app", &["billing"]), ("tenant", &["ac", "me"])], false),
+            (&[("app", &["billing"]), ("tenant", &["acme"])], true),
+            (&[("app", &["bill", "ing"]), ("tenant", &["acme"])], true),
+            (&[("app", &["billing"]), ("tenant", &["acmé"])], false),
+            (&[("app", &["billing"]), ("tenant", &["acmè"])], false),
+            (&[("app", &["billin"]), ("tenant", &["gacmè"])], false),
+            (&[("app", &["billin"])], false),
+            (&[("app", &["billin"])], true),
+            (&[("app", &["billin"]), ("tenant", &["gacmè"])], false),
+            (&[("app", &["billin"]), ("region", &["gacmè"])], false),
+            (&[("app", &["billin"]), ("region", &[])], false),
+            (&[("app", &["billin"]), ("region", &[])], true),
+            (&[], false),
+        ];
+        let mut writer = ContextWriter::with_room();
+        for (row, is_same) in rows {
+            writer.restart();
+            for (name, parts) in row {
+                writer.pair(name, &Parts(parts));
+            }
+            assert_eq!(writer.is_as_before(), is_same, "{row:?}");
+            let context = EncryptionContext::new(row.iter().map(|(name, parts)| (name, parts.concat())));
+            match (writer.finish(), context) {
+                (Ok(written), Ok(context)) => assert!(written == context, "{row:?}"),
+                (written, context) => assert_eq!(written.is_ok(), context.is_ok(), "{row:?}"),
+            }
+        }
+        // of what was written and not asked about, the next row knows
+        for (tenant, is_same) in [("one", None), ("two", None), ("two", Some(false)), ("two", Some(true))] {
+            writer.restart();
+            writer.pair("tenant", tenant);
+            assert!(is_same.is_none_or(|is_same| is_same == writer.is_as_before()));
+        }
+    }
+
+    /// Writes its text in parts.
+    struct Parts<'a>(&'a [&'a str]);
+
+    impl ContextValue for Parts<'_> {
+        fn write_context(&self, out: &mut ContextText<'_>) {
+            self.0.iter().for_each(|part| out.push(part));
+        }
     }
 
     #[test]

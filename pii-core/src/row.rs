@@ -82,11 +82,54 @@ impl RowWriter {
         self.parts == 0
     }
 
+    /// What was written, as it is.
+    #[cfg(test)]
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+
+    /// With room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
+    /// Forgets what was written.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
+    }
+
+    /// Begins another id after those that were written, and says where. An id that is copied at once from where it is
+    /// written keeps the processor waiting.
+    #[inline]
+    pub(crate) fn begin_next(&mut self) -> usize {
         self.parts = 0;
         self.failed = None;
         self.unbound = false;
+        self.bytes.push(0);
+        self.bytes.len() - 1
+    }
+
+    /// Ends the id that begins there: its canonical form is the rest of the bytes.
+    #[inline]
+    pub(crate) fn end(&mut self, start: usize) -> Result<()> {
+        if let Some(parts) = self.bytes.get_mut(start) {
+            *parts = self.parts;
+        }
+        self.check()
+    }
+
+    /// What was written.
+    #[inline]
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    #[inline]
+    fn check(&self) -> Result<()> {
+        match self.failed {
+            Some(message) => Err(Error::new(ErrorKind::Configuration).message(message)),
+            None => Ok(()),
+        }
     }
 
     /// Whether [`NoId`] was written.
@@ -97,9 +140,7 @@ impl RowWriter {
     /// Appends the canonical form, `00` if nothing was written: an unbound row.
     #[inline]
     pub(crate) fn finish_into(&self, out: &mut Vec<u8>) -> Result<()> {
-        if let Some(message) = self.failed {
-            return Err(Error::new(ErrorKind::Configuration).message(message));
-        }
+        self.check()?;
         out.push(self.parts);
         out.extend_from_slice(&self.bytes);
         Ok(())
@@ -289,6 +330,26 @@ mod tests {
         assert_eq!(encode(&7_i32), encode(&7_u64));
         assert_ne!(encode(&7_i32), encode("7"));
         assert_eq!(display(&encode(&-7_i8)).unwrap(), "-7");
+    }
+
+    #[test]
+    fn an_id_is_written_alike_by_itself_and_after_others() {
+        let mut writer = RowWriter::default();
+        for id in ["acme", "", "x"] {
+            let start = writer.begin_next();
+            (id, 5_i64).write_row(&mut writer);
+            writer.end(start).unwrap();
+            assert_eq!(writer.written()[start..], encode(&(id, 5_i64)));
+        }
+        let start = writer.begin_next();
+        assert!(writer.is_empty());
+        u128::MAX.write_row(&mut writer);
+        assert!(writer.end(start).is_err());
+        let start = writer.begin_next();
+        7_u8.write_row(&mut writer);
+        writer.end(start).unwrap();
+        assert_eq!(writer.written()[start..], encode(&7_u8));
+        assert!(writer.written().starts_with(&encode(&("acme", 5_i64))));
     }
 
     #[test]

@@ -54,14 +54,23 @@ impl fmt::Debug for SecretBytes {
 pub(crate) struct WipingBuffer(Zeroizing<Vec<u8>>);
 
 impl WipingBuffer {
+    /// With room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(bytes)))
+    }
+
     /// What is in it so far.
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Appends bytes.
+    #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.reserve(bytes.len());
+        if bytes.len() > self.0.capacity() - self.0.len() {
+            self.grow(bytes.len());
+        }
         self.0.extend_from_slice(bytes);
     }
 
@@ -76,14 +85,13 @@ impl WipingBuffer {
         SecretBytes::copy_from(&self.0)
     }
 
-    fn reserve(&mut self, additional: usize) {
+    #[cold]
+    fn grow(&mut self, additional: usize) {
         let needed = self.0.len().saturating_add(additional);
-        if needed > self.0.capacity() {
-            let mut grown = Vec::with_capacity(needed.max(self.0.capacity().saturating_mul(2)).max(64));
-            grown.extend_from_slice(&self.0);
-            // the old block is wiped by its own drop
-            self.0 = Zeroizing::new(grown);
-        }
+        let mut grown = Vec::with_capacity(needed.max(self.0.capacity().saturating_mul(2)).max(64));
+        grown.extend_from_slice(&self.0);
+        // the old block is wiped by its own drop
+        self.0 = Zeroizing::new(grown);
     }
 }
 

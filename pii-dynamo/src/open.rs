@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
-use pii_core::{Cryptor, FieldSelection, ModelSpec, PiiModel, Result};
+use pii_core::{Cryptor, Error, FieldSelection, ModelSpec, PiiModel, Result};
 use serde::de::DeserializeOwned;
 
 use crate::item::{Item, from_item};
@@ -20,8 +20,64 @@ pub(crate) async fn items<M: PiiModel + DeserializeOwned>(
     entity: Option<&str>,
     fields: &FieldSelection,
 ) -> Result<Vec<Result<M>>> {
-    let count = items.len();
-    let mut models = Vec::with_capacity(count);
+    batch(cryptor, items, entity, fields).await.map(Batch::each)
+}
+
+/// Models of items, opened in one batch.
+pub(crate) async fn batch<M: PiiModel + DeserializeOwned>(
+    cryptor: &Cryptor,
+    items: Vec<Item>,
+    entity: Option<&str>,
+    fields: &FieldSelection,
+) -> Result<Batch<M>> {
+    let (mut models, unread) = decode_all(items, entity);
+    let opening = cryptor.open_each(&mut models, fields).await;
+    let opening = opening.map_err(|error| error.model(M::MODEL.name()))?;
+    Ok(Batch { models, opening, unread })
+}
+
+/// Models that were opened together.
+pub(crate) struct Batch<M> {
+    models: Vec<M>,
+    /// for each model
+    opening: Vec<Result<()>>,
+    /// items that are no models, by their place among all
+    unread: Vec<(usize, Error)>,
+}
+
+impl<M> Batch<M> {
+    /// Each with its own result, in the order of the items.
+    pub(crate) fn each(self) -> Vec<Result<M>> {
+        let Self { models, opening, unread } = self;
+        let count = models.len() + unread.len();
+        let mut opened = models.into_iter().zip(opening).map(|(model, opening)| opening.map(|()| model));
+        if unread.is_empty() {
+            return opened.collect();
+        }
+        let mut unread = unread.into_iter().peekable();
+        let in_place = (0..count).map_while(|place| match unread.next_if(|(unread, _)| *unread == place) {
+            Some((_, error)) => Some(Err(error)),
+            None => opened.next(),
+        });
+        in_place.collect()
+    }
+
+    /// All of them, or the first error.
+    pub(crate) fn all(self) -> Result<Vec<M>> {
+        if self.unread.is_empty() && self.opening.iter().all(Result::is_ok) {
+            // models are large: they stay where they are
+            return Ok(self.models);
+        }
+        self.each().into_iter().collect()
+    }
+}
+
+/// No part of the future that waits for keys: its variables would be memory.
+fn decode_all<M: PiiModel + DeserializeOwned>(
+    items: Vec<Item>,
+    entity: Option<&str>,
+) -> (Vec<M>, Vec<(usize, Error)>) {
+    let mut models = Vec::with_capacity(items.len());
     let mut unread = Vec::new();
     let mut row = String::new();
     for (place, mut item) in items.into_iter().enumerate() {
@@ -31,18 +87,7 @@ pub(crate) async fn items<M: PiiModel + DeserializeOwned>(
             Err(error) => unread.push((place, error.row(&row))),
         }
     }
-    let opening = cryptor.open_each(&mut models, fields).await;
-    let opening = opening.map_err(|error| error.model(M::MODEL.name()))?;
-    let mut opened = models.into_iter().zip(opening).map(|(model, opening)| opening.map(|()| model));
-    if unread.is_empty() {
-        return Ok(opened.collect());
-    }
-    let mut unread = unread.into_iter().peekable();
-    let in_place = (0..count).map_while(|place| match unread.next_if(|(unread, _)| *unread == place) {
-        Some((_, error)) => Some(Err(error)),
-        None => opened.next(),
-    });
-    Ok(in_place.collect())
+    (models, unread)
 }
 
 /// Whether an item is one of the model, where this attribute says so.
@@ -99,9 +144,36 @@ pub(crate) fn until_error<'a, T: Send + 'a>(results: BoxStream<'a, Result<T>>) -
 #[cfg(test)]
 mod tests {
     use futures_util::{FutureExt as _, stream};
-    use pii_core::{Error, ErrorKind};
+    use pii_core::ErrorKind;
 
     use super::*;
+
+    #[test]
+    fn a_batch_is_all_or_each() {
+        let error = |text: &'static str| Error::new(ErrorKind::Integrity).message(text);
+        let batch = |opening: Vec<Result<()>>, unread: Vec<(usize, Error)>| Batch {
+            models: (0..opening.len()).collect(),
+            opening,
+            unread,
+        };
+        let shown = |batch: Batch<usize>| -> Vec<std::result::Result<usize, String>> {
+            batch.each().into_iter().map(|one| one.map_err(|error| error.to_string())).collect()
+        };
+        assert_eq!(batch(vec![Ok(()), Ok(())], vec![]).all().unwrap(), [0, 1]);
+        assert_eq!(shown(batch(vec![Ok(()), Ok(())], vec![])), [Ok(0), Ok(1)]);
+        let bad =
+            || batch(vec![Ok(()), Err(error("closed")), Ok(())], vec![(1, error("a")), (4, error("b"))]);
+        let each = shown(bad());
+        assert_eq!(
+            each.iter().map(std::result::Result::is_ok).collect::<Vec<_>>(),
+            [true, false, false, true, false]
+        );
+        assert!(each[1].as_ref().is_err_and(|text| text.contains('a')), "{each:?}");
+        assert!(each[2].as_ref().is_err_and(|text| text.contains("closed")), "{each:?}");
+        assert!(bad().all().unwrap_err().to_string().contains('a'));
+        assert!(batch(vec![Ok(())], vec![(0, error("first"))]).all().is_err());
+        assert!(batch(vec![Err(error("closed"))], vec![]).all().is_err());
+    }
 
     #[test]
     fn a_stream_ends_after_its_first_error() {

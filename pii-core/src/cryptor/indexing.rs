@@ -5,7 +5,7 @@ mod vectors;
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     Cryptor, FieldSelection,
@@ -16,10 +16,11 @@ use super::{
 use crate::{
     audit::AuditEvent,
     context::{EncryptionContext, SUBJECT},
+    crypto::CODE_BYTES,
     error::{Error, ErrorKind, Result},
     index::{
-        IndexPart, IndexScope, IndexSearch, IndexSpec, IndexVersion, input_begins, input_goes_on, input_of,
-        text_of, with_normalized, write_info,
+        INPUT_BEGINS, IndexPart, IndexScope, IndexSearch, IndexSpec, IndexVersion, VALUE_BEGINS,
+        input_begins, input_goes_on, input_of, text_of, with_normalized, write_info,
     },
     model::{ModelSpec, PiiModel, Slot, TypeCode, Walk},
     secret::{SecretBytes, WipingBuffer},
@@ -184,47 +185,35 @@ impl Cryptor {
         fields: &FieldSelection,
         events: &mut Vec<AuditEvent>,
     ) -> Result<Vec<Vec<IndexEntry>>> {
-        let indexes: Vec<&IndexSpec> =
+        let indexes: Vec<&'static IndexSpec> =
             batch.model.indexes().iter().filter(|index| is_touched(fields, index)).collect();
         if indexes.is_empty() {
             return Ok(vec![Vec::new(); batch.rows.len()]);
         }
         let mut opening = Opening::default();
+        let found = self.values_of_rows(batch, &indexes, written, &mut opening)?;
+        let opened = self.opened(opening, events).await?;
+        let (codes, texts) = Codes::of(batch, &indexes, found, &opened)?;
+        let codes = codes.compute(self, batch.model).await?;
+        entries_of(&indexes, &texts, &codes)
+    }
+
+    /// For each row the values of each index. No part of the future that waits for keys: its variables would be
+    /// memory.
+    fn values_of_rows<'a>(
+        &self,
+        batch: &'a IndexBatch<'a>,
+        indexes: &[&'static IndexSpec],
+        written: Written,
+        opening: &mut Opening<'a>,
+    ) -> Result<Vec<Values<'a>>> {
         let mut found = Vec::with_capacity(batch.rows.len().saturating_mul(indexes.len()));
         for row in batch.rows {
-            for index in &indexes {
-                found.push(self.values_of(batch, row, index, written, &mut opening)?);
+            for index in indexes {
+                found.push(self.values_of(batch, row, index, written, opening)?);
             }
         }
-        let opened = self.opened(opening, events).await?;
-        let mut codes = Codes::default();
-        let mut found = found.into_iter();
-        let mut texts = Vec::with_capacity(found.len());
-        for (place, _) in batch.rows {
-            let context = batch.places.context_of(*place).ok_or_else(too_few)?;
-            for index in &indexes {
-                let values = found.next().ok_or_else(too_few)?;
-                texts.push(codes.add(batch.model, index, context, values, &opened)?);
-            }
-        }
-        let mut codes = codes.compute(self, batch.model).await?.into_iter();
-        let count = indexes.iter().map(|index| index.versions().len()).sum();
-        let mut rows = Vec::with_capacity(batch.rows.len());
-        for texts in texts.chunks(indexes.len()) {
-            let mut entries = Vec::with_capacity(count);
-            for (index, found) in indexes.iter().zip(texts) {
-                for version in index.versions() {
-                    let text = match found {
-                        Found::Nothing => IndexText::Null,
-                        Found::Unchanged => IndexText::Unchanged,
-                        Found::Code => IndexText::Text(text_of(index, &codes.next().ok_or_else(too_few)?)),
-                    };
-                    entries.push(IndexEntry { version, text });
-                }
-            }
-            rows.push(entries);
-        }
-        Ok(rows)
+        Ok(found)
     }
 
     /// The values that an index of a row is computed of; those that are sealed are put on the list.
@@ -240,6 +229,12 @@ impl Cryptor {
         let slot_of = |part: &IndexPart| {
             slots.iter().find(|slot| slot.is_plain_field() && slot.field.name() == part.field)
         };
+        if let [part] = index.parts()
+            && let Some(slot) = slot_of(part)
+            && let Some(plain) = plain_of(slot)
+        {
+            return Ok(Values::All(smallvec![(part, slot, Value::Here(plain))]));
+        }
         let mut parts = SmallVec::<[_; INLINE_PARTS]>::new();
         let (mut is_empty, mut lacking) = (false, None);
         for part in index.parts() {
@@ -317,6 +312,15 @@ enum Value<'a> {
     Opened(usize),
 }
 
+impl<'a> Value<'a> {
+    fn plain(self, opened: &'a [SecretBytes]) -> Result<Cow<'a, SecretBytes>> {
+        match self {
+            Self::Here(plain) => Ok(plain),
+            Self::Opened(position) => opened.get(position).map(Cow::Borrowed).ok_or_else(too_few),
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Found {
     Nothing,
@@ -328,31 +332,62 @@ enum Found {
 const NEIGHBOURS: usize = 8;
 
 /// The codes of a batch.
-#[derive(Default)]
 struct Codes {
+    indexes: Vec<OfIndex>,
     items: Vec<CodeItem>,
     /// what goes into the codes, one after the other
     inputs: WipingBuffer,
-    /// what each index is, by its name
-    infos: Vec<(&'static str, Vec<u8>)>,
     /// contexts of rows, and those that their indexes have for them
     contexts: Vec<(Arc<EncryptionContext>, &'static str, Arc<EncryptionContext>)>,
 }
 
-/// Of context, info and input it says where they stand.
+/// What the codes of an index share.
+struct OfIndex {
+    keyring: Option<&'static str>,
+    /// what the index is
+    info: Vec<u8>,
+}
+
+/// Of context, index and input it says where they stand.
 struct CodeItem {
     context: usize,
-    keyring: Option<&'static str>,
+    index: usize,
     epoch: u32,
-    info: usize,
     input: Range<usize>,
 }
 
 impl Codes {
+    /// Of the values that were found for each row and index.
+    fn of(
+        batch: &IndexBatch<'_>,
+        indexes: &[&'static IndexSpec],
+        values: Vec<Values<'_>>,
+        opened: &[SecretBytes],
+    ) -> Result<(Self, Vec<Found>)> {
+        let length = |values: &Values<'_>| input_length(values, opened);
+        let mut codes = Self {
+            indexes: indexes.iter().map(|index| OfIndex::new(batch.model, index)).collect(),
+            items: Vec::with_capacity(values.len()),
+            // nothing is moved and wiped on the way, unless normalising makes values longer
+            inputs: WipingBuffer::with_capacity(values.iter().map(length).fold(0, usize::saturating_add)),
+            contexts: Vec::new(),
+        };
+        let mut values = values.into_iter();
+        let mut texts = Vec::with_capacity(values.len());
+        for (place, _) in batch.rows {
+            let context = batch.places.context_of(*place).ok_or_else(too_few)?;
+            for (position, index) in indexes.iter().enumerate() {
+                let values = values.next().ok_or_else(too_few)?;
+                texts.push(codes.add(batch.model, (position, index), context, values, opened)?);
+            }
+        }
+        Ok((codes, texts))
+    }
+
     fn add(
         &mut self,
         model: &'static ModelSpec,
-        index: &'static IndexSpec,
+        (position, index): (usize, &'static IndexSpec),
         context: &Arc<EncryptionContext>,
         values: Values<'_>,
         opened: &[SecretBytes],
@@ -365,10 +400,7 @@ impl Codes {
         let start = self.inputs.bytes().len();
         input_begins(values.len(), |bytes| self.inputs.push(bytes));
         for (part, slot, value) in values {
-            let plain = match value {
-                Value::Here(plain) => plain,
-                Value::Opened(position) => Cow::Borrowed(opened.get(position).ok_or_else(too_few)?),
-            };
+            let plain = value.plain(opened)?;
             let is_text = slot.ops.code == TypeCode::UTF8;
             let append = |value: &[u8]| input_goes_on(value, |bytes| self.inputs.push(bytes));
             let appended = with_normalized(part.normalizers, is_text, plain.expose(), append);
@@ -379,28 +411,13 @@ impl Codes {
         }
         let input = start..self.inputs.bytes().len();
         let context = self.context(model, index, context)?;
-        let info = self.info(model, index);
-        let keyring = keyring_of(model, index);
         self.items.extend(index.versions().iter().map(|version| CodeItem {
             context,
-            keyring,
+            index: position,
             epoch: epoch_of(version),
-            info,
             input: input.clone(),
         }));
         Ok(Found::Code)
-    }
-
-    fn info(&mut self, model: &'static ModelSpec, index: &'static IndexSpec) -> usize {
-        if let Some(known) = self.infos.iter().position(|(name, _)| *name == index.name()) {
-            return known;
-        }
-        let mut info = Vec::new();
-        let name_of =
-            |position: usize| index.parts().get(position).map(|part| part.field).unwrap_or_default();
-        write_info(model, model.name(), index, name_of, &mut info);
-        self.infos.push((index.name(), info));
-        self.infos.len() - 1
     }
 
     /// Neighbours mostly share a context.
@@ -410,8 +427,9 @@ impl Codes {
         index: &'static IndexSpec,
         context: &Arc<EncryptionContext>,
     ) -> Result<usize> {
-        let is_it =
-            |(of, name, _): &(Arc<_>, &str, Arc<_>)| Arc::ptr_eq(of, context) && *name == index.name();
+        let is_it = |(of, name, _): &(Arc<_>, &'static str, Arc<_>)| {
+            Arc::ptr_eq(of, context) && (std::ptr::eq(*name, index.name()) || *name == index.name())
+        };
         let mut last = self.contexts.iter().enumerate().rev().take(NEIGHBOURS);
         if let Some((known, _)) = last.find(|(_, known)| is_it(known)) {
             return Ok(known);
@@ -429,9 +447,9 @@ impl Codes {
         let mut items: Vec<IndexItem<'_>> = Vec::with_capacity(self.items.len());
         for item in &self.items {
             let (_, _, context) = self.contexts.get(item.context).ok_or_else(too_few)?;
-            let (_, info) = self.infos.get(item.info).ok_or_else(too_few)?;
+            let OfIndex { keyring, info } = self.indexes.get(item.index).ok_or_else(too_few)?;
             let input = inputs.get(item.input.clone()).ok_or_else(too_few)?;
-            items.push(IndexItem { context, keyring: item.keyring, epoch: item.epoch, info, input });
+            items.push(IndexItem { context, keyring: *keyring, epoch: item.epoch, info, input });
         }
         let codes = cryptor.backend.index(&items).await.map_err(|error| error.model(model.name()))?;
         if codes.len() != items.len() {
@@ -439,6 +457,55 @@ impl Codes {
         }
         Ok(codes)
     }
+}
+
+impl OfIndex {
+    fn new(model: &'static ModelSpec, index: &'static IndexSpec) -> Self {
+        let mut info = Vec::new();
+        let name_of =
+            |position: usize| index.parts().get(position).map(|part| part.field).unwrap_or_default();
+        write_info(model, model.name(), index, name_of, &mut info);
+        Self { keyring: keyring_of(model, index), info }
+    }
+}
+
+/// The length of what goes into a code, if normalising leaves the values as they are.
+fn input_length(values: &Values<'_>, opened: &[SecretBytes]) -> usize {
+    let Values::All(values) = values else { return 0 };
+    let of_value = |(_, _, value): &(&IndexPart, &Slot<'_>, Value<'_>)| {
+        let plain = match value {
+            Value::Here(plain) => Some(&**plain),
+            Value::Opened(position) => opened.get(*position),
+        };
+        VALUE_BEGINS + plain.map_or(0, |plain| plain.expose().len())
+    };
+    values.iter().map(of_value).fold(INPUT_BEGINS, usize::saturating_add)
+}
+
+/// The entries of rows, by what was found for each row and index, and the codes in this order.
+fn entries_of(
+    indexes: &[&'static IndexSpec],
+    found: &[Found],
+    codes: &[[u8; CODE_BYTES]],
+) -> Result<Vec<Vec<IndexEntry>>> {
+    let mut codes = codes.iter();
+    let count = indexes.iter().map(|index| index.versions().len()).sum();
+    let mut rows = Vec::with_capacity(found.len() / indexes.len().max(1));
+    for found in found.chunks(indexes.len().max(1)) {
+        let mut entries = Vec::with_capacity(count);
+        for (index, found) in indexes.iter().zip(found) {
+            for version in index.versions() {
+                let text = match found {
+                    Found::Nothing => IndexText::Null,
+                    Found::Unchanged => IndexText::Unchanged,
+                    Found::Code => IndexText::Text(text_of(index, codes.next().ok_or_else(too_few)?)),
+                };
+                entries.push(IndexEntry { version, text });
+            }
+        }
+        rows.push(entries);
+    }
+    Ok(rows)
 }
 
 /// Entries as long as those that will be stored, at most.

@@ -27,12 +27,13 @@ use crate::{
 pub(crate) struct RowPlaces {
     rows: Vec<RowPlace>,
     contexts: Names<Arc<EncryptionContext>>,
-    /// canonical bytes of the id of each row
-    ids: Vec<u8>,
-    writer: RowWriter,
+    /// the ids of all rows, in their canonical form
+    ids: RowWriter,
+    /// where the last one begins
+    id_start: usize,
     context: ContextWriter,
-    /// the context that was written last, and its index in `contexts`
-    last: (ContextWriter, Option<usize>),
+    /// index in `contexts` of what was written last
+    last: Option<usize>,
 }
 
 struct RowPlace {
@@ -50,7 +51,7 @@ impl RowPlaces {
     pub(crate) fn with_capacity(rows: usize) -> Self {
         Self {
             rows: Vec::with_capacity(rows),
-            ids: Vec::with_capacity(rows.saturating_mul(ID_BYTES)),
+            ids: RowWriter::with_capacity(rows.saturating_mul(ID_BYTES)),
             context: ContextWriter::with_room(),
             ..Self::default()
         }
@@ -59,18 +60,17 @@ impl RowPlaces {
     /// Adds a row; refuses one whose context is invalid or outside `scope`.
     pub(crate) fn add<M: PiiModel>(&mut self, model: &M, scope: Option<&EncryptionContext>) -> Result<usize> {
         let spec = M::MODEL;
-        self.writer.clear();
-        model.write_row(&mut self.writer);
-        self.context.clear();
+        let written = self.write_id(|writer| model.write_row(writer));
+        self.context.restart();
         model.write_context(&mut self.context);
-        if self.writer.is_empty() && spec.binding() == RowBinding::Row {
+        if self.ids.is_empty() && spec.binding() == RowBinding::Row {
             return Err(Error::new(ErrorKind::Configuration)
                 .model(spec.name())
                 .message("the row's id wrote nothing, so values could not be bound to the row")
                 .help("an id that is not known yet needs `#[pii(id, bind = \"field\")]`"));
         }
         let context = self.intern_context().map_err(|error| self.locate(spec, error))?;
-        self.add_written(spec, context, scope)
+        self.add_written(spec, written, context, scope)
     }
 
     /// Adds a document; refuses one whose context is outside `scope`.
@@ -81,16 +81,23 @@ impl RowPlaces {
         context: &Arc<EncryptionContext>,
         scope: Option<&EncryptionContext>,
     ) -> Result<usize> {
-        self.writer.clear();
-        id.write_row(&mut self.writer);
-        if self.writer.is_empty() && !self.writer.is_unbound() {
+        let written = self.write_id(|writer| id.write_row(writer));
+        if self.ids.is_empty() && !self.ids.is_unbound() {
             return Err(Error::new(ErrorKind::Configuration)
                 .model(spec.name())
                 .message("the document's id wrote nothing, so values could not be bound to the document")
                 .help("documents that have no id are given `NoId`"));
         }
         let context = self.intern(Arc::clone(context));
-        self.add_written(spec, context, scope)
+        self.add_written(spec, written, context, scope)
+    }
+
+    /// Writes an id to the end of all ids.
+    #[inline]
+    fn write_id(&mut self, write: impl FnOnce(&mut RowWriter)) -> Result<()> {
+        self.id_start = self.ids.begin_next();
+        write(&mut self.ids);
+        self.ids.end(self.id_start)
     }
 
     /// Adds the row whose id was just written.
@@ -98,15 +105,15 @@ impl RowPlaces {
     fn add_written(
         &mut self,
         spec: &'static ModelSpec,
+        written: Result<()>,
         context: usize,
         scope: Option<&EncryptionContext>,
     ) -> Result<usize> {
         if let (Some(context), Some(scope)) = (self.contexts.as_slice().get(context), scope) {
             check_scope(context, scope).map_err(|error| self.locate(spec, error))?;
         }
-        let start = self.ids.len();
-        self.writer.finish_into(&mut self.ids).map_err(|error| error.model(spec.name()))?;
-        self.rows.push(RowPlace { model: spec, context, id: start..self.ids.len() });
+        written.map_err(|error| error.model(spec.name()))?;
+        self.rows.push(RowPlace { model: spec, context, id: self.id_start..self.ids.written().len() });
         Ok(self.rows.len() - 1)
     }
 
@@ -124,7 +131,7 @@ impl RowPlaces {
     /// Forgets the rows, and every context but these.
     pub(crate) fn keep_contexts(&mut self, kept: &HashSet<usize>) {
         self.forget_rows();
-        self.last.1 = None;
+        self.last = None;
         self.contexts.keep(|index| kept.contains(&index));
     }
 
@@ -136,17 +143,17 @@ impl RowPlaces {
     /// The index of the context that was just written; neighbours mostly share one.
     #[inline]
     fn intern_context(&mut self) -> Result<usize> {
-        match &self.last {
-            (last, Some(index)) if self.context.is_same(last) => Ok(*index),
+        match (self.context.is_as_before(), self.last) {
+            (true, Some(index)) => Ok(index),
             _ => self.intern_another_context(),
         }
     }
 
     fn intern_another_context(&mut self) -> Result<usize> {
+        self.last = None;
         let context = self.context.finish()?;
         let index = self.intern(Arc::new(context));
-        std::mem::swap(&mut self.context, &mut self.last.0);
-        self.last.1 = Some(index);
+        self.last = Some(index);
         Ok(index)
     }
 
@@ -161,9 +168,8 @@ impl RowPlaces {
     /// Names model and row, the last one, in an error.
     #[cold]
     pub(super) fn locate(&self, spec: &ModelSpec, error: Error) -> Error {
-        let mut id = Vec::new();
         let error = error.model(spec.name());
-        match self.writer.finish_into(&mut id).ok().and_then(|()| row::display(&id)) {
+        match self.ids.written().get(self.id_start..).and_then(row::display) {
             Some(row) => error.row(row),
             None => error,
         }
@@ -191,7 +197,7 @@ impl RowPlaces {
     #[cfg(test)]
     pub(crate) fn of(model: &'static ModelSpec, context: EncryptionContext, row: Vec<u8>) -> Self {
         let place = RowPlace { model, context: 0, id: 0..row.len() };
-        let mut places = Self { rows: vec![place], ids: row, ..Self::default() };
+        let mut places = Self { rows: vec![place], ids: RowWriter::of(row), ..Self::default() };
         places.intern(Arc::new(context));
         places
     }
@@ -344,7 +350,7 @@ impl<'a> ValuePlace<'a> {
     /// before it.
     #[inline]
     pub(crate) fn id(&self) -> &'a [u8] {
-        self.places.ids.get(self.row.id.clone()).unwrap_or_default()
+        self.places.ids.written().get(self.row.id.clone()).unwrap_or_default()
     }
 
     #[inline]

@@ -689,6 +689,9 @@ fn stored_texts(
     sealed: Vec<Ciphertext>,
     sealed_legacy: Vec<Ciphertext>,
 ) -> Result<Vec<SealedTexts>> {
+    if others.is_empty() {
+        return sealed_texts(counts, sealed);
+    }
     let (mut sealed, mut sealed_legacy) = (sealed.into_iter(), sealed_legacy.into_iter());
     let mut others = others.into_iter().peekable();
     let mut number = 0;
@@ -715,6 +718,15 @@ fn stored_texts(
         texts.push(SealedTexts::of(row));
     }
     Ok(texts)
+}
+
+/// As [`stored_texts`], where all were simply sealed.
+fn sealed_texts(counts: &[usize], sealed: Vec<Ciphertext>) -> Result<Vec<SealedTexts>> {
+    if counts.iter().sum::<usize>() != sealed.len() {
+        return Err(too_few());
+    }
+    let mut sealed = sealed.into_iter();
+    Ok(counts.iter().map(|count| SealedTexts::of(Texts::of_sealed(&mut sealed, *count))).collect())
 }
 
 fn plan_padded<'a>(plain: &SecretBytes, bucket: u32) -> Result<Plan<'a>> {

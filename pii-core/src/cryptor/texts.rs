@@ -23,6 +23,16 @@ impl Default for Texts {
 }
 
 impl Texts {
+    /// So many, all of them sealed.
+    #[inline]
+    pub(super) fn of_sealed(sealed: &mut impl Iterator<Item = Ciphertext>, count: usize) -> Self {
+        if count <= INLINE_TEXTS {
+            Self::Few(std::array::from_fn(|place| if place < count { sealed.next() } else { None }))
+        } else {
+            Self::Many(sealed.take(count).map(StoredText::Sealed).collect())
+        }
+    }
+
     /// Adds a text, before any is taken.
     #[inline]
     pub(super) fn push(&mut self, text: StoredText) {
@@ -88,6 +98,20 @@ mod tests {
             assert_eq!(matches!(text, StoredText::Plaintext(_)), kind == 'p', "{given}");
         }
         assert!(texts.next().is_none() && texts.len() == 0, "{given}");
+    }
+
+    #[test]
+    fn sealed_texts_are_taken_row_by_row() {
+        let mut sealed = (0..100).map(|at: usize| Ciphertext::foreign(&at.to_string()));
+        let mut expected = 0..100_usize;
+        for count in [1, 0, INLINE_TEXTS, 2, INLINE_TEXTS + 1, 9, 3] {
+            let mut texts = Texts::of_sealed(&mut sealed, count);
+            assert!(texts.are_sealed() && texts.len() == count, "{count}");
+            for at in expected.by_ref().take(count) {
+                assert_eq!(texts.next().unwrap().as_str(), at.to_string(), "{count}");
+            }
+            assert!(texts.next().is_none(), "{count}");
+        }
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub(crate) fn input_of<'a>(values: impl ExactSizeIterator<Item = &'a [u8]>, out:
     values.for_each(|value| input_goes_on(value, |bytes| out.extend_from_slice(bytes)));
 }
 
+/// So many bytes stand before the values of all parts ...
+pub(crate) const INPUT_BEGINS: usize = 2;
+/// ... and before each of them.
+pub(crate) const VALUE_BEGINS: usize = 4;
+
 /// What stands before the values of so many parts.
 pub(crate) fn input_begins(parts: usize, put: impl FnOnce(&[u8])) {
     put(&u16::try_from(parts).unwrap_or(u16::MAX).to_be_bytes());
@@ -56,13 +61,13 @@ pub(crate) fn input_goes_on(value: &[u8], mut put: impl FnMut(&[u8])) {
 /// As many bits of the code as the index keeps, in hexadecimal digits.
 pub(crate) fn text_of(index: &IndexSpec, code: &[u8; CODE_BYTES]) -> Arc<str> {
     let bits = index.size().bits();
+    let mut kept = *code;
+    if let (Some(last), rest @ 1..) = (kept.get_mut(bits / 8), bits % 8) {
+        *last &= 0xff_u8 << (8 - rest);
+    }
     let mut digits = [0; 2 * CODE_BYTES];
-    for (position, (byte, digits)) in code.iter().zip(digits.chunks_exact_mut(2)).enumerate() {
-        let kept = match bits.saturating_sub(8 * position) {
-            left @ 0..8 => byte & !(0xff_u8 >> left),
-            _ => *byte,
-        };
-        digits.copy_from_slice(&hex_of(kept));
+    for (byte, digits) in kept.iter().zip(digits.chunks_exact_mut(2)) {
+        digits.copy_from_slice(&hex_of(*byte));
     }
     let digits = digits.get(..2 * bits.div_ceil(8)).unwrap_or(&digits);
     std::str::from_utf8(digits).unwrap_or_default().into()

@@ -13,7 +13,9 @@ mod plan;
 mod search;
 mod spec;
 
-pub(crate) use code::{input_begins, input_goes_on, input_of, text_of, write_info};
+pub(crate) use code::{
+    INPUT_BEGINS, VALUE_BEGINS, input_begins, input_goes_on, input_of, text_of, write_info,
+};
 pub use duplicates::{DuplicateSearch, IndexDuplicates, SameValue};
 pub use fill_report::IndexFillReport;
 pub use normalizer::Normalizer;

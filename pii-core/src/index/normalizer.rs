@@ -85,20 +85,64 @@ impl Normalizer {
     }
 
     /// What is left of a text.
-    fn apply(&self, text: &str) -> Zeroizing<String> {
-        Zeroizing::new(match self.apply {
-            Apply::Trim => text.trim().to_owned(),
-            Apply::Lower => text.to_lowercase(),
-            Apply::Email => text.trim().to_lowercase(),
-            Apply::Digits => collected(text.len(), text.chars().filter(char::is_ascii_digit)),
+    fn apply<'t>(&self, text: &'t str) -> Normalized<'t> {
+        match self.apply {
+            Apply::Trim => Normalized::Part(text.trim()),
+            Apply::Lower => lower(text),
+            Apply::Email => lower(text.trim()),
+            Apply::Digits if text.bytes().all(|byte| byte.is_ascii_digit()) => Normalized::Part(text),
+            Apply::Digits => Normalized::of(collected(text.len(), text.chars().filter(char::is_ascii_digit))),
             Apply::Last4 => {
                 let start = text.char_indices().rev().nth(3).map_or(0, |(start, _)| start);
-                text.get(start..).unwrap_or_default().to_owned()
+                Normalized::Part(text.get(start..).unwrap_or_default())
             }
-            Apply::First => text.chars().take(1).collect(),
-            Apply::CaseFold => return case_folded(text),
-            Apply::Custom(apply) => apply(text),
-        })
+            Apply::First => {
+                let end = text.chars().next().map_or(0, char::len_utf8);
+                Normalized::Part(text.get(..end).unwrap_or_default())
+            }
+            Apply::CaseFold => Normalized::Other(case_folded(text)),
+            Apply::Custom(apply) => Normalized::of(apply(text)),
+        }
+    }
+}
+
+/// What is left of a text. Where that is a part of it, there is no copy to wipe.
+enum Normalized<'t> {
+    Part(&'t str),
+    Other(Zeroizing<String>),
+}
+
+impl Normalized<'_> {
+    fn of(text: String) -> Self {
+        Self::Other(Zeroizing::new(text))
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Part(text) => text,
+            Self::Other(text) => text,
+        }
+    }
+
+    /// What another normaliser leaves of it.
+    fn then(self, next: &Normalizer) -> Self {
+        match self {
+            Self::Part(text) => next.apply(text),
+            Self::Other(text) => match next.apply(&text) {
+                Normalized::Part(part) => Self::of(part.to_owned()),
+                Normalized::Other(other) => Self::Other(other),
+            },
+        }
+    }
+}
+
+/// In lower case.
+fn lower(text: &str) -> Normalized<'_> {
+    let is_lower = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+    // without a branch for each byte, so that many are looked at together
+    match text.bytes().fold(true, |all, byte| all & is_lower(byte)) {
+        true => Normalized::Part(text),
+        false => Normalized::of(text.to_lowercase()),
     }
 }
 
@@ -139,11 +183,9 @@ pub(crate) fn with_normalized<T>(
     let text = std::str::from_utf8(bytes).ok().filter(|_| is_text).ok_or_else(|| {
         Error::new(ErrorKind::Configuration).message("only text can be normalised before it is indexed")
     })?;
-    let mut normalized = first.apply(text);
-    for normalizer in rest {
-        normalized = normalizer.apply(&normalized);
-    }
-    Ok((!normalized.is_empty()).then(|| take(normalized.as_bytes())))
+    let normalized = rest.iter().fold(first.apply(text), Normalized::then);
+    let left = normalized.as_str();
+    Ok((!left.is_empty()).then(|| take(left.as_bytes())))
 }
 
 /// NFKC(fold(NFKC(fold(NFD(text))))).
@@ -174,8 +216,12 @@ mod tests {
         let cases = [
             (Normalizer::TRIM, "\u{a0} Ada\t", "Ada"),
             (Normalizer::LOWER, "ÄDA Σ", "äda σ"),
+            (Normalizer::LOWER, "ada_1@[`{z", "ada_1@[`{z"),
             (Normalizer::EMAIL, " Ada@Example.COM\n", "ada@example.com"),
+            (Normalizer::EMAIL, "\tada@example.com ", "ada@example.com"),
             (Normalizer::DIGITS, "123-45 6789", "123456789"),
+            (Normalizer::DIGITS, "0123456789", "0123456789"),
+            (Normalizer::DIGITS, "1\u{0661}2", "12"),
             (Normalizer::LAST4, "123-45-6789", "6789"),
             (Normalizer::LAST4, "né", "né"),
             (Normalizer::FIRST, "Éric", "É"),
@@ -192,6 +238,9 @@ mod tests {
     fn they_work_one_after_the_other() {
         let both = [Normalizer::DIGITS, Normalizer::LAST4];
         assert_eq!(normalized(&both, "123-45-67 8 9").as_deref(), Some("6789"));
+        assert_eq!(normalized(&both, "123456789").as_deref(), Some("6789"));
+        let all = [Normalizer::TRIM, Normalizer::LOWER, Normalizer::FIRST, Normalizer::CASE_FOLD];
+        assert_eq!(normalized(&all, " Ada ").as_deref(), Some("a"));
         assert_eq!(normalized(&[], " as it is ").as_deref(), Some(" as it is "));
     }
 

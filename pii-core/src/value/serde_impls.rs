@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, cell::RefCell, collections::HashMap, sync::Arc};
 
+use foldhash::quality::RandomState;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::{cell::Cell, encrypted::Encrypted, shown};
@@ -17,7 +18,7 @@ thread_local! {
 
 /// The texts of values, by the address of the value's state.
 struct Texts {
-    by_address: HashMap<usize, StoredText>,
+    by_address: HashMap<usize, StoredText, RandomState>,
     /// whether values without a text are left out, and not refused
     leaves_others_out: bool,
 }

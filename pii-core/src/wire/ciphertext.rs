@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
-    NONCE_BYTES, PREFIX, TAG_BYTES, digits,
+    NONCE_BYTES, PREFIX, TAG_BYTES,
     header::{FIXED_BYTES, KeyId, Layout, Parts},
     shape::is_of_key_store,
 };
@@ -173,7 +173,7 @@ pub(crate) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b mu
     if text.len() > MAX_TEXT_BYTES {
         return Err(FormatError::Malformed);
     }
-    let length = digits::decode(base64.as_bytes(), buffer).ok_or(FormatError::Malformed)?;
+    let length = STANDARD.decode_slice(base64, buffer).map_err(|_| FormatError::Malformed)?;
     buffer.get_mut(..length).ok_or(FormatError::Malformed)
 }
 

@@ -71,7 +71,23 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// The two digits of a byte.
 #[inline]
 pub(crate) fn hex_of(byte: u8) -> [u8; 2] {
-    [byte >> 4, byte & 0x0f].map(|half| if half < 10 { b'0' + half } else { b'a' - 10 + half })
+    /// of all bytes: a code has many
+    static DIGITS: [[u8; 2]; 256] = {
+        let mut digits = [[0; 2]; 256];
+        let mut rest: &mut [[u8; 2]] = &mut digits;
+        let mut byte = 0_u8;
+        while let Some((first, others)) = rest.split_first_mut() {
+            *first = [digit_of(byte >> 4), digit_of(byte & 0x0f)];
+            byte = byte.wrapping_add(1);
+            rest = others;
+        }
+        digits
+    };
+    DIGITS.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+const fn digit_of(half: u8) -> u8 {
+    if half < 10 { b'0' + half } else { b'a' - 10 + half }
 }
 
 /// Lower-case hex digits only, so that every id has one text.

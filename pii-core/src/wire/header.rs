@@ -77,6 +77,14 @@ impl KeyId {
     }
 }
 
+impl KeyId {
+    /// The key id in the decoded front of a value.
+    pub(crate) fn in_header(front: &[u8]) -> Option<Self> {
+        let (_, rest) = front.split_first_chunk::<2>()?;
+        rest.first_chunk().copied().map(Self)
+    }
+}
+
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex(&self.0))
@@ -107,7 +115,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) key_id: KeyId,
     /// the copies block without its length, in layout 2
     pub(crate) copies: Option<&'a [u8]>,
-    pub(crate) nonce: &'a [u8; NONCE_BYTES],
     /// ciphertext and tag
     pub(crate) body: &'a [u8],
 }
@@ -133,12 +140,12 @@ impl<'a> Parts<'a> {
                 Some(block)
             }
         };
-        let nonce = reader.array_ref().ok_or(FormatError::Malformed)?;
+        reader.array_ref::<NONCE_BYTES>().ok_or(FormatError::Malformed)?;
         let body = reader.0;
         if body.len() < TAG_BYTES || body.len() > MAX_BODY_BYTES {
             return Err(FormatError::Malformed);
         }
-        Ok(Self { layout, key_id, copies, nonce, body })
+        Ok(Self { layout, key_id, copies, body })
     }
 }
 

@@ -6,7 +6,6 @@
 pub(crate) mod associated_data;
 mod ciphertext;
 pub(crate) mod copies;
-mod digits;
 pub(crate) mod encode;
 pub(crate) mod header;
 pub(crate) mod inner;

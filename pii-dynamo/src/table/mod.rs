@@ -12,6 +12,7 @@ mod index_pages;
 mod load;
 mod masked;
 mod outcome;
+mod pages;
 mod put;
 mod query;
 mod read;

@@ -10,8 +10,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     DynamoTable,
+    pages::{Asking, OpenedPage},
     read::{
-        Options, Page, RawPage, Reading, all_items_of, good_items_of, items_of, read_options, read_results,
+        Options, Page, RawPage, Reading, all_items_of, each_item_of, good_items_of, read_options,
+        read_results,
     },
 };
 use crate::{
@@ -22,7 +24,8 @@ use crate::{
     scope::bounds,
 };
 
-/// A Query; made by [`DynamoTable::query`]. Awaited, it gives all items, page after page.
+/// A Query; made by [`DynamoTable::query`]. Awaited, it gives all items, page after page: the next one is asked for
+/// while one is opened.
 #[must_use = "nothing is read before this is awaited"]
 pub struct Query<'a, M> {
     table: &'a DynamoTable<M>,
@@ -213,7 +216,14 @@ impl<'a, M: DynamoModel + DeserializeOwned + Send> Query<'a, M> {
     ///
     /// # Errors
     /// What is refused before anything is asked for.
-    pub fn pages(self) -> Result<BoxStream<'a, Result<Page<M>>>> {
+    pub fn pages(self) -> Result<BoxStream<'a, Result<Page<M>>>>
+    where
+        M: 'a,
+    {
+        Ok(Box::pin(self.opened_pages(Asking::Wanted)?.map_ok(OpenedPage::each)))
+    }
+
+    fn opened_pages(self, asking: Asking) -> Result<BoxStream<'a, Result<OpenedPage<M>>>> {
         let (table, request, reading) = self.request()?;
         let has_filter = request.get_filter_expression().is_some();
         let ask = move |start: Option<Item>, limit: Option<i32>| -> BoxFuture<'a, Result<RawPage>> {
@@ -231,7 +241,7 @@ impl<'a, M: DynamoModel + DeserializeOwned + Send> Query<'a, M> {
                 })
             })
         };
-        Ok(table.pages(Box::new(ask), reading))
+        Ok(table.opened_pages(Box::new(ask), asking, reading))
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use pii_core::{Error, FieldSelection, Result};
 use serde::de::DeserializeOwned;
 
-use super::DynamoTable;
+use super::{DynamoTable, pages::OpenedPage};
 use crate::{item::Item, model::DynamoModel, open};
 
 /// A page of items: at most 1 MB of what is stored.
@@ -138,7 +138,7 @@ macro_rules! read_results {
             /// # Errors
             /// What concerns all of them.
             pub async fn each(self) -> Result<Vec<Result<M>>> {
-                items_of(self.pages()?).try_collect().await
+                each_item_of(self.opened_pages(Asking::Ahead)?).await
             }
         }
 
@@ -147,7 +147,7 @@ macro_rules! read_results {
             type IntoFuture = BoxFuture<'a, Self::Output>;
 
             fn into_future(self) -> Self::IntoFuture {
-                Box::pin(async move { all_items_of(self.pages()?).await })
+                Box::pin(async move { all_items_of(self.opened_pages(Asking::Ahead)?).await })
             }
         }
     };
@@ -155,53 +155,6 @@ macro_rules! read_results {
 pub(super) use {read_options, read_results};
 
 impl<M: DynamoModel + DeserializeOwned + Send> DynamoTable<M> {
-    /// All pages, one after the other; each is asked for when it is wanted.
-    pub(super) fn pages<'a>(&'a self, ask: Ask<'a>, reading: Reading) -> BoxStream<'a, Result<Page<M>>> {
-        struct State<'a> {
-            ask: Ask<'a>,
-            fields: FieldSelection,
-            next: Next,
-            left: Option<usize>,
-        }
-        enum Next {
-            First(Option<Item>),
-            After(Item),
-            End,
-        }
-        let next = Next::First(reading.start);
-        let state = State { ask, fields: reading.fields, next, left: reading.limit };
-        Box::pin(stream::try_unfold(state, move |mut state| async move {
-            let start = match std::mem::replace(&mut state.next, Next::End) {
-                Next::First(start) => {
-                    self.check(&state.fields).await?;
-                    start
-                }
-                Next::After(key) => Some(key),
-                Next::End => return Ok(None),
-            };
-            if state.left == Some(0) {
-                return Ok(None);
-            }
-            let at_most = state.left.map(|left| i32::try_from(left).unwrap_or(i32::MAX));
-            let mut page = self.open_page((state.ask)(start, at_most).await?, &state.fields).await?;
-            if let Some(left) = &mut state.left {
-                page.items.truncate(*left);
-                *left -= page.items.len();
-            }
-            if let Some(last_key) = page.last_key.clone() {
-                state.next = Next::After(last_key);
-            }
-            Ok(Some((page, state)))
-        }))
-    }
-
-    /// Opens the items of a page in one batch.
-    async fn open_page(&self, raw: RawPage, fields: &FieldSelection) -> Result<Page<M>> {
-        let RawPage { items, last_key, scanned, consumed_capacity } = raw;
-        let items = items.into_iter().filter(|item| self.is_of_entity(item)).collect();
-        Ok(Page { items: self.open_items(items, fields).await?, last_key, scanned, consumed_capacity })
-    }
-
     /// Models of items, opened in one batch, each with its own result.
     pub(super) async fn open_items(
         &self,
@@ -213,25 +166,36 @@ impl<M: DynamoModel + DeserializeOwned + Send> DynamoTable<M> {
 }
 
 /// Items with results of their own, from pages.
-pub(super) fn items_of<'a, M: Send + 'a>(
-    pages: BoxStream<'a, Result<Page<M>>>,
-) -> BoxStream<'a, Result<Result<M>>> {
+fn items_of<'a, M: Send + 'a>(pages: BoxStream<'a, Result<Page<M>>>) -> BoxStream<'a, Result<Result<M>>> {
     Box::pin(pages.map_ok(|page| stream::iter(page.items.into_iter().map(Ok))).try_flatten())
 }
 
+/// All items, each with its own result; a page at a time, not an item.
+pub(super) async fn each_item_of<M>(
+    mut pages: BoxStream<'_, Result<OpenedPage<M>>>,
+) -> Result<Vec<Result<M>>> {
+    let mut each = Vec::new();
+    while let Some(page) = pages.try_next().await? {
+        append(&mut each, page.items.each());
+    }
+    Ok(each)
+}
+
 /// All items, or the first error; a page at a time, not an item.
-pub(super) async fn all_items_of<M>(mut pages: BoxStream<'_, Result<Page<M>>>) -> Result<Vec<M>> {
+pub(super) async fn all_items_of<M>(mut pages: BoxStream<'_, Result<OpenedPage<M>>>) -> Result<Vec<M>> {
     let mut all = Vec::new();
     while let Some(page) = pages.try_next().await? {
-        let items = page.items.into_iter().collect::<Result<Vec<M>>>()?;
-        if all.is_empty() {
-            // most answers have one page
-            all = items;
-        } else {
-            all.extend(items);
-        }
+        append(&mut all, page.items.all()?);
     }
     Ok(all)
+}
+
+/// Most answers have one page.
+fn append<T>(all: &mut Vec<T>, page: Vec<T>) {
+    match all.is_empty() {
+        true => *all = page,
+        false => all.extend(page),
+    }
 }
 
 /// Items up to the first error.

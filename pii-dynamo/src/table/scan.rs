@@ -9,15 +9,17 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     DynamoTable,
+    pages::{Asking, OpenedPage},
     query::attribute,
-    read::{Options, Page, RawPage, all_items_of, good_items_of, items_of, read_options, read_results},
+    read::{Options, Page, RawPage, all_items_of, each_item_of, good_items_of, read_options, read_results},
 };
 use crate::{error::from_sdk, item::Item, model::DynamoModel, placeholders::Placeholders};
 
 /// DynamoDB's limit.
 const MOST_SEGMENTS: u32 = 1_000_000;
 
-/// A Scan; made by [`DynamoTable::scan`]. Awaited, it gives all items, page after page.
+/// A Scan; made by [`DynamoTable::scan`]. Awaited, it gives all items, page after page: the next one is asked for
+/// while one is opened.
 #[must_use = "nothing is read before this is awaited"]
 pub struct Scan<'a, M> {
     table: &'a DynamoTable<M>,
@@ -59,6 +61,13 @@ impl<'a, M: DynamoModel + DeserializeOwned + Send> Scan<'a, M> {
     /// # Errors
     /// What is refused before anything is asked for.
     pub fn pages(self) -> Result<BoxStream<'a, Result<Page<M>>>>
+    where
+        M: 'a,
+    {
+        Ok(Box::pin(self.opened_pages(Asking::Wanted)?.map_ok(OpenedPage::each)))
+    }
+
+    fn opened_pages(self, asking: Asking) -> Result<BoxStream<'a, Result<OpenedPage<M>>>>
     where
         M: 'a,
     {
@@ -114,7 +123,7 @@ impl<'a, M: DynamoModel + DeserializeOwned + Send> Scan<'a, M> {
                     })
                 })
             };
-            parts.push(table.pages(Box::new(ask), options.reading.clone()));
+            parts.push(table.opened_pages(Box::new(ask), asking, options.reading.clone()));
         }
         Ok(Box::pin(stream::select_all(parts)))
     }

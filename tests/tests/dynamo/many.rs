@@ -1,13 +1,26 @@
 //! Batches, queries and scans.
 
-use std::time::Duration;
-
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
-    Projection, ProjectionType, ScalarAttributeType,
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
-use futures_util::TryStreamExt as _;
-use pii::{DynamoTable, EncryptedStr, ErrorKind, PiiModel, ctx};
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{
+        ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextRef,
+    },
+    error::BoxError,
+    types::{
+        AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
+        Projection, ProjectionType, ScalarAttributeType,
+    },
+};
+use futures_util::{TryStreamExt as _, future::BoxFuture};
+use pii::{AuditEvent, AuditFailure, AuditSink, DynamoTable, EncryptedStr, ErrorKind, PiiModel, ctx};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -86,6 +99,69 @@ async fn more_than_a_megabyte_is_written_and_read_with_one_key_call_each_way() {
     let deleted = table.delete_many(ids).await.unwrap().all().unwrap();
     assert_eq!(deleted, 262);
     assert!(stored(&client, &name).await.is_empty());
+}
+
+/// Counts requests, and notes how many there were whenever a batch was opened.
+#[derive(Debug, Default, Clone)]
+struct Requests(Arc<(AtomicUsize, Mutex<Vec<usize>>)>);
+
+impl Requests {
+    fn counts(&self) -> Vec<usize> {
+        self.0.0.store(0, Ordering::SeqCst);
+        std::mem::take(&mut *self.0.1.lock().unwrap())
+    }
+}
+
+impl Intercept for Requests {
+    fn name(&self) -> &'static str {
+        "counting"
+    }
+
+    fn read_before_serialization(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.0.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl AuditSink for Requests {
+    fn record<'a>(&'a self, _: &'a [AuditEvent]) -> BoxFuture<'a, pii::Result<()>> {
+        self.0.1.lock().unwrap().push(self.0.0.load(Ordering::SeqCst));
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[tokio::test]
+async fn who_wants_all_pages_has_the_next_one_asked_for_while_one_is_opened() {
+    let (requests, writer) = (Requests::default(), cryptor());
+    let client = Client::from_conf(client().config().to_builder().interceptor(requests.clone()).build());
+    let name = table(&client, "tenant", Some("day")).await;
+    let visits: Vec<Visit> = (0..500).map(|number| visit(number, 6_000)).collect();
+    DynamoTable::<Visit>::named(&client, &writer, &name).put_many(&visits).await.unwrap().all().unwrap();
+    let reader = writer.audited(Arc::new(requests.clone()), AuditFailure::Refuse);
+    let table = DynamoTable::<Visit>::named(&client, &reader, &name);
+    requests.counts();
+    let pages: Vec<_> = table.query("acme").decrypt_pii().pages().unwrap().try_collect().await.unwrap();
+    assert_eq!(pages.iter().map(|page| page.items.len()).sum::<usize>(), 500);
+    let (count, one_after_the_other) = (pages.len(), requests.counts());
+    assert!(count > 2);
+    assert_eq!(one_after_the_other, (1..=count).collect::<Vec<_>>());
+    let ahead: Vec<_> = (2..=count).chain([count]).collect();
+    check(&table.query("acme").decrypt_pii().await.unwrap(), 0);
+    assert_eq!(requests.counts(), ahead);
+    let each = table.query("acme").decrypt_pii().each().await.unwrap();
+    check(&each.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), 0);
+    assert_eq!(requests.counts(), ahead);
+    // nothing beyond the limit is asked for
+    let first = pages[0].items.len();
+    for (limit, counts) in [(first - 1, vec![1]), (first, vec![1]), (first + 1, vec![2, 2])] {
+        assert_eq!(table.query("acme").limit(limit).decrypt_pii().await.unwrap().len(), limit);
+        assert_eq!(requests.counts(), counts, "{limit}");
+    }
 }
 
 #[tokio::test]

@@ -1,17 +1,16 @@
 //! The codes of blind indexes, and the keys that they are computed with: one for each context and
 //! epoch, on which all processes agree.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use hashlink::LinkedHashMap;
 use smallvec::SmallVec;
 
 use super::{
+    super::names::Names,
     cache::lock,
     electing::read_back,
+    groups::GroupOf,
     keys::KeyService,
     source::{KeySource, erased},
 };
@@ -24,16 +23,37 @@ use crate::{
 
 /// The codes of a batch, in order: one key for each slot, expanded once for each index.
 pub(super) async fn codes(keys: &KeyService, batch: &[IndexItem<'_>]) -> Result<Vec<[u8; CODE_BYTES]>> {
-    let mut groups = Groups::default();
-    let group_of: Vec<usize> = batch.iter().map(|item| groups.add(item)).collect();
-    let mut used = Vec::with_capacity(groups.groups.len());
-    for Group { first, messages, bytes } in groups.groups {
+    let (groups, group_of) = grouped(batch);
+    let mut used = Vec::with_capacity(groups.len());
+    for Group { first, messages, bytes } in groups {
         let key = keys.index(first.keyring, first.context, first.epoch, messages, bytes).await?;
         used.push(UsedKey { key, of_indexes: SmallVec::new() });
     }
     // from here on nothing waits
-    let codes = batch.iter().zip(group_of).filter_map(|(item, group)| Some(used.get_mut(group)?.code(item)));
-    Ok(codes.collect())
+    Ok(codes_of(batch, &group_of, &mut used))
+}
+
+fn grouped<'a>(batch: &'a [IndexItem<'a>]) -> (Vec<Group<'a>>, GroupOf) {
+    let mut groups = Groups::default();
+    let mut group_of = GroupOf::new(batch.len());
+    for item in batch {
+        group_of.push(groups.add(item));
+    }
+    (groups.groups, group_of)
+}
+
+/// No part of the future that waits for keys: its variables would be memory.
+fn codes_of<'a>(
+    batch: &[IndexItem<'a>],
+    group_of: &GroupOf,
+    used: &mut [UsedKey<'a>],
+) -> Vec<[u8; CODE_BYTES]> {
+    let mut codes = Vec::with_capacity(batch.len());
+    for (position, item) in batch.iter().enumerate() {
+        let key = group_of.get(position).and_then(|group| used.get_mut(group));
+        codes.extend(key.map(|key| key.code(item)));
+    }
+    codes
 }
 
 /// Values with the same index key.
@@ -49,28 +69,37 @@ type GroupName<'a> = (&'a [u8], Option<&'static str>, u32);
 #[derive(Default)]
 struct Groups<'a> {
     groups: Vec<Group<'a>>,
-    known: HashMap<GroupName<'a>, usize>,
+    known: Names<GroupName<'a>>,
     last: Option<(GroupName<'a>, usize)>,
 }
 
 impl<'a> Groups<'a> {
     /// The index of the value's group; neighbours mostly share one.
+    #[inline]
     fn add(&mut self, item: &'a IndexItem<'a>) -> usize {
         let name = (item.context.canonical_bytes(), item.keyring, item.epoch);
         let index = match self.last {
             Some((last, index)) if std::ptr::eq(last.0, name.0) && (last.1, last.2) == (name.1, name.2) => {
                 index
             }
-            _ => *self.known.entry(name).or_insert_with(|| {
-                self.groups.push(Group { first: item, messages: 0, bytes: 0 });
-                self.groups.len() - 1
-            }),
+            _ => self.find(item, name),
         };
-        self.last = Some((name, index));
         if let Some(group) = self.groups.get_mut(index) {
             group.messages = group.messages.saturating_add(1);
             group.bytes = group.bytes.saturating_add(u64::try_from(item.input.len()).unwrap_or(u64::MAX));
         }
+        index
+    }
+
+    fn find(&mut self, item: &'a IndexItem<'a>, name: GroupName<'a>) -> usize {
+        let index = match self.known.find(&name) {
+            Some(known) => known,
+            None => {
+                self.groups.push(Group { first: item, messages: 0, bytes: 0 });
+                self.known.add(name)
+            }
+        };
+        self.last = Some((name, index));
         index
     }
 }

@@ -49,7 +49,7 @@ impl<'a> InnerSealer<'a> {
         nonces: &mut Nonces,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        self.0.seal(place, nonces.next()?, scratch, |scratch| {
+        self.0.seal(place, nonces, scratch, |scratch, _| {
             scratch.bytes.extend_from_slice(plaintext);
             Ok(())
         })

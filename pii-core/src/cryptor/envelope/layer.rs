@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use zeroize::Zeroize as _;
 
-use super::heads::Heads;
+use super::{heads::Heads, seal::Nonces};
 use crate::{
     crypto::{
         Lease, SealingKey,
@@ -103,9 +103,9 @@ impl<'a> SealingLayer<'a> {
     pub(super) fn seal(
         &mut self,
         place: &ValuePlace<'a>,
-        second_half: [u8; HALF_NONCE],
+        nonces: &mut Nonces,
         scratch: &mut Scratch,
-        write: impl FnOnce(&mut Scratch) -> Result<()>,
+        write: impl FnOnce(&mut Scratch, &mut Nonces) -> Result<()>,
     ) -> Result<()> {
         if self.values_left == 0 {
             self.renew_lease()?;
@@ -114,14 +114,15 @@ impl<'a> SealingLayer<'a> {
         self.values_left -= 1;
         self.messages_left = self.messages_left.saturating_sub(1);
         scratch.bytes.extend_from_slice(&self.front);
-        scratch.bytes.extend_from_slice(&second_half);
+        nonces.append_next(&mut scratch.bytes)?;
         let start = scratch.bytes.len();
-        write(scratch)?;
+        write(scratch, nonces)?;
         self.heads.write(place, self.key.id(), &mut scratch.associated_data);
-        let body = scratch.bytes.get_mut(start..).unwrap_or_default();
+        let (front, body) = scratch.bytes.split_at_mut_checked(start).unwrap_or_default();
+        let Some(second_half) = front.last_chunk() else { return Err(Error::new(ErrorKind::KeyUnavailable)) };
         let tag = lease
             .key
-            .seal(&second_half, &scratch.associated_data, body)
+            .seal(second_half, &scratch.associated_data, body)
             .map_err(|_| place.locate(Error::new(ErrorKind::TooLarge)))?;
         scratch.bytes.extend_from_slice(&tag);
         Ok(())

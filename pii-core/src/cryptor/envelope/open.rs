@@ -256,13 +256,16 @@ impl<'a> Opener<'a> {
         scratch.fill(text.as_str().len());
         let Scratch { associated_data, bytes } = scratch;
         let decoded = decode_text_into(text.as_str(), bytes).map_err(Error::from)?;
-        let parts = Parts::parse(decoded).map_err(Error::from)?;
-        let (nonce, key_id, front) = (*parts.nonce, parts.key_id, decoded.len() - parts.body.len());
-        let refused = |kind: ErrorKind| Error::new(kind).key(key_id);
-        let body = decoded.get_mut(front..).unwrap_or_default();
+        let front = decoded.len() - Parts::parse(decoded).map_err(Error::from)?.body.len();
+        let (front, body) = decoded.split_at_mut_checked(front).unwrap_or_default();
+        let refused = |kind: ErrorKind| match KeyId::in_header(front) {
+            Some(key_id) => Error::new(kind).key(key_id),
+            None => Error::new(kind),
+        };
+        let nonce = front.last_chunk().ok_or_else(|| refused(ErrorKind::Integrity))?;
         let (body, tag) =
             body.split_last_chunk_mut::<TAG_BYTES>().ok_or_else(|| refused(ErrorKind::Integrity))?;
-        let mut open = |alternatives| self.0.open(place, alternatives, &nonce, body, tag, associated_data);
+        let mut open = |alternatives| self.0.open(place, alternatives, nonce, body, tag, associated_data);
         let alternative = open(0..1)
             .or_else(|| open(1..place.alternatives()))
             .ok_or_else(|| refused(ErrorKind::Integrity))?;

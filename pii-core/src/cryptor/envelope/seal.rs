@@ -170,18 +170,28 @@ impl Nonces {
         Self { bytes: Vec::new(), next: 0, left: count }
     }
 
+    /// Appends the next one to `out`. It is never a value of its own: its bytes would be taken apart and put together.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<[u8; HALF_NONCE]> {
+    pub(super) fn append_next(&mut self, out: &mut Vec<u8>) -> Result<()> {
         if self.next >= self.bytes.len() {
-            let count = self.left.clamp(1, NONCES_PER_CALL);
-            self.bytes.resize(count * HALF_NONCE, 0);
-            fill_random(&mut self.bytes)?;
-            self.next = 0;
-            self.left = self.left.saturating_sub(count);
+            self.draw()?;
         }
-        let nonce = self.bytes.get(self.next..).and_then(|rest| rest.first_chunk()).copied();
+        let nonce: Option<&[u8; HALF_NONCE]> =
+            self.bytes.get(self.next..).and_then(|rest| rest.first_chunk());
+        let nonce = nonce.ok_or_else(|| Error::new(ErrorKind::KeyUnavailable).message("no random bytes"))?;
+        out.extend_from_slice(nonce);
         self.next += HALF_NONCE;
-        nonce.ok_or_else(|| Error::new(ErrorKind::KeyUnavailable).message("no random bytes"))
+        Ok(())
+    }
+
+    #[cold]
+    fn draw(&mut self) -> Result<()> {
+        let count = self.left.clamp(1, NONCES_PER_CALL);
+        self.bytes.resize(count * HALF_NONCE, 0);
+        fill_random(&mut self.bytes)?;
+        self.next = 0;
+        self.left = self.left.saturating_sub(count);
+        Ok(())
     }
 }
 
@@ -206,7 +216,7 @@ impl<'a> Sealer<'a> {
         let inner = inner.filter(|_| place.field().level() == Level::Three);
         let overhead = self.0.overhead() + if inner.is_some() { inner::OVERHEAD } else { 0 };
         scratch.clear(overhead + plaintext.len());
-        self.0.seal(place, nonces.next()?, scratch, |scratch| match inner {
+        self.0.seal(place, nonces, scratch, |scratch, nonces| match inner {
             Some(inner) => inner.seal(place, plaintext, nonces, scratch),
             None => {
                 scratch.bytes.extend_from_slice(plaintext);
