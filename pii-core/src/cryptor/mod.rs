@@ -1,5 +1,6 @@
 //! The cryptor: a cheap handle that seals and opens models.
 
+mod audit_events;
 mod backend;
 mod counters;
 pub(crate) mod envelope;
@@ -12,10 +13,12 @@ mod names;
 mod nodes;
 mod open;
 mod place;
+mod plan;
 mod prepare;
 mod rows;
 mod rules;
 mod seal;
+mod sealed_texts;
 mod size;
 mod texts;
 
@@ -36,7 +39,7 @@ pub use open::{FieldSelection, Opening};
 pub(crate) use place::RowPlaces;
 pub use place::ValuePlace;
 pub use rows::{KnownRow, Other, PiiRow, Placed, Rows};
-pub use seal::{SealedTexts, StoredText};
+pub use sealed_texts::{SealedTexts, StoredText};
 
 use crate::{
     audit::{Access, AuditEvent, AuditFailure, AuditSink},

@@ -8,7 +8,8 @@ use super::{
     indexing::Written,
     open::cannot_decrypt,
     place::RowPlaces,
-    seal::{StoredText, Visited, too_few},
+    seal::{Visited, too_few},
+    sealed_texts::StoredText,
 };
 use crate::{
     audit::Operation,

@@ -1,137 +1,25 @@
 //! From models to the texts that are stored.
 
-use std::{fmt, ops::Range, sync::Arc, time::SystemTime};
+use std::ops::Range;
 
 use super::{
     Cryptor, FieldSelection,
     backend::{OpenItem, SealItem},
-    indexing::{IndexBatch, IndexEntry, Written},
-    legacy::{LegacyCodec, LegacyOpen, LegacySeal},
-    place::{RowPlaces, ValuePlace},
-    rules::Rules,
+    indexing::{IndexBatch, Written},
+    legacy::{LegacyOpen, LegacySeal},
+    place::RowPlaces,
+    plan::{Plan, Planned},
+    sealed_texts::{SealedTexts, StoredText},
     texts::Texts,
 };
 use crate::{
     audit::{AuditEvent, Operation},
     context::EncryptionContext,
     error::{Error, ErrorKind, Result},
-    model::{ModelSpec, PiiField, PiiModel, PlaintextPolicy, Walk, WalkMut},
-    secret::SecretBytes,
-    value::{Cell, Sealed, SealedField, padded, wrong_type},
-    wire::{Ciphertext, KeyId, MAX_PLAINTEXT_BYTES, PREFIX},
+    model::{ModelSpec, PiiModel, Walk, WalkMut},
+    value::Sealed,
+    wire::Ciphertext,
 };
-
-/// The text that is stored for one value.
-#[derive(Clone)]
-pub enum StoredText {
-    /// The sealed text.
-    Sealed(Ciphertext),
-    /// Plaintext, for a field whose policy is `prepare`.
-    Plaintext(SecretBytes),
-}
-
-impl StoredText {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Sealed(text) => text.as_str(),
-            // only texts that were checked to be UTF-8 come here
-            Self::Plaintext(text) => std::str::from_utf8(text.expose()).unwrap_or_default(),
-        }
-    }
-}
-
-impl From<StoredText> for String {
-    fn from(text: StoredText) -> Self {
-        text.as_str().to_owned()
-    }
-}
-
-impl From<StoredText> for Arc<str> {
-    fn from(text: StoredText) -> Self {
-        match text {
-            StoredText::Sealed(text) => text.into(),
-            StoredText::Plaintext(_) => text.as_str().into(),
-        }
-    }
-}
-
-impl fmt::Debug for StoredText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sealed(text) => write!(f, "{text:?}"),
-            Self::Plaintext(_) => f.write_str("Plaintext(***)"),
-        }
-    }
-}
-
-/// The texts of one row's values, in the order in which the model visits them.
-#[derive(Debug, Clone)]
-pub struct SealedTexts {
-    texts: Texts,
-    /// of most models none
-    indexes: Box<[IndexEntry]>,
-}
-
-/// For adapters, which take the texts of one field after the other in the order of the model.
-impl SealedTexts {
-    pub(super) fn of(texts: Texts) -> Self {
-        Self { texts, indexes: Box::default() }
-    }
-
-    pub(super) fn with_indexes(self, indexes: Vec<IndexEntry>) -> Self {
-        Self { indexes: indexes.into(), ..self }
-    }
-
-    /// What is stored for the blind indexes that are written with the row, in the order of the model.
-    #[must_use]
-    pub fn indexes(&self) -> &[IndexEntry] {
-        &self.indexes
-    }
-
-    /// The text of a field that holds one value or none.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`] if there are not as many texts left as the field has values.
-    pub fn text<F: PiiField>(&mut self, field: &F) -> Result<Option<StoredText>> {
-        let count = Walk::count(field);
-        self.check(count)?;
-        Ok(self.take(count).last())
-    }
-
-    /// A view of a field, such as a list or nested struct, that serialises as it will be stored.
-    ///
-    /// # Errors
-    /// As [`SealedTexts::text`].
-    pub fn field<'a, F: PiiField>(&mut self, field: &'a F) -> Result<SealedField<'a, F>> {
-        let walk = Walk::of(field);
-        self.check(walk.slots().len())?;
-        Ok(SealedField::new(field, &walk, self.take(walk.slots().len())))
-    }
-
-    fn check(&self, count: usize) -> Result<()> {
-        if count <= self.len() {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::Configuration)
-            .message("the fields of the model were visited in another order than they are stored in"))
-    }
-}
-
-impl Iterator for SealedTexts {
-    type Item = StoredText;
-
-    fn next(&mut self) -> Option<StoredText> {
-        self.texts.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.texts.len(), Some(self.texts.len()))
-    }
-}
-
-impl ExactSizeIterator for SealedTexts {}
 
 /// The models of a batch with their places and values. Made without an await, so that the caller's
 /// iterator need not be `Send`.
@@ -164,33 +52,6 @@ impl<'a> Visited<'a> {
         }
         Self { places, walk, rows: Ok(rows) }
     }
-}
-
-/// What is to be done with one slot before it can be stored.
-pub(super) enum Plan<'a> {
-    WriteBack(&'a Ciphertext),
-    /// Of another system and unknown origin.
-    WriteBackLegacy(&'a Ciphertext, &'a Arc<dyn LegacyCodec>),
-    Seal(&'a SecretBytes),
-    /// What stands in the place of the value: padded, or read from stored plaintext.
-    SealOther(SecretBytes),
-    SealLegacy(&'a SecretBytes, &'a Arc<dyn LegacyCodec>),
-    /// The value as text.
-    Plaintext(SecretBytes),
-}
-
-/// What is to be done with the values of a batch.
-#[derive(Default)]
-struct Planned<'p, 'a> {
-    to_seal: Vec<SealItem<'p>>,
-    to_verify: Vec<OpenItem<'p>>,
-    legacy_to_seal: Vec<LegacySeal<'p>>,
-    legacy_to_verify: Vec<LegacyOpen<'p>>,
-    /// what is not simply sealed, by its number among the values
-    others: Vec<(usize, Plan<'a>)>,
-    /// which items to seal have their bytes in which of the others
-    in_others: Vec<(usize, usize)>,
-    events: Vec<AuditEvent>,
 }
 
 impl Cryptor {
@@ -392,7 +253,7 @@ impl Cryptor {
     /// As [`Cryptor::seal_texts`]; the models are unchanged then.
     pub async fn seal<M: PiiModel>(&self, models: &mut [M]) -> Result<()> {
         let rows = self.seal_chosen(models.iter(), &FieldSelection::All, Written::Values).await?;
-        if !rows.iter().all(|row| row.texts.are_sealed()) {
+        if !rows.iter().all(|row| row.are_sealed()) {
             return Err(Error::new(ErrorKind::State)
                 .model(M::MODEL.name())
                 .message(
@@ -419,159 +280,6 @@ impl Cryptor {
                     cell.seal(stamp, text);
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Decides what to do with the chosen values of these rows. No part of the future that waits for
-    /// keys: its variables would be memory, and this runs for every value.
-    fn plan_rows<'p, 'a: 'p>(
-        &self,
-        rules: &Rules<'a>,
-        places: &'p RowPlaces,
-        walk: &'p Walk<'a>,
-        rows: &[(usize, Range<usize>)],
-        fields: &FieldSelection,
-        planned: &mut Planned<'p, 'a>,
-    ) -> Result<()> {
-        let mut number = 0;
-        planned.to_seal.reserve_exact(walk.slots().len());
-        for (row, slots) in rows {
-            let slots = walk.slots().get(slots.clone()).unwrap_or_default();
-            for slot in slots.iter().filter(|slot| fields.wants(walk, slot)) {
-                let place = places.place(*row, walk, slot).ok_or_else(too_few)?;
-                match self.plan(rules, &place, slot.cell) {
-                    Ok(Plan::Seal(plain)) => {
-                        planned.to_seal.push(SealItem { place, plaintext: plain.expose() })
-                    }
-                    Ok(plan) => self.plan_other(place, slot.cell, number, plan, planned),
-                    Err(error) => {
-                        if self.is_audited() {
-                            planned.events.push(self.event(
-                                Operation::Seal,
-                                &place,
-                                None,
-                                Some(error.kind()),
-                            ));
-                        }
-                        return Err(place.locate(error));
-                    }
-                }
-                number += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes what is to be done with a value that is not simply sealed.
-    fn plan_other<'p, 'a: 'p>(
-        &self,
-        place: ValuePlace<'p>,
-        cell: &Cell,
-        number: usize,
-        plan: Plan<'a>,
-        planned: &mut Planned<'p, 'a>,
-    ) {
-        match plan {
-            // its bytes stand in the plan, which is still on its way
-            Plan::SealOther(_) => {
-                planned.in_others.push((planned.to_seal.len(), planned.others.len()));
-                planned.to_seal.push(SealItem { place, plaintext: &[] });
-            }
-            Plan::SealLegacy(plain, codec) => {
-                planned.legacy_to_seal.push(LegacySeal { place, plaintext: plain.expose(), codec });
-            }
-            Plan::WriteBackLegacy(text, codec) => {
-                planned.legacy_to_verify.push(LegacyOpen { place, text, codec });
-            }
-            Plan::WriteBack(text) if !cell.is_stamped() => planned.to_verify.push(OpenItem { place, text }),
-            Plan::WriteBack(_) | Plan::Seal(_) | Plan::Plaintext(_) => {}
-        }
-        if matches!(cell, Cell::Legacy(_)) {
-            self.counters.plaintext_accepted();
-            if self.is_audited() {
-                planned.events.push(self.event(Operation::AcceptPlaintext, &place, None, None));
-            }
-        }
-        planned.others.push((number, plan));
-    }
-
-    /// Decides what to do with a value; whatever is refused is refused before any key is asked for.
-    #[inline]
-    pub(super) fn plan<'a>(
-        &self,
-        rules: &Rules<'a>,
-        place: &ValuePlace<'_>,
-        cell: &'a Cell,
-    ) -> Result<Plan<'a>> {
-        let field = place.field();
-        match cell {
-            Cell::Plain(plain) => self.plan_plain(rules, place, plain),
-            // a plain value has its type from the program; stored text has to prove it, for what a
-            // reader would refuse is not written
-            Cell::Legacy(text) if rules.plaintext(place) != PlaintextPolicy::Reject => {
-                let accepted = place.ops().accepted(text)?;
-                self.check_plain(place, &accepted)?;
-                match (rules.plaintext(place), rules.legacy_writer(place)?, place.bucket()) {
-                    (PlaintextPolicy::Prepare, ..) => plan_plaintext(place, &accepted),
-                    (_, Some(codec), _) => Ok(Plan::SealLegacy(text, codec)),
-                    (_, None, None) => Ok(Plan::SealOther(accepted)),
-                    (_, None, Some(bucket)) => plan_padded(&accepted, bucket),
-                }
-            }
-            Cell::Legacy(_) => Err(not_encrypted()),
-            Cell::Sealed { text, place: Some(from) } | Cell::Opened { text, place: Some(from), .. } => {
-                if *from != place.stamp() {
-                    return Err(wrong_place());
-                }
-                if text.is_foreign() {
-                    rules.legacy_form(place, text)?;
-                }
-                Ok(Plan::WriteBack(text))
-            }
-            Cell::Foreign(text)
-            | Cell::Sealed { text, place: None }
-            | Cell::Opened { text, place: None, .. } => {
-                let reader = if text.is_foreign() { Some(rules.legacy_form(place, text)?) } else { None };
-                if !field.mode().can_open() || !self.mode.can_open() {
-                    return Err(Error::new(ErrorKind::Mode)
-                        .message("a sealed value of unknown origin cannot be verified in WriteOnly mode")
-                        .help("load the row through a table or `.decrypt_pii()`, which note where values come from"));
-                }
-                Ok(match reader {
-                    Some(codec) => Plan::WriteBackLegacy(text, codec),
-                    None => Plan::WriteBack(text),
-                })
-            }
-            Cell::Malformed(error) => Err((*error).into()),
-        }
-    }
-
-    #[inline]
-    fn plan_plain<'a>(
-        &self,
-        rules: &Rules<'a>,
-        place: &ValuePlace<'_>,
-        plain: &'a SecretBytes,
-    ) -> Result<Plan<'a>> {
-        self.check_plain(place, plain)?;
-        if rules.plaintext(place) == PlaintextPolicy::Prepare {
-            return plan_plaintext(place, plain);
-        }
-        match (rules.legacy_writer(place)?, place.bucket()) {
-            (Some(codec), _) => Ok(Plan::SealLegacy(plain, codec)),
-            (None, None) => Ok(Plan::Seal(plain)),
-            (None, Some(bucket)) => plan_padded(plain, bucket),
-        }
-    }
-
-    #[inline]
-    fn check_plain(&self, place: &ValuePlace<'_>, plain: &SecretBytes) -> Result<()> {
-        if !place.field().mode().can_seal() || !self.mode.can_seal() {
-            return Err(Error::new(ErrorKind::Mode).message("Cannot encrypt in ReadOnly mode"));
-        }
-        if plain.expose().len() > MAX_PLAINTEXT_BYTES {
-            return Err(too_large());
         }
         Ok(())
     }
@@ -632,54 +340,6 @@ impl Cryptor {
         }
         self.record(events).await
     }
-
-    /// Records that a whole row or call was refused.
-    pub(super) async fn record_refusal(
-        &self,
-        operation: Operation,
-        model: &ModelSpec,
-        error: &Error,
-    ) -> Result<()> {
-        if self.is_audited() {
-            self.record(vec![self.refusal(operation, model, error)]).await?;
-        }
-        Ok(())
-    }
-
-    /// A refusal that concerns no single value.
-    pub(super) fn refusal(&self, operation: Operation, model: &ModelSpec, error: &Error) -> AuditEvent {
-        AuditEvent {
-            at: SystemTime::now(),
-            access: self.access.as_ref().map(Arc::clone),
-            operation,
-            model: model.name(),
-            field: error.field_name().unwrap_or("*").to_owned(),
-            row: error.row_id().map(str::to_owned),
-            level: 0,
-            key_id: None,
-            refused: Some(error.kind()),
-        }
-    }
-
-    pub(super) fn event(
-        &self,
-        operation: Operation,
-        place: &ValuePlace<'_>,
-        key_id: Option<KeyId>,
-        refused: Option<ErrorKind>,
-    ) -> AuditEvent {
-        AuditEvent {
-            at: SystemTime::now(),
-            access: self.access.as_ref().map(Arc::clone),
-            operation,
-            model: place.model().name(),
-            field: place.field_path(),
-            row: place.row(),
-            level: place.field().level().number(),
-            key_id,
-            refused,
-        }
-    }
 }
 
 /// The texts of rows with so many chosen values each.
@@ -727,31 +387,6 @@ fn sealed_texts(counts: &[usize], sealed: Vec<Ciphertext>) -> Result<Vec<SealedT
     }
     let mut sealed = sealed.into_iter();
     Ok(counts.iter().map(|count| SealedTexts::of(Texts::of_sealed(&mut sealed, *count))).collect())
-}
-
-fn plan_padded<'a>(plain: &SecretBytes, bucket: u32) -> Result<Plan<'a>> {
-    padded(plain, bucket).map(Plan::SealOther).ok_or_else(too_large)
-}
-
-/// A value that is stored as plaintext.
-fn plan_plaintext<'a>(place: &ValuePlace<'_>, plain: &SecretBytes) -> Result<Plan<'a>> {
-    let text = (place.ops().to_plaintext)(plain.expose()).ok_or_else(|| wrong_type(place.type_code()))?;
-    // an ENC: text in a plaintext column would be taken for a sealed value by every reader
-    if text.expose().starts_with(PREFIX.as_bytes()) {
-        return Err(Error::new(ErrorKind::State).message(
-            "text that begins with `ENC:` cannot be stored as plaintext under the policy `prepare`",
-        ));
-    }
-    match std::str::from_utf8(text.expose()) {
-        Ok(_) => Ok(Plan::Plaintext(text)),
-        Err(_) => Err(wrong_type(place.type_code())),
-    }
-}
-
-#[cold]
-fn too_large() -> Error {
-    Error::new(ErrorKind::TooLarge)
-        .message(format!("at most {MAX_PLAINTEXT_BYTES} bytes can be sealed, what pads them included"))
 }
 
 #[cold]

@@ -3,7 +3,9 @@
 use super::{
     Cryptor, FieldSelection,
     indexing::sized_entries,
-    seal::{Plan, SealedTexts, StoredText, Visited, too_few},
+    plan::Plan,
+    seal::{Visited, too_few},
+    sealed_texts::{SealedTexts, StoredText},
     texts::Texts,
 };
 use crate::{

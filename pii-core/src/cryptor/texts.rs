@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::seal::StoredText;
+use super::sealed_texts::StoredText;
 use crate::wire::Ciphertext;
 
 /// Rows with up to this many values, all of them sealed, need no block of their own.
