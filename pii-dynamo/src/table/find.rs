@@ -3,6 +3,7 @@
 use std::{collections::HashSet, future::IntoFuture};
 
 use futures_core::future::BoxFuture;
+use futures_util::TryStreamExt as _;
 use pii_core::{Error, ErrorKind, FieldSelection, Result, index::IndexSearch};
 use serde::de::DeserializeOwned;
 
@@ -80,14 +81,11 @@ impl<'a, M: DynamoModel> Find<'a, M> {
 
 impl<M: DynamoModel + DeserializeOwned + Send + Sync> Find<'_, M> {
     async fn run(self) -> Result<Vec<M>> {
-        scope::bounds::<M>(&self.table.cryptor)?;
-        self.table.check(&self.fields).await?;
+        let queries = self.checked_queries().await?;
         let (mut found, mut known) = (Vec::new(), HashSet::new());
-        for query in self.queries().await? {
+        for query in queries {
             for model in query.opening(self.fields.clone()).await? {
-                // the versions of an index find the same items
-                let is_new = known.insert(Key::of_model(&model)?.row.to_string());
-                if is_new && self.search.matches(&model) != Some(false) {
+                if self.is_another(&model, &mut known)? {
                     found.push(model);
                 }
             }
@@ -95,16 +93,34 @@ impl<M: DynamoModel + DeserializeOwned + Send + Sync> Find<'_, M> {
         Ok(found)
     }
 
+    /// Reads no further than the page in which there is a second one.
     async fn run_optional(self) -> Result<Option<M>> {
-        let mut found = self.run().await?;
-        let one = found.pop();
-        match found.len() {
-            0 => Ok(one),
-            others => Err(Error::new(ErrorKind::SeveralRows)
-                .model(M::MODEL.name())
-                .message(format!("the search finds {} items", others + 1))
-                .help("ask for all of them; if there should be one, make the index the key of a table of its own")),
+        let queries = self.checked_queries().await?;
+        let (mut one, mut known) = (None, HashSet::new());
+        for query in queries {
+            let mut items = query.opening(self.fields.clone()).stream()?;
+            while let Some(model) = items.try_next().await? {
+                if self.is_another(&model, &mut known)? && one.replace(model).is_some() {
+                    return Err(Error::new(ErrorKind::SeveralRows).model(M::MODEL.name()).help(
+                        "ask for all of them; if there should be one, make the index the key of a table of its own",
+                    ));
+                }
+            }
         }
+        Ok(one)
+    }
+
+    async fn checked_queries(&self) -> Result<Vec<Query<'_, M>>> {
+        scope::bounds::<M>(&self.table.cryptor)?;
+        self.table.check(&self.fields).await?;
+        self.queries().await
+    }
+
+    /// Whether an item is one of those that are searched for, and not known yet: the versions of an index find the
+    /// same ones.
+    fn is_another(&self, model: &M, known: &mut HashSet<String>) -> Result<bool> {
+        let is_new = known.insert(Key::of_model(model)?.row.to_string());
+        Ok(is_new && self.search.matches(model) != Some(false))
     }
 }
 
