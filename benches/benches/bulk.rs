@@ -1,6 +1,6 @@
 //! Bulk jobs beside plain sqlx, in one run: the same statements, texts of the same length, both sides in turns,
-//! the shortest of some rounds. Then jobs from and to streams in processes of their own, for their memory (Linux
-//! tells it).
+//! the shortest of some rounds. Each comparison has a process of its own, so that the heap of one job is not what the
+//! next one begins with. Then jobs from and to streams, for their memory (Linux tells it).
 //!
 //! Postgres and MariaDB run if `PII_TEST_POSTGRES_URL` and `PII_TEST_MYSQL_URL` are set (`cargo xtask services up`
 //! prints them). A table `pii_bench_customers` is made in them, and dropped.
@@ -44,14 +44,17 @@ const DROP: &str = "drop table if exists pii_bench_customers";
 const INSERT: &str = "INSERT INTO pii_bench_customers (id, tenant, email, phone, ssn) ";
 const SELECT: &str = "SELECT id, tenant, email, phone, ssn FROM pii_bench_customers ORDER BY id";
 
+/// Stands for the database's name in what a process of a job says.
+const DATABASE: &str = "(database)";
+
 const MOST_INSERT: f64 = 1.25;
 const MOST_OPENING: f64 = 1.3;
 const MOST_MEMORY: f64 = 64.0;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if let [job, url, keys, rows] = arguments.as_slice() {
-        return child(job, url, Path::new(keys), rows.parse().unwrap());
+    if let [job, url, keys, number] = arguments.as_slice() {
+        return child(job, url, Path::new(keys), number.parse().unwrap());
     }
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("bulk.sqlite").display());
@@ -70,10 +73,9 @@ fn main() {
     }
     let keys = folder.path().join("keys");
     for (name, url) in &urls {
-        match *name {
-            "SQLite" => sqlite::compare(name, url, &keys, bare_opening),
-            "Postgres" => postgres::compare(name, url, &keys, bare_opening),
-            _ => mysql::compare(name, url, &keys, bare_opening),
+        for job in ["compare-insert", "compare-read", "upsert-and-update"] {
+            let told = process_of(job, url, &keys, bare_opening.as_micros());
+            print!("{}", told.replace(DATABASE, &format!("{name:<width$}", width = DATABASE.len())));
         }
     }
     println!("\nfrom and to streams, each in a process of its own");
@@ -84,21 +86,18 @@ fn main() {
     for (name, url) in &urls {
         let rows = if *name == "SQLite" { MANY_ROWS } else { ROWS };
         for job in ["insert", "read", "update"] {
-            let child = Command::new(env::current_exe().unwrap())
-                .args([job, url, keys.to_str().unwrap(), &rows.to_string()])
-                .output()
-                .unwrap();
-            assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
-            print!("{name:<10} {}", String::from_utf8_lossy(&child.stdout));
+            print!("{name:<10} {}", process_of(job, url, &keys, rows));
         }
+        process_of("clean", url, &keys, rows);
     }
-    for (name, url) in &urls {
-        match *name {
-            "SQLite" => sqlite::clean(url),
-            "Postgres" => postgres::clean(url),
-            _ => mysql::clean(url),
-        }
-    }
+}
+
+/// What a job in a process of its own has to say.
+fn process_of(job: &str, url: &str, keys: &Path, number: impl ToString) -> String {
+    let arguments = [job, url, keys.to_str().unwrap(), &number.to_string()];
+    let process = Command::new(env::current_exe().unwrap()).args(arguments).output().unwrap();
+    assert!(process.status.success(), "{}", String::from_utf8_lossy(&process.stderr));
+    String::from_utf8(process.stdout).unwrap()
 }
 
 macro_rules! database {
@@ -117,52 +116,63 @@ macro_rules! database {
                 sqlx::raw_sql(statement).execute(pool).await.unwrap();
             }
 
-            pub(super) fn clean(url: &str) {
-                Runtime::new().unwrap().block_on(async { run(&pool(url).await, DROP).await });
+            pub(super) fn run_job(job: &str, url: &str, keys: &Path, number: u64) {
+                Runtime::new().unwrap().block_on(async {
+                    let (pool, cryptor) = (pool(url).await, process(keys));
+                    let table = SqlTable::<Customer, $db>::new(&pool, &cryptor);
+                    match job {
+                        "compare-insert" => compare_insert(&pool, &table, &cryptor).await,
+                        "compare-read" => {
+                            compare_read(&pool, &table, &cryptor, Duration::from_micros(number)).await;
+                        }
+                        "upsert-and-update" => upsert_and_update(&pool, &table).await,
+                        "clean" => run(&pool, DROP).await,
+                        _ => measure(job, &pool, &table, &cryptor, i64::try_from(number).unwrap()).await,
+                    }
+                });
             }
 
-            pub(super) fn compare(name: &str, url: &str, keys: &Path, bare_opening: Duration) {
-                let runtime = Runtime::new().unwrap();
+            async fn compare_insert(pool: &Pool<$db>, table: &SqlTable<Customer, $db>, cryptor: &Cryptor) {
+                run(pool, DROP).await;
+                run(pool, CREATE).await;
                 let customers: Vec<Customer> = (0..ROWS).map(customer).collect();
-                runtime.block_on(async {
-                    let pool = pool(url).await;
-                    run(&pool, DROP).await;
-                    run(&pool, CREATE).await;
-                    let writer = process(keys);
-                    let rows = plain(&writer, &customers).await;
-                    let table = SqlTable::<Customer, $db>::new(&pool, &writer);
-                    let (mut with_plain, mut with_pii) = (Duration::MAX, Duration::MAX);
-                    for _ in 0..ROUNDS {
-                        run(&pool, EMPTY).await;
-                        with_plain = with_plain.min(timed(insert(&pool, &rows)).await);
-                        run(&pool, EMPTY).await;
-                        with_pii =
-                            with_pii.min(timed(async { table.insert_many(&customers).await.unwrap() }).await);
-                    }
-                    let calls = writer.stats().keys_generated + writer.stats().keys_unwrapped;
-                    report(name, "insert_many", with_plain, with_pii, calls, with_plain.mul_f64(MOST_INSERT));
+                let rows = plain(cryptor, &customers).await;
+                let (mut with_plain, mut with_pii) = (Duration::MAX, Duration::MAX);
+                for _ in 0..ROUNDS {
+                    run(pool, EMPTY).await;
+                    with_plain = with_plain.min(timed(insert(pool, &rows)).await);
+                    run(pool, EMPTY).await;
+                    with_pii =
+                        with_pii.min(timed(async { table.insert_many(&customers).await.unwrap() }).await);
+                }
+                let most = with_plain.mul_f64(MOST_INSERT);
+                report("insert_many", with_plain, with_pii, cryptor, most);
+            }
 
-                    let reader = process(keys);
-                    let table = SqlTable::<Customer, $db>::new(&pool, &reader);
-                    (with_plain, with_pii) = (Duration::MAX, Duration::MAX);
-                    for _ in 0..ROUNDS {
-                        with_plain = with_plain.min(timed(read(&pool)).await);
-                        with_pii = with_pii.min(timed(open(&table)).await);
-                    }
-                    let calls = reader.stats().keys_generated + reader.stats().keys_unwrapped;
-                    let most = with_plain + bare_opening.mul_f64(MOST_OPENING);
-                    report(name, "list().decrypt_pii().stream()", with_plain, with_pii, calls, most);
+            async fn compare_read(
+                pool: &Pool<$db>,
+                table: &SqlTable<Customer, $db>,
+                cryptor: &Cryptor,
+                bare_opening: Duration,
+            ) {
+                let (mut with_plain, mut with_pii) = (Duration::MAX, Duration::MAX);
+                for _ in 0..ROUNDS {
+                    with_plain = with_plain.min(timed(read(pool)).await);
+                    with_pii = with_pii.min(timed(open(table)).await);
+                }
+                let most = with_plain + bare_opening.mul_f64(MOST_OPENING);
+                report("list().decrypt_pii().stream()", with_plain, with_pii, cryptor, most);
+            }
 
-                    let writer = process(keys);
-                    let table = SqlTable::<Customer, $db>::new(&pool, &writer);
-                    for (job, time) in [
-                        ("upsert_many", timed(async { table.upsert_many(&customers).await.unwrap() }).await),
-                        ("update_many", timed(async { table.update_many(&customers).await.unwrap() }).await),
-                    ] {
-                        println!("{name:<10} {job:<28} {:>9} {:>9}", "", show(time));
-                    }
-                    run(&pool, EMPTY).await;
-                });
+            async fn upsert_and_update(pool: &Pool<$db>, table: &SqlTable<Customer, $db>) {
+                let customers: Vec<Customer> = (0..ROWS).map(customer).collect();
+                for (job, time) in [
+                    ("upsert_many", timed(async { table.upsert_many(&customers).await.unwrap() }).await),
+                    ("update_many", timed(async { table.update_many(&customers).await.unwrap() }).await),
+                ] {
+                    println!("{DATABASE:<10} {job:<28} {:>9} {:>9}", "", show(time));
+                }
+                run(pool, EMPTY).await;
             }
 
             async fn insert(pool: &Pool<$db>, rows: &[Plain]) {
@@ -201,34 +211,34 @@ macro_rules! database {
                 count
             }
 
-            /// A job alone in its process.
-            pub(super) fn job(job: &str, url: &str, keys: &Path, rows: i64) {
-                let runtime = Runtime::new().unwrap();
-                runtime.block_on(async {
-                    let (pool, cryptor) = (pool(url).await, process(keys));
-                    let table = SqlTable::<Customer, $db>::new(&pool, &cryptor);
-                    sqlx::query("select 1").execute(&pool).await.unwrap();
-                    let (before, began) = (most_memory(), Instant::now());
-                    let done = match job {
-                        "insert" => table.insert_from((0..rows).map(customer)).await.unwrap(),
-                        "update" => table.update_from((0..rows).map(customer)).await.unwrap(),
-                        _ => open(&table).await.unsigned_abs(),
-                    };
-                    let time = began.elapsed();
-                    assert_eq!(done, rows.unsigned_abs());
-                    let more = most_memory() - before;
-                    let calls = cryptor.stats().keys_generated + cryptor.stats().keys_unwrapped;
-                    let what = match job {
-                        "insert" => "insert_from(iterator)",
-                        "update" => "update_from(iterator)",
-                        _ => "list().decrypt_pii().stream()",
-                    };
-                    println!(
-                        "{what:<28} {rows:>9} {:>9} {before:>9.1} MiB {more:>8.1} MiB {calls:>9}  {}",
-                        show(time),
-                        verdict(more <= MOST_MEMORY, &format!("{MOST_MEMORY:.0} MiB")),
-                    );
-                });
+            async fn measure(
+                job: &str,
+                pool: &Pool<$db>,
+                table: &SqlTable<Customer, $db>,
+                cryptor: &Cryptor,
+                rows: i64,
+            ) {
+                sqlx::query("select 1").execute(pool).await.unwrap();
+                let (before, began) = (most_memory(), Instant::now());
+                let done = match job {
+                    "insert" => table.insert_from((0..rows).map(customer)).await.unwrap(),
+                    "update" => table.update_from((0..rows).map(customer)).await.unwrap(),
+                    _ => open(table).await.unsigned_abs(),
+                };
+                let time = began.elapsed();
+                assert_eq!(done, rows.unsigned_abs());
+                let more = most_memory() - before;
+                let what = match job {
+                    "insert" => "insert_from(iterator)",
+                    "update" => "update_from(iterator)",
+                    _ => "list().decrypt_pii().stream()",
+                };
+                println!(
+                    "{what:<28} {rows:>9} {:>9} {before:>9.1} MiB {more:>8.1} MiB {:>9}  {}",
+                    show(time),
+                    key_calls(cryptor),
+                    verdict(more <= MOST_MEMORY, &format!("{MOST_MEMORY:.0} MiB")),
+                );
             }
         }
     };
@@ -238,12 +248,17 @@ database!(sqlite, sqlx::Sqlite, "delete from pii_bench_customers");
 database!(postgres, sqlx::Postgres, "truncate table pii_bench_customers");
 database!(mysql, sqlx::MySql, "truncate table pii_bench_customers");
 
-fn child(job: &str, url: &str, keys: &Path, rows: i64) {
+/// A job alone in its process, with how many rows there are or how many microseconds bare opening takes.
+fn child(job: &str, url: &str, keys: &Path, number: u64) {
     match url.split(':').next() {
-        Some("sqlite") => sqlite::job(job, url, keys, rows),
-        Some("postgres" | "postgresql") => postgres::job(job, url, keys, rows),
-        _ => mysql::job(job, url, keys, rows),
+        Some("sqlite") => sqlite::run_job(job, url, keys, number),
+        Some("postgres" | "postgresql") => postgres::run_job(job, url, keys, number),
+        _ => mysql::run_job(job, url, keys, number),
     }
+}
+
+fn key_calls(cryptor: &Cryptor) -> u64 {
+    cryptor.stats().keys_generated + cryptor.stats().keys_unwrapped
 }
 
 /// A cryptor as a process that has just started has it.
@@ -313,12 +328,13 @@ fn most_memory() -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }
 
-fn report(name: &str, job: &str, plain: Duration, pii: Duration, calls: u64, most: Duration) {
+fn report(job: &str, plain: Duration, pii: Duration, cryptor: &Cryptor, most: Duration) {
     println!(
-        "{name:<10} {job:<28} {:>9} {:>9} {:>7.2} {calls:>9}  {}",
+        "{DATABASE:<10} {job:<28} {:>9} {:>9} {:>7.2} {:>9}  {}",
         show(plain),
         show(pii),
         pii.as_secs_f64() / plain.as_secs_f64(),
+        key_calls(cryptor),
         verdict(pii <= most, &show(most)),
     );
 }

@@ -38,6 +38,8 @@ pub use app_keys::{AppKeyFile, AppKeySource, AppKeyVariable, AppKeys};
 pub use audit::{Access, AuditEvent, AuditFailure, AuditSink, Operation, Reason};
 pub use context::{ContextText, ContextValue, ContextWriter, EncryptionContext, IntoContext, context_text};
 pub use crypto::DataKey;
+#[cfg(feature = "threads")]
+pub use cryptor::OpeningAhead;
 pub use cryptor::{
     CacheLimits, Cryptor, CryptorBackend, CryptorStats, CryptorStatus, DataKeyRotation, EnvelopeBuilder,
     FieldSelection, IndexEntry, IndexItem, IndexTerm, IndexText, KeptKey, OpenItem, Opening, Other, PiiRow,

@@ -92,6 +92,13 @@ impl LoadedAppKeys {
         }
     }
 
+    /// The keys, if they are loaded and not to be loaded anew.
+    pub(crate) fn at_hand(&self) -> Option<AppKeys> {
+        let state = lock(&self.state);
+        let (keys, since) = state.loaded.as_ref()?;
+        (since.elapsed() < self.timing.max_age).then(|| keys.clone())
+    }
+
     /// The keys after values named these keys, which were not among the current ones: loaded anew,
     /// unless that was done lately or others have done it.
     pub(crate) async fn after_unknown(&self, key_ids: &[KeyId]) -> Result<AppKeys> {

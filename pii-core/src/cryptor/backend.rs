@@ -33,6 +33,13 @@ pub trait CryptorBackend: Send + Sync + 'static {
     /// As above.
     fn open<'a>(&'a self, batch: &'a [OpenItem<'a>]) -> BoxFuture<'a, Result<Vec<Result<SecretBytes>>>>;
 
+    /// As [`open`](Self::open), if it can be done without waiting for anything: all keys are at hand. Whoever
+    /// gets `None` asks `open`. By default it can't be done.
+    fn open_at_hand(&self, batch: &[OpenItem<'_>]) -> Option<Vec<Result<SecretBytes>>> {
+        let _ = batch;
+        None
+    }
+
     /// Asks for whatever sealing under these contexts and keyrings will need (`None` is the default
     /// keyring), so that sealing does not wait later. Does nothing by default.
     ///

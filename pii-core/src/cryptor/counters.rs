@@ -14,8 +14,8 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn plaintext_accepted(&self) {
-        self.plaintexts_accepted.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn plaintexts_accepted(&self, values: usize) {
+        self.plaintexts_accepted.fetch_add(u64::try_from(values).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(super) fn legacy_opened(&self, is_opened: bool) {

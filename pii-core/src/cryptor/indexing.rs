@@ -10,6 +10,7 @@ use smallvec::{SmallVec, smallvec};
 use super::{
     Cryptor, FieldSelection,
     backend::{IndexItem, OpenItem},
+    open::Keys,
     place::{RowPlaces, check_scope},
     seal::{Visited, too_few},
 };
@@ -277,7 +278,7 @@ impl Cryptor {
         if opening.items.is_empty() {
             return Ok(Vec::new());
         }
-        let opened = self.open_items(&opening.items, events).await?;
+        let opened = self.open_items(&opening.items, Keys::AskedFor, events).await?;
         let located = opened.into_iter().zip(&opening.items);
         located.map(|(opened, item)| opened.map_err(|error| item.place.locate(error))).collect()
     }

@@ -1,5 +1,7 @@
 //! The cryptor: a cheap handle that seals and opens models.
 
+#[cfg(feature = "threads")]
+mod ahead;
 mod audit_events;
 mod backend;
 mod counters;
@@ -24,6 +26,8 @@ mod texts;
 
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "threads")]
+pub use ahead::OpeningAhead;
 pub use backend::{CryptorBackend, CryptorStats, IndexItem, OpenItem, SealItem};
 use counters::Counters;
 #[cfg(feature = "testing")]

@@ -6,7 +6,7 @@ use super::{
     Cryptor, FieldSelection,
     backend::OpenItem,
     indexing::Written,
-    open::cannot_decrypt,
+    open::{Keys, cannot_decrypt},
     place::RowPlaces,
     seal::{Visited, too_few},
     sealed_texts::StoredText,
@@ -128,7 +128,7 @@ impl Cryptor {
             return Ok(Vec::new());
         }
         let mut events = Vec::new();
-        let opened = self.open_items(&items, &mut events).await?;
+        let opened = self.open_items(&items, Keys::AskedFor, &mut events).await?;
         self.record(events).await?;
         let located = opened.into_iter().zip(&items);
         located.map(|(opened, item)| opened.map_err(|error| item.place.locate(error))).collect()

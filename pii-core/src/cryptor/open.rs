@@ -1,5 +1,7 @@
 //! From loaded models to opened ones.
 
+use futures_util::FutureExt as _;
+
 use super::{
     Cryptor,
     backend::OpenItem,
@@ -79,6 +81,29 @@ impl FieldSelection {
 /// sealed.
 pub type Opening = Vec<Result<()>>;
 
+/// Where the keys of values come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// Whoever has them is asked for those that are not at hand.
+    AskedFor,
+    /// Those at hand must do.
+    AtHand,
+}
+
+impl Keys {
+    fn may_be_asked_for(self) -> Result<()> {
+        match self {
+            Self::AskedFor => Ok(()),
+            Self::AtHand => Err(not_at_hand()),
+        }
+    }
+}
+
+/// Never shown: whoever opens with the keys at hand asks for others then.
+fn not_at_hand() -> Error {
+    Error::new(ErrorKind::KeyUnavailable).message("a key is not at hand")
+}
+
 /// What is to be done with one cell.
 enum Change {
     Keep,
@@ -104,6 +129,8 @@ struct Decided<'a> {
     changes: Vec<Change>,
     to_open: Vec<OpenItem<'a>>,
     legacy_to_open: Vec<LegacyOpen<'a>>,
+    /// how many stored plaintexts are accepted
+    accepted: usize,
 }
 
 impl Decided<'_> {
@@ -112,6 +139,7 @@ impl Decided<'_> {
             changes: Vec::with_capacity(slots),
             to_open: Vec::with_capacity(slots),
             legacy_to_open: Vec::new(),
+            accepted: 0,
         }
     }
 }
@@ -134,6 +162,25 @@ impl Cryptor {
     /// The outer error is for what has nothing to do with single rows: an unknown field name, a
     /// field or cryptor in WriteOnly mode, an audit sink that fails. Then nothing was changed.
     pub async fn open_each<R: PiiRow>(&self, models: &mut [R], fields: &FieldSelection) -> Result<Opening> {
+        self.open_rows(models, fields, Keys::AskedFor).await
+    }
+
+    /// As [`Cryptor::open_each`], if nothing has to be waited for: all keys are at hand, no value is of another
+    /// system, no audit sink is told. If not, nothing was changed; nor is it where [`Cryptor::open_each`] would
+    /// give its outer error.
+    pub fn open_at_hand<R: PiiRow>(&self, models: &mut [R], fields: &FieldSelection) -> Option<Opening> {
+        if self.is_audited() {
+            return None;
+        }
+        self.open_rows(models, fields, Keys::AtHand).now_or_never()?.ok()
+    }
+
+    async fn open_rows<R: PiiRow>(
+        &self,
+        models: &mut [R],
+        fields: &FieldSelection,
+        keys: Keys,
+    ) -> Result<Opening> {
         let scope = self.usable_scope()?;
         let rules = match self.model_rules::<R>(fields) {
             Ok(rules) => rules,
@@ -146,15 +193,16 @@ impl Cryptor {
         let batch = Batch { places: &places, walk: &walk, parts: &parts, rules: &rules };
         let mut decided = Decided::of(walk.slots().len());
         self.decide(&batch, &mut decided, &mut failed, &mut events);
-        let Decided { mut changes, to_open, legacy_to_open } = decided;
+        let Decided { mut changes, to_open, legacy_to_open, accepted } = decided;
         let (mut opened, mut legacy_opened) = (Vec::new(), Vec::new());
         if !to_open.is_empty() {
-            opened = self.open_items(&to_open, &mut events).await?;
+            opened = self.open_items(&to_open, keys, &mut events).await?;
             let is_asked = |change: &Change| matches!(change, Change::Open(_));
             let places = to_open.iter().map(|item| &item.place);
             settle(&opened, places, &mut changes, is_asked, &parts, &mut failed);
         }
         if !legacy_to_open.is_empty() {
+            keys.may_be_asked_for()?;
             legacy_opened = self.open_legacy(&legacy_to_open).await;
             for (result, item) in legacy_opened.iter().zip(&legacy_to_open) {
                 let refused = result.as_ref().err().map(Error::kind);
@@ -164,6 +212,7 @@ impl Cryptor {
             let places = legacy_to_open.iter().map(|item| &item.place);
             settle(&legacy_opened, places, &mut changes, is_asked, &parts, &mut failed);
         }
+        self.counters.plaintexts_accepted(accepted);
         self.record(events).await?;
         apply(models, &parts, changes, Plaintexts::of(opened, legacy_opened), &failed);
         Ok(failed.into_iter().map(|failed| failed.map_or(Ok(()), Err)).collect())
@@ -237,7 +286,7 @@ impl Cryptor {
                             self.note_event(events, Operation::AcceptPlaintext, &place, None, refused);
                             match accepted {
                                 Ok(plain) => {
-                                    self.counters.plaintext_accepted();
+                                    decided.accepted += 1;
                                     Change::Accept(plain)
                                 }
                                 Err(error) => {
@@ -283,9 +332,10 @@ impl Cryptor {
     pub(super) async fn open_items(
         &self,
         items: &[OpenItem<'_>],
+        keys: Keys,
         events: &mut Vec<AuditEvent>,
     ) -> Result<Vec<Result<SecretBytes>>> {
-        let mut results = self.open_unpadded(items).await?;
+        let mut results = self.open_unpadded(items, keys).await?;
         for (result, item) in results.iter_mut().zip(items) {
             if result.as_ref().is_ok_and(|plain| !item.place.is_of_its_type(plain.expose())) {
                 *result = Err(wrong_type(item.place.type_code()));
@@ -298,8 +348,12 @@ impl Cryptor {
 
     /// Opens values, and takes off what pads them. Where a field says so, its values may be
     /// from before it was padded.
-    pub(super) async fn open_unpadded(&self, items: &[OpenItem<'_>]) -> Result<Vec<Result<SecretBytes>>> {
-        let mut results = self.open_all(items).await?;
+    pub(super) async fn open_unpadded(
+        &self,
+        items: &[OpenItem<'_>],
+        keys: Keys,
+    ) -> Result<Vec<Result<SecretBytes>>> {
+        let mut results = self.open_all(items, keys).await?;
         let mut again = Vec::new();
         for ((index, result), item) in results.iter_mut().enumerate().zip(items) {
             if item.place.bucket().is_none() {
@@ -317,7 +371,7 @@ impl Cryptor {
         }
         if !again.is_empty() {
             let items: Vec<_> = again.iter().map(|(_, item)| *item).collect();
-            for (opened, (index, _)) in self.open_all(&items).await?.into_iter().zip(&again) {
+            for (opened, (index, _)) in self.open_all(&items, keys).await?.into_iter().zip(&again) {
                 if let (Ok(plain), Some(result)) = (opened, results.get_mut(*index)) {
                     *result = Ok(plain);
                 }
@@ -326,8 +380,11 @@ impl Cryptor {
         Ok(results)
     }
 
-    async fn open_all(&self, items: &[OpenItem<'_>]) -> Result<Vec<Result<SecretBytes>>> {
-        let results = self.backend.open(items).await?;
+    async fn open_all(&self, items: &[OpenItem<'_>], keys: Keys) -> Result<Vec<Result<SecretBytes>>> {
+        let results = match keys {
+            Keys::AskedFor => self.backend.open(items).await?,
+            Keys::AtHand => self.backend.open_at_hand(items).ok_or_else(not_at_hand)?,
+        };
         if results.len() != items.len() {
             return Err(Error::new(ErrorKind::Configuration).message("the cryptor opened too few values"));
         }

@@ -112,7 +112,7 @@ impl Cryptor {
             Plan::WriteBack(_) | Plan::Seal(_) | Plan::Plaintext(_) => {}
         }
         if matches!(cell, Cell::Legacy(_)) {
-            self.counters.plaintext_accepted();
+            self.counters.plaintexts_accepted(1);
             if self.is_audited() {
                 planned.events.push(self.event(Operation::AcceptPlaintext, &place, None, None));
             }

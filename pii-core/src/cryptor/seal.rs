@@ -7,6 +7,7 @@ use super::{
     backend::{OpenItem, SealItem},
     indexing::{IndexBatch, Written},
     legacy::{LegacyOpen, LegacySeal},
+    open::Keys,
     place::RowPlaces,
     plan::{Plan, Planned},
     sealed_texts::{SealedTexts, StoredText},
@@ -180,7 +181,7 @@ impl Cryptor {
         if items.is_empty() {
             return Ok(());
         }
-        let opened = self.open_unpadded(items).await?;
+        let opened = self.open_unpadded(items, Keys::AskedFor).await?;
         for (result, item) in opened.into_iter().zip(items) {
             if let Err(error) = result {
                 if self.is_audited() {

@@ -1,5 +1,7 @@
 //! Queries whose rows are opened, all of them or an error.
 
+use std::sync::Arc;
+
 use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt as _;
 use pii_core::{Cryptor, Error, ErrorKind, FieldSelection, PiiRow, Result};
@@ -142,6 +144,7 @@ impl<'k, Q: RowSource<Row: PiiRow>> Decrypting<'k, Q> {
         E: Executor<'c, Database = Q::Database> + 'e,
     {
         let Self { query, cryptor, fields, chunk } = self;
+        let fields = Arc::new(fields);
         let reading = Reading { decode: Ok, decodes_at_once: true, cryptor, fields, chunk, until_error };
         open_stream(query.stream(executor), reading)
     }

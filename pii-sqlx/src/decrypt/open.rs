@@ -1,17 +1,25 @@
 //! From the rows of a query to opened models.
 
 use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     vec,
 };
 
 use futures_core::stream::{BoxStream, Stream};
 use futures_util::{StreamExt as _, stream};
-use pii_core::{Cryptor, Error, FieldSelection, PiiRow, Result};
+use pii_core::{Cryptor, Error, FieldSelection, OpeningAhead, PiiRow, Result};
 
 use super::CHUNK;
 use crate::error;
+
+/// So many batches of a stream are on their way at once: one that is being opened, and enough behind it that no
+/// thread runs out of work before the next one is read.
+const AHEAD: usize = 4;
 
 /// Refuses what would be refused for every row, before the query is sent.
 pub(super) async fn check<R: PiiRow + Send>(cryptor: &Cryptor, fields: &FieldSelection) -> Result<()> {
@@ -35,10 +43,9 @@ pub(super) async fn open_each<R: PiiRow + Send>(
     fields: &FieldSelection,
     loaded: Loaded<R>,
 ) -> Result<Batch<R>> {
-    let Loaded { mut rows, mut failed } = loaded;
+    let Loaded { mut rows, failed } = loaded;
     let opening = cryptor.open_each(&mut rows, fields).await.map_err(error::of_row::<R>)?;
-    failed.reverse();
-    Ok(Batch { rows: rows.into_iter(), opening: opening.into_iter(), failed, next: 0 })
+    Ok(Batch::of(rows, opening, failed))
 }
 
 /// Rows that were decoded, and those that could not be.
@@ -46,6 +53,12 @@ pub(super) struct Loaded<R> {
     rows: Vec<R>,
     /// with their places among all
     failed: Vec<(usize, Error)>,
+}
+
+impl<R> Default for Loaded<R> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), failed: Vec::new() }
+    }
 }
 
 impl<R> Loaded<R> {
@@ -75,6 +88,11 @@ pub(super) struct Batch<R> {
 }
 
 impl<R> Batch<R> {
+    fn of(rows: Vec<R>, opening: pii_core::Opening, mut failed: Vec<(usize, Error)>) -> Self {
+        failed.reverse();
+        Self { rows: rows.into_iter(), opening: opening.into_iter(), failed, next: 0 }
+    }
+
     fn of_error(error: Error) -> Self {
         Self { failed: vec![(0, error)], ..Self::default() }
     }
@@ -114,29 +132,28 @@ pub(crate) struct Reading<'e, T, R> {
     /// once if something were done in between. Other drivers read into memory that they use again once a row is gone.
     pub(crate) decodes_at_once: bool,
     pub(crate) cryptor: &'e Cryptor,
-    pub(crate) fields: FieldSelection,
+    pub(crate) fields: Arc<FieldSelection>,
     /// how many rows are opened together
     pub(crate) chunk: usize,
     /// whether the stream ends after its first error
     pub(crate) until_error: bool,
 }
 
-/// Opens the rows of a stream in batches, the last one of what is left. What makes opening impossible for all
-/// rows ends the stream.
+/// Opens the rows of a stream in batches, the last one of what is left, on other threads while the next ones are
+/// read. What makes opening impossible for all rows ends the stream.
 pub(crate) fn open_stream<'e, T, R>(
     rows: BoxStream<'e, sqlx::Result<T>>,
     reading: Reading<'e, T, R>,
 ) -> BoxStream<'e, Result<R>>
 where
     T: Send + 'e,
-    R: PiiRow + Send + 'e,
+    R: PiiRow + Send + 'static,
 {
     let until_error = reading.until_error;
-    let opening = Opening { rows, reading, is_checked: false, is_over: false };
-    let batches = stream::unfold(Some(opening), |opening| async {
-        let mut opening = opening?;
-        match opening.next().await {
-            Ok(opened) => Some((opened?, Some(opening))),
+    let batches = stream::unfold(Some(Batches::new(rows, reading)), |batches| async {
+        let mut batches = batches?;
+        match batches.next().await {
+            Ok(batch) => Some((batch?, Some(batches))),
             Err(error) => Some((Batch::of_error(error), None)),
         }
     });
@@ -180,40 +197,95 @@ impl<R> Stream for OneByOne<'_, R> {
 /// The batches are whole, though smaller ones could be given earlier: to learn that no further row is there yet,
 /// sqlx would have to be asked for it, and when the stream is dropped then, sqlx 0.9 loses its place in what
 /// MySQL sends.
-struct Opening<'e, T, R> {
+struct Batches<'e, T, R> {
     rows: BoxStream<'e, sqlx::Result<T>>,
     reading: Reading<'e, T, R>,
-    is_checked: bool,
+    /// what was read of the next batch
+    came: Came<T, R>,
+    /// those that are being opened, in order
+    ahead: VecDeque<Ahead<R>>,
+    has_begun: bool,
     is_over: bool,
 }
 
-impl<T, R: PiiRow + Send> Opening<'_, T, R> {
+/// Rows that came, one kind or the other.
+struct Came<T, R> {
+    rows: Vec<sqlx::Result<T>>,
+    loaded: Loaded<R>,
+}
+
+/// A batch that is being opened.
+struct Ahead<R> {
+    opening: OpeningAhead<R>,
+    failed: Vec<(usize, Error)>,
+}
+
+impl<'e, T, R: PiiRow + Send + 'static> Batches<'e, T, R> {
+    fn new(rows: BoxStream<'e, sqlx::Result<T>>, reading: Reading<'e, T, R>) -> Self {
+        let came = Came { rows: Vec::new(), loaded: Loaded::default() };
+        Self { rows, reading, came, ahead: VecDeque::with_capacity(AHEAD), has_begun: false, is_over: false }
+    }
+
     async fn next(&mut self) -> Result<Option<Batch<R>>> {
-        // the query is sent when the first batch is asked for
-        if !self.is_checked {
-            check::<R>(self.reading.cryptor, &self.reading.fields).await?;
-            self.is_checked = true;
+        if !self.has_begun {
+            self.has_begun = true;
+            return self.first().await;
         }
-        let loaded = self.load().await;
+        while !self.is_over && self.ahead.len() < AHEAD && self.is_read().await {
+            let Loaded { rows, failed } = self.load();
+            if rows.len() + failed.len() > 0 {
+                let opening = self.reading.cryptor.open_ahead(rows, &self.reading.fields);
+                self.ahead.push_back(Ahead { opening, failed });
+            }
+        }
+        let Some(Ahead { opening, failed }) = self.ahead.pop_front() else { return Ok(None) };
+        let (rows, opening) = opening.await;
+        Ok(Some(Batch::of(rows, opening.map_err(error::of_row::<R>)?, failed)))
+    }
+
+    /// The first batch needs no other thread: it may be all that is wanted. The query is sent when it is asked
+    /// for, and whatever keys it needs are at hand for the next ones.
+    async fn first(&mut self) -> Result<Option<Batch<R>>> {
+        check::<R>(self.reading.cryptor, &self.reading.fields).await?;
+        self.is_read().await;
+        let loaded = self.load();
         if loaded.len() == 0 {
             return Ok(None);
         }
         open_each(self.reading.cryptor, &self.reading.fields, loaded).await.map(Some)
     }
 
-    /// The rows of the next batch; none at the end.
-    async fn load(&mut self) -> Loaded<R> {
+    /// Reads the rows of the next batch. Leaves off before the last one if rows are long in coming and an earlier
+    /// batch can be given meanwhile.
+    async fn is_read(&mut self) -> bool {
         let Reading { decode, decodes_at_once, chunk, .. } = self.reading;
-        let mut loaded = Loaded::with_capacity(chunk.min(CHUNK));
-        let mut rows = Vec::new();
+        let Came { rows, loaded } = &mut self.came;
+        let mut has_waited = false;
         while !self.is_over && loaded.len() + rows.len() < chunk {
-            match self.rows.next().await {
+            let next = poll_fn(|cx| {
+                let next = self.rows.as_mut().poll_next(cx);
+                has_waited |= next.is_pending();
+                next
+            });
+            match next.await {
                 Some(row) if decodes_at_once => loaded.push(row.and_then(decode).map_err(failed::<R>)),
                 Some(row) => rows.push(row),
                 None => self.is_over = true,
             }
+            if has_waited && self.ahead.front_mut().is_some_and(|batch| batch.opening.is_back()) {
+                return false;
+            }
         }
-        rows.into_iter().for_each(|row| loaded.push(row.and_then(decode).map_err(failed::<R>)));
+        true
+    }
+
+    /// The rows that came, which are decoded now if they were not.
+    fn load(&mut self) -> Loaded<R> {
+        let chunk = self.reading.chunk.min(CHUNK);
+        let Came { rows, loaded } = &mut self.came;
+        let mut loaded = mem::replace(loaded, Loaded::with_capacity(chunk));
+        let decode = self.reading.decode;
+        rows.drain(..).for_each(|row| loaded.push(row.and_then(decode).map_err(failed::<R>)));
         loaded
     }
 }

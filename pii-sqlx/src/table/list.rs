@@ -1,6 +1,6 @@
 //! All rows.
 
-use std::future::IntoFuture;
+use std::{future::IntoFuture, sync::Arc};
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::{StreamExt as _, stream};
@@ -102,7 +102,7 @@ where
     /// ```
     pub fn stream(self) -> BoxStream<'a, Result<M>>
     where
-        M: 'a,
+        M: 'static,
     {
         let Self { table, fields, connection } = self;
         let statement = match table.select_in_order() {
@@ -118,7 +118,7 @@ where
             decode: |row: DB::Row| M::from_row(&row),
             decodes_at_once: DB::DECODES_AT_ONCE,
             cryptor: &table.cryptor,
-            fields,
+            fields: Arc::new(fields),
             chunk: DB::STREAMED_ROWS,
             until_error: true,
         };

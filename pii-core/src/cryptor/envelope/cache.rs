@@ -122,6 +122,13 @@ where
         }
     }
 
+    /// What is kept for `messages` values of `bytes` in all, if it is not to be fetched anew.
+    pub(crate) fn at_hand(&self, key: &K, messages: u64, bytes: u64) -> Option<V> {
+        let value = lock(&self.entries).fresh(key, messages, bytes, self.clock.now())?;
+        tick(&self.counters.hits);
+        Some(value)
+    }
+
     /// Fetches ahead of time what is still good. Whoever is told to does it; the others go on.
     async fn refresh(
         self: &Arc<Self>,

@@ -30,6 +30,14 @@ struct Entry<V> {
     is_in_grace: bool,
 }
 
+impl<V> Entry<V> {
+    /// Whether `messages` values of `bytes` in all are more than it may still be used for.
+    fn is_spent(&self, messages: u64, bytes: u64, limits: &CacheLimits) -> bool {
+        self.messages.saturating_add(messages) > limits.max_messages
+            || self.bytes.saturating_add(bytes) > limits.max_bytes
+    }
+}
+
 /// What there is for a key.
 pub(super) enum Found<V> {
     Fresh(V),
@@ -77,9 +85,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Entries<K, V> {
         let (life, limits) = (self.life(), &self.limits);
         let Some(entry) = self.map.get_mut(key) else { return Found::Nothing };
         let age = now.saturating_sub(entry.since);
-        let is_spent = entry.messages.saturating_add(messages) > limits.max_messages
-            || entry.bytes.saturating_add(bytes) > limits.max_bytes;
-        if is_spent || age >= life {
+        if entry.is_spent(messages, bytes, limits) || age >= life {
             self.map.remove(key);
             return Found::Nothing;
         }
@@ -97,6 +103,20 @@ impl<K: Hash + Eq + Clone, V: Clone> Entries<K, V> {
             (true, _) => Found::InGrace(value),
             (false, true) => Found::Due(value),
             (false, false) => Found::Fresh(value),
+        }
+    }
+
+    /// What is kept and is not to be fetched anew; it is charged. Otherwise nothing is changed.
+    pub(super) fn fresh(&mut self, key: &K, messages: u64, bytes: u64, now: Duration) -> Option<V> {
+        let entry = self.map.get(key)?;
+        let is_old = now.saturating_sub(entry.since) >= self.limits.max_age;
+        let is_due = now >= entry.refresh_at && !entry.is_refreshing;
+        if is_old || is_due || entry.is_spent(messages, bytes, &self.limits) {
+            return None;
+        }
+        match self.find(key, messages, bytes, now) {
+            Found::Fresh(value) => Some(value),
+            Found::Due(_) | Found::InGrace(_) | Found::Nothing => None,
         }
     }
 

@@ -144,6 +144,16 @@ impl KeyService {
         self.opening.get(key, request, messages, bytes, fetch).await
     }
 
+    /// The key for opening values, if nobody has to be asked for it.
+    pub(crate) fn opening_at_hand(
+        &self,
+        request: KeyRequest,
+        messages: u64,
+        bytes: u64,
+    ) -> Option<Arc<SealingKey>> {
+        self.opening.at_hand(&(request.key_id, request.slot), messages, bytes)
+    }
+
     /// The key of this process, which opens what was sealed here until it is dropped.
     fn own(&self, request: &KeyRequest) -> Result<Arc<SealingKey>> {
         let own = self.active.peek(&request.slot).filter(|own| own.key.id() == request.key_id);

@@ -76,6 +76,12 @@ impl EnvelopeCryptor {
         let (counters, longest_head) = Default::default();
         Self { keys: Arc::new(keys), app_keys, counters, longest_head }
     }
+
+    fn count_opened(&self, opened: &[Result<SecretBytes>]) {
+        let good = opened.iter().filter(|result| result.is_ok()).count();
+        count(&self.counters.opened, good);
+        count(&self.counters.refused, opened.len() - good);
+    }
 }
 
 impl CryptorBackend for EnvelopeCryptor {
@@ -94,11 +100,15 @@ impl CryptorBackend for EnvelopeCryptor {
     fn open<'a>(&'a self, batch: &'a [OpenItem<'a>]) -> BoxFuture<'a, Result<Vec<Result<SecretBytes>>>> {
         Box::pin(async move {
             let opened = open::open(&self.keys, self.app_keys.as_ref(), batch).await?;
-            let good = opened.iter().filter(|result| result.is_ok()).count();
-            count(&self.counters.opened, good);
-            count(&self.counters.refused, opened.len() - good);
+            self.count_opened(&opened);
             Ok(opened)
         })
+    }
+
+    fn open_at_hand(&self, batch: &[OpenItem<'_>]) -> Option<Vec<Result<SecretBytes>>> {
+        let opened = open::open_at_hand(&self.keys, self.app_keys.as_ref(), batch)?;
+        self.count_opened(&opened);
+        Some(opened)
     }
 
     fn prepare<'a>(

@@ -94,6 +94,31 @@ pub(super) async fn open(
     Ok(opened)
 }
 
+/// As [`open`], if all keys are at hand.
+pub(super) fn open_at_hand(
+    keys: &KeyService,
+    app_keys: Option<&LoadedAppKeys>,
+    batch: &[OpenItem<'_>],
+) -> Option<Vec<Result<SecretBytes>>> {
+    let Grouped { groups, group_of, has_inner } = Grouped::of(app_keys, batch).ok()?;
+    let inner = match app_keys.filter(|_| has_inner) {
+        Some(app_keys) => Some(InnerOpener::new(Ok(app_keys.at_hand()?))),
+        None => None,
+    };
+    let requests = groups.iter().map(|group| request(keys, &group.sample).ok());
+    // before any of them is charged
+    let requests = requests.map(|request| request.filter(|request| keys.is_kept(request)));
+    let requests = requests.collect::<Option<Vec<_>>>()?;
+    let openers = requests.into_iter().zip(&groups).map(|(request, group)| {
+        let key = keys.opening_at_hand(request, group.messages, group.bytes)?;
+        Some(Ok(Opener::new(key)))
+    });
+    let mut openers = Openers { openers: openers.collect::<Option<_>>()?, inner };
+    let mut unknown = Vec::new();
+    let opened = openers.open_all(batch, &group_of, &mut unknown);
+    unknown.is_empty().then_some(opened)
+}
+
 /// The values of a batch by their data keys.
 struct Grouped<'a> {
     groups: Vec<Group<'a>>,
