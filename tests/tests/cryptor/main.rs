@@ -1,5 +1,6 @@
 //! The invariants of sealing and opening, without any database.
 
+mod ahead;
 mod app_keys;
 mod audit;
 #[path = "../key_stores/dynamo_table.rs"]
