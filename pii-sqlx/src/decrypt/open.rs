@@ -296,7 +296,10 @@ pub(super) fn failed<R: PiiRow>(error: sqlx::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Mutex, thread, time::Duration};
+
     use futures_util::FutureExt as _;
+    use pii::{EncryptedStr, PiiModel, TestKeyring};
     use pii_core::ErrorKind;
 
     use super::*;
@@ -326,5 +329,133 @@ mod tests {
     #[test]
     fn a_stream_ends_after_its_first_error() {
         assert_eq!(rows(true), [Ok(1), Err(ErrorKind::Integrity)]);
+    }
+
+    #[derive(PiiModel)]
+    #[pii(name = "note")]
+    struct Note {
+        #[pii(id)]
+        id: i64,
+        text: EncryptedStr,
+    }
+
+    /// A database that sends rows when it is told to.
+    #[derive(Clone, Default)]
+    struct Source(Arc<Mutex<Sending>>);
+
+    #[derive(Default)]
+    struct Sending {
+        rows: VecDeque<i64>,
+        /// how many of them were taken
+        taken: usize,
+        is_over: bool,
+    }
+
+    impl Source {
+        fn of(rows: impl IntoIterator<Item = i64>) -> Self {
+            let source = Self::default();
+            source.send(rows);
+            source
+        }
+
+        fn send(&self, rows: impl IntoIterator<Item = i64>) {
+            self.0.lock().unwrap().rows.extend(rows);
+        }
+
+        fn end(&self) {
+            self.0.lock().unwrap().is_over = true;
+        }
+
+        fn taken(&self) -> usize {
+            self.0.lock().unwrap().taken
+        }
+
+        /// Its rows, opened two at a time.
+        fn stream<'e>(&self, cryptor: &'e Cryptor, texts: &'e [String]) -> BoxStream<'e, Result<Note>> {
+            let source = self.clone();
+            let rows = stream::poll_fn(move |_| {
+                let mut sending = source.0.lock().unwrap();
+                match sending.rows.pop_front() {
+                    Some(id) => {
+                        sending.taken += 1;
+                        let text = texts[usize::try_from(id).unwrap()].clone();
+                        Poll::Ready(Some(Ok(Note { id, text: EncryptedStr::from_stored(&text) })))
+                    }
+                    None if sending.is_over => Poll::Ready(None),
+                    None => Poll::Pending,
+                }
+            });
+            let reading = Reading {
+                decode: Ok,
+                decodes_at_once: true,
+                cryptor,
+                fields: Arc::new(FieldSelection::All),
+                chunk: 2,
+                until_error: true,
+            };
+            open_stream(rows.boxed(), reading)
+        }
+    }
+
+    async fn sealed(cryptor: &Cryptor, count: i64) -> Vec<String> {
+        let notes: Vec<_> =
+            (0..count).map(|id| Note { id, text: EncryptedStr::new(id.to_string()) }).collect();
+        let texts = cryptor.seal_texts(&notes).await.unwrap();
+        texts.into_iter().map(|mut texts| String::from(texts.next().unwrap())).collect()
+    }
+
+    fn next(stream: &mut BoxStream<'_, Result<Note>>) -> Option<i64> {
+        let note = stream.next().now_or_never()??.unwrap();
+        assert_eq!(*note.text.expose().unwrap(), note.id.to_string());
+        Some(note.id)
+    }
+
+    /// Asks again and again: other threads work meanwhile.
+    fn next_in_time(stream: &mut BoxStream<'_, Result<Note>>) -> i64 {
+        for _ in 0..10_000 {
+            if let Some(id) = next(stream) {
+                return id;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        panic!("no row came within ten seconds")
+    }
+
+    #[test]
+    fn rows_are_read_ahead_within_a_limit() {
+        let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).build().unwrap();
+        let texts = sealed(&cryptor, 100).now_or_never().unwrap();
+        let source = Source::of(0..100);
+        source.end();
+        let mut stream = source.stream(&cryptor, &texts);
+        assert_eq!(source.taken(), 0);
+        assert_eq!((next_in_time(&mut stream), source.taken()), (0, 2));
+        assert_eq!((next_in_time(&mut stream), source.taken()), (1, 2));
+        for id in 2..100 {
+            assert_eq!(next_in_time(&mut stream), id);
+            let given = usize::try_from(id).unwrap() / 2 * 2;
+            assert!(source.taken() <= given + 2 * AHEAD, "{} at {id}", source.taken());
+        }
+        assert!(stream.next().now_or_never().unwrap().is_none());
+    }
+
+    #[test]
+    fn rows_that_are_opened_do_not_wait_for_a_whole_batch() {
+        let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).build().unwrap();
+        let texts = sealed(&cryptor, 7).now_or_never().unwrap();
+        let source = Source::of(0..4);
+        let mut stream = source.stream(&cryptor, &texts);
+        assert_eq!((next_in_time(&mut stream), next_in_time(&mut stream)), (0, 1));
+        // a row is waited for, and a stream must not rest there
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(next(&mut stream), None);
+        thread::sleep(Duration::from_millis(50));
+        source.send([4]);
+        assert_eq!((next_in_time(&mut stream), next_in_time(&mut stream)), (2, 3));
+        assert_eq!(next(&mut stream), None);
+        source.send([5, 6]);
+        source.end();
+        assert_eq!([(); 3].map(|()| next_in_time(&mut stream)), [4, 5, 6]);
+        assert!(stream.next().now_or_never().unwrap().is_none());
     }
 }
