@@ -50,8 +50,9 @@ impl<'k, Q: RowSource<Row: PiiRow>> Decrypting<'k, Q> {
         self
     }
 
-    /// How many rows of a stream are opened together; 256 by default. A stream holds so many
-    /// rows in memory.
+    /// How many rows of a stream are opened together; 256 by default. A stream holds four times as many rows in
+    /// memory at most: the next ones are read, and opened [on other threads](Cryptor::open_ahead), while some are
+    /// taken.
     pub fn chunk_size(mut self, rows: usize) -> Self {
         self.chunk = rows.max(1);
         self

@@ -79,7 +79,8 @@ where
     DB: Dialect,
 {
     /// The rows one after the other, up to the first error: for tables that are larger than memory. They are
-    /// read no faster than they are asked for, and opened in batches: of 256, on SQLite of 48.
+    /// opened in batches: of 256, on SQLite of 48. Four batches are in memory at most: the next ones are read,
+    /// and opened [on other threads](Cryptor::open_ahead), while one is taken.
     ///
     /// The stream holds its connection until it ends, also while keys are asked for: with a pool of one
     /// connection, a key store in the same database must have its keys at hand by then. See
