@@ -2,9 +2,11 @@
 
 use std::{
     any::Any,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{Arc, LazyLock},
+    process,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     task::{Context, Poll, ready},
     thread,
 };
@@ -17,47 +19,92 @@ use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use super::{Cryptor, FieldSelection, Opening, PiiRow};
 use crate::error::{Error, ErrorKind, Result};
 
-/// One thread for each core, from the first use on; none where there is no other core to use.
-static THREADS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let threads =
-        ThreadPoolBuilder::new().num_threads(cores).thread_name(|number| format!("pii-open-{number}"));
-    (cores > 1).then(|| threads.build().ok()).flatten()
-});
+/// One thread for each core, from the first use on.
+struct Threads {
+    pool: ThreadPool,
+    /// a fork of it has no threads
+    process: u32,
+}
+
+impl Threads {
+    /// None where there is no other core to use.
+    fn start() -> Option<Self> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let builder = ThreadPoolBuilder::new()
+            .num_threads(cores)
+            .thread_name(|number| format!("pii-open-{number}"))
+            // what a model drops may panic where nobody waits any more: that ends no process
+            .panic_handler(|_| ());
+        let pool = (cores > 1).then(|| builder.build().ok()).flatten()?;
+        Some(Self { pool, process: process::id() })
+    }
+
+    fn usable() -> Option<&'static ThreadPool> {
+        static THREADS: LazyLock<Option<Threads>> = LazyLock::new(Threads::start);
+        THREADS.as_ref().filter(|threads| threads.process == process::id()).map(|threads| &threads.pool)
+    }
+}
 
 impl Cryptor {
     /// As [`Cryptor::open_each`], on another thread and from now on: for adapters that read rows meanwhile.
     /// The rows come back with what became of each.
     ///
-    /// Where something has to be waited for, which [`Cryptor::open_at_hand`] describes, nothing is to be opened, or
-    /// there is no other core, this is done by whoever awaits the result. A result that is dropped is not waited for.
+    /// Whoever awaits the result opens them instead where no thread has begun with it, where something has to be
+    /// waited for, which [`Cryptor::open_at_hand`] describes, and where there is nothing to be opened. So the threads,
+    /// one for each core, run code of models, such as functions in a context, but call no key service and no sink.
+    /// The rows of a result that is dropped are dropped with it, or once they are opened.
     pub fn open_ahead<R>(&self, rows: Vec<R>, fields: &Arc<FieldSelection>) -> OpeningAhead<R>
     where
         R: PiiRow + Send + 'static,
     {
-        let (cryptor, fields) = (self.clone(), Arc::clone(fields));
-        let is_work = !self.is_audited() && *fields != FieldSelection::Nothing;
-        let Some(threads) = THREADS.as_ref().filter(|_| is_work) else {
-            return OpeningAhead(State::Here(open_here(cryptor, rows, fields)));
+        let job = Job { cryptor: self.clone(), rows, fields: Arc::clone(fields) };
+        let is_work = !self.is_audited() && **fields != FieldSelection::Nothing;
+        let Some(threads) = Threads::usable().filter(|_| is_work) else {
+            return OpeningAhead(State::Here(job.open()));
         };
-        let (done, opened) = oneshot::channel();
+        let waiting = Arc::new(Mutex::new(Some(job)));
+        let (done, outcome) = oneshot::channel();
+        let jobs = Arc::clone(&waiting);
         threads.spawn_fifo(move || {
-            // nobody waits any more
-            if done.is_canceled() {
-                return;
-            }
-            let opened = catch_unwind(AssertUnwindSafe(|| {
-                let mut rows = rows;
-                match cryptor.open_at_hand(&mut rows, &fields) {
-                    Some(opening) => Opened::Done(rows, opening),
-                    None => Opened::Waits(cryptor, rows, fields),
-                }
-            }));
+            let outcome = catch_unwind(AssertUnwindSafe(|| take(&jobs).map(Job::open_at_hand)));
+            let outcome = match outcome {
+                Ok(Some(opened)) => Ok(opened),
+                // whoever waits was faster
+                Ok(None) => return,
+                Err(panicked) => Err(panicked),
+            };
             // who has gone meanwhile does not get it
-            let _ = done.send(opened);
+            drop(done.send(outcome));
         });
-        OpeningAhead(State::Elsewhere(opened))
+        OpeningAhead(State::Elsewhere(Elsewhere { waiting, outcome }))
     }
+}
+
+struct Job<R> {
+    cryptor: Cryptor,
+    rows: Vec<R>,
+    fields: Arc<FieldSelection>,
+}
+
+impl<R: PiiRow + Send + 'static> Job<R> {
+    fn open_at_hand(mut self) -> Opened<R> {
+        match self.cryptor.open_at_hand(&mut self.rows, &self.fields) {
+            Some(opening) => Opened::Done(self.rows, opening),
+            None => Opened::Waits(self),
+        }
+    }
+
+    fn open(mut self) -> BoxFuture<'static, (Vec<R>, Result<Opening>)> {
+        Box::pin(async move {
+            let opening = self.cryptor.open_each(&mut self.rows, &self.fields).await;
+            (self.rows, opening)
+        })
+    }
+}
+
+/// The job is for whoever takes it first.
+fn take<R>(waiting: &Mutex<Option<Job<R>>>) -> Option<Job<R>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Rows on their way to being opened; made by [`Cryptor::open_ahead`].
@@ -65,10 +112,21 @@ impl Cryptor {
 pub struct OpeningAhead<R>(State<R>);
 
 enum State<R> {
-    Elsewhere(oneshot::Receiver<Outcome<R>>),
+    Elsewhere(Elsewhere<R>),
     Back(Outcome<R>),
     Here(BoxFuture<'static, (Vec<R>, Result<Opening>)>),
     Over,
+}
+
+struct Elsewhere<R> {
+    waiting: Arc<Mutex<Option<Job<R>>>>,
+    outcome: oneshot::Receiver<Outcome<R>>,
+}
+
+impl<R> Drop for Elsewhere<R> {
+    fn drop(&mut self) {
+        drop(take(&self.waiting));
+    }
 }
 
 /// What came of it, or what code of a model panicked with.
@@ -77,21 +135,44 @@ type Outcome<R> = std::result::Result<Opened<R>, Box<dyn Any + Send>>;
 enum Opened<R> {
     Done(Vec<R>, Opening),
     /// Something has to be waited for.
-    Waits(Cryptor, Vec<R>, Arc<FieldSelection>),
+    Waits(Job<R>),
 }
 
 /// Nothing in it is pinned but a future in a box.
 impl<R> Unpin for OpeningAhead<R> {}
 
 impl<R> OpeningAhead<R> {
-    /// Whether the other thread is done with them.
+    /// Whether this is for another thread to do, and it has not told that it is done.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self.0, State::Elsewhere(_))
+    }
+}
+
+impl<R: PiiRow + Send + 'static> OpeningAhead<R> {
+    /// Whether nothing more is to be waited for from another thread.
     pub fn is_back(&mut self) -> bool {
-        if let State::Elsewhere(opened) = &mut self.0
-            && let Ok(Some(outcome)) = opened.try_recv()
+        if let State::Elsewhere(elsewhere) = &mut self.0
+            && let Ok(Some(outcome)) = elsewhere.outcome.try_recv()
         {
             self.0 = State::Back(outcome);
         }
-        !matches!(self.0, State::Elsewhere(_))
+        !self.is_elsewhere()
+    }
+
+    /// Waits until nothing more is to be waited for from another thread. What no thread has begun with is not left
+    /// to it.
+    pub fn poll_back(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let State::Elsewhere(elsewhere) = &mut self.0 {
+            self.0 = match take(&elsewhere.waiting) {
+                Some(job) => State::Here(job.open()),
+                None => match ready!(elsewhere.outcome.poll_unpin(cx)) {
+                    Ok(outcome) => State::Back(outcome),
+                    Err(oneshot::Canceled) => State::Over,
+                },
+            };
+        }
+        Poll::Ready(())
     }
 }
 
@@ -99,48 +180,23 @@ impl<R: PiiRow + Send + 'static> Future for OpeningAhead<R> {
     type Output = (Vec<R>, Result<Opening>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let outcome = match &mut self.0 {
-                State::Here(opening) => {
-                    let opened = ready!(opening.as_mut().poll(cx));
-                    self.0 = State::Over;
-                    return Poll::Ready(opened);
-                }
-                State::Elsewhere(opened) => match ready!(opened.poll_unpin(cx)) {
-                    Ok(outcome) => outcome,
-                    Err(oneshot::Canceled) => return Poll::Ready((Vec::new(), Err(gone()))),
-                },
-                State::Back(_) | State::Over => match std::mem::replace(&mut self.0, State::Over) {
-                    State::Back(outcome) => outcome,
-                    _ => return Poll::Ready((Vec::new(), Err(gone()))),
-                },
-            };
-            match outcome {
-                Ok(Opened::Done(rows, opening)) => {
-                    self.0 = State::Over;
-                    return Poll::Ready((rows, Ok(opening)));
-                }
-                Ok(Opened::Waits(cryptor, rows, fields)) => {
-                    self.0 = State::Here(open_here(cryptor, rows, fields));
-                }
-                Err(panicked) => resume_unwind(panicked),
-            }
+        ready!(self.poll_back(cx));
+        let mut opening = match mem::replace(&mut self.0, State::Over) {
+            State::Here(opening) => opening,
+            State::Back(Ok(Opened::Done(rows, opening))) => return Poll::Ready((rows, Ok(opening))),
+            State::Back(Ok(Opened::Waits(job))) => job.open(),
+            State::Back(Err(panicked)) => resume_unwind(panicked),
+            State::Elsewhere(_) | State::Over => return Poll::Ready((Vec::new(), Err(gone()))),
+        };
+        let opened = opening.as_mut().poll(cx);
+        if opened.is_pending() {
+            self.0 = State::Here(opening);
         }
+        opened
     }
-}
-
-fn open_here<R: PiiRow + Send + 'static>(
-    cryptor: Cryptor,
-    mut rows: Vec<R>,
-    fields: Arc<FieldSelection>,
-) -> BoxFuture<'static, (Vec<R>, Result<Opening>)> {
-    Box::pin(async move {
-        let opening = cryptor.open_each(&mut rows, &fields).await;
-        (rows, opening)
-    })
 }
 
 #[cold]
 fn gone() -> Error {
-    Error::new(ErrorKind::Configuration).message("these rows were handed out already")
+    Error::new(ErrorKind::Configuration).message("the rows were handed out already")
 }

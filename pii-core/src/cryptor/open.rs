@@ -194,6 +194,9 @@ impl Cryptor {
         let mut decided = Decided::of(walk.slots().len());
         self.decide(&batch, &mut decided, &mut failed, &mut events);
         let Decided { mut changes, to_open, legacy_to_open, accepted } = decided;
+        if !legacy_to_open.is_empty() {
+            keys.may_be_asked_for()?;
+        }
         let (mut opened, mut legacy_opened) = (Vec::new(), Vec::new());
         if !to_open.is_empty() {
             opened = self.open_items(&to_open, keys, &mut events).await?;
@@ -202,7 +205,6 @@ impl Cryptor {
             settle(&opened, places, &mut changes, is_asked, &parts, &mut failed);
         }
         if !legacy_to_open.is_empty() {
-            keys.may_be_asked_for()?;
             legacy_opened = self.open_legacy(&legacy_to_open).await;
             for (result, item) in legacy_opened.iter().zip(&legacy_to_open) {
                 let refused = result.as_ref().err().map(Error::kind);

@@ -122,11 +122,23 @@ where
         }
     }
 
-    /// What is kept for `messages` values of `bytes` in all, if it is not to be fetched anew.
-    pub(crate) fn at_hand(&self, key: &K, messages: u64, bytes: u64) -> Option<V> {
-        let value = lock(&self.entries).fresh(key, messages, bytes, self.clock.now())?;
-        tick(&self.counters.hits);
-        Some(value)
+    /// What is kept of these names, each for `messages` values of `bytes` in all; all of them, if nothing is to be
+    /// fetched anew.
+    pub(crate) fn at_hand(&self, wanted: &[(K, u64, u64)]) -> Option<Vec<V>> {
+        let (mut entries, now) = (lock(&self.entries), self.clock.now());
+        // before any of them is charged
+        if !wanted.iter().all(|(key, messages, bytes)| entries.is_fresh(key, *messages, *bytes, now)) {
+            return None;
+        }
+        let found = wanted.iter().map(|(key, messages, bytes)| {
+            tick(&self.counters.hits);
+            match entries.find(key, *messages, *bytes, now) {
+                Found::Fresh(value) => Some(value),
+                // of several values with one name, those before have used it up
+                Found::Due(_) | Found::InGrace(_) | Found::Nothing => None,
+            }
+        });
+        found.collect()
     }
 
     /// Fetches ahead of time what is still good. Whoever is told to does it; the others go on.

@@ -106,18 +106,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Entries<K, V> {
         }
     }
 
-    /// What is kept and is not to be fetched anew; it is charged. Otherwise nothing is changed.
-    pub(super) fn fresh(&mut self, key: &K, messages: u64, bytes: u64, now: Duration) -> Option<V> {
-        let entry = self.map.get(key)?;
-        let is_old = now.saturating_sub(entry.since) >= self.limits.max_age;
-        let is_due = now >= entry.refresh_at && !entry.is_refreshing;
-        if is_old || is_due || entry.is_spent(messages, bytes, &self.limits) {
-            return None;
-        }
-        match self.find(key, messages, bytes, now) {
-            Found::Fresh(value) => Some(value),
-            Found::Due(_) | Found::InGrace(_) | Found::Nothing => None,
-        }
+    /// Whether this is kept and nothing is to be fetched anew: [`Entries::find`] finds it fresh. Changes nothing.
+    pub(super) fn is_fresh(&self, key: &K, messages: u64, bytes: u64, now: Duration) -> bool {
+        self.map.get(key).is_some_and(|entry| {
+            let is_old = now.saturating_sub(entry.since) >= self.limits.max_age;
+            let is_due = now >= entry.refresh_at && !entry.is_refreshing;
+            !is_old && !is_due && !entry.is_spent(messages, bytes, &self.limits)
+        })
     }
 
     /// A look that charges nothing.

@@ -144,14 +144,14 @@ impl KeyService {
         self.opening.get(key, request, messages, bytes, fetch).await
     }
 
-    /// The key for opening values, if nobody has to be asked for it.
+    /// The keys for opening values, each for so many of so many bytes in all, if nobody has to be asked for any.
     pub(crate) fn opening_at_hand(
         &self,
-        request: KeyRequest,
-        messages: u64,
-        bytes: u64,
-    ) -> Option<Arc<SealingKey>> {
-        self.opening.at_hand(&(request.key_id, request.slot), messages, bytes)
+        requests: impl Iterator<Item = (KeyRequest, u64, u64)>,
+    ) -> Option<Vec<Arc<SealingKey>>> {
+        let wanted =
+            requests.map(|(request, messages, bytes)| ((request.key_id, request.slot), messages, bytes));
+        self.opening.at_hand(&wanted.collect::<Vec<_>>())
     }
 
     /// The key of this process, which opens what was sealed here until it is dropped.

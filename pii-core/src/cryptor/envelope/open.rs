@@ -105,15 +105,13 @@ pub(super) fn open_at_hand(
         Some(app_keys) => Some(InnerOpener::new(Ok(app_keys.at_hand()?))),
         None => None,
     };
-    let requests = groups.iter().map(|group| request(keys, &group.sample).ok());
-    // before any of them is charged
-    let requests = requests.map(|request| request.filter(|request| keys.is_kept(request)));
-    let requests = requests.collect::<Option<Vec<_>>>()?;
-    let openers = requests.into_iter().zip(&groups).map(|(request, group)| {
-        let key = keys.opening_at_hand(request, group.messages, group.bytes)?;
-        Some(Ok(Opener::new(key)))
+    let requests = groups.iter().map(|group| {
+        let request = request(keys, &group.sample).ok()?;
+        Some((request, group.messages, group.bytes))
     });
-    let mut openers = Openers { openers: openers.collect::<Option<_>>()?, inner };
+    let requests = requests.collect::<Option<Vec<_>>>()?;
+    let openers = keys.opening_at_hand(requests.into_iter())?.into_iter().map(|key| Ok(Opener::new(key)));
+    let mut openers = Openers { openers: openers.collect(), inner };
     let mut unknown = Vec::new();
     let opened = openers.open_all(batch, &group_of, &mut unknown);
     unknown.is_empty().then_some(opened)
