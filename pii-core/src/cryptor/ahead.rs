@@ -4,7 +4,7 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{Arc, LazyLock},
+    sync::LazyLock,
     task::{Context, Poll, ready},
     thread,
 };
@@ -14,7 +14,7 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
 
-use super::{Cryptor, FieldSelection, Opening, PiiRow};
+use super::{Cryptor, Opening, PiiRow, Wanted};
 use crate::error::{Error, ErrorKind, Result};
 
 /// One thread for each core, from the first use on; none where there is no other core to use.
@@ -26,19 +26,19 @@ static THREADS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
 });
 
 impl Cryptor {
-    /// As [`Cryptor::open_each`], on another thread and from now on: for adapters that read rows meanwhile.
+    /// As [`Cryptor::open_wanted`], on another thread and from now on: for adapters that read rows meanwhile.
     /// The rows come back with what became of each.
     ///
     /// Where something has to be waited for, which [`Cryptor::open_at_hand`] describes, nothing is to be opened, or
     /// there is no other core, this is done by whoever awaits the result. A result that is dropped is not waited for.
-    pub fn open_ahead<R>(&self, rows: Vec<R>, fields: &Arc<FieldSelection>) -> OpeningAhead<R>
+    pub fn open_ahead<R>(&self, rows: Vec<R>, wanted: &Wanted) -> OpeningAhead<R>
     where
         R: PiiRow + Send + 'static,
     {
-        let (cryptor, fields) = (self.clone(), Arc::clone(fields));
-        let is_work = !self.is_audited() && *fields != FieldSelection::Nothing;
+        let (cryptor, wanted) = (self.clone(), wanted.clone());
+        let is_work = !self.is_audited() && !wanted.is_nothing();
         let Some(threads) = THREADS.as_ref().filter(|_| is_work) else {
-            return OpeningAhead(State::Here(open_here(cryptor, rows, fields)));
+            return OpeningAhead(State::Here(open_here(cryptor, rows, wanted)));
         };
         let (done, opened) = oneshot::channel();
         threads.spawn_fifo(move || {
@@ -48,9 +48,9 @@ impl Cryptor {
             }
             let opened = catch_unwind(AssertUnwindSafe(|| {
                 let mut rows = rows;
-                match cryptor.open_at_hand(&mut rows, &fields) {
+                match cryptor.wanted_at_hand(&mut rows, &wanted) {
                     Some(opening) => Opened::Done(rows, opening),
-                    None => Opened::Waits(cryptor, rows, fields),
+                    None => Opened::Waits(cryptor, rows, wanted),
                 }
             }));
             // who has gone meanwhile does not get it
@@ -77,7 +77,7 @@ type Outcome<R> = std::result::Result<Opened<R>, Box<dyn Any + Send>>;
 enum Opened<R> {
     Done(Vec<R>, Opening),
     /// Something has to be waited for.
-    Waits(Cryptor, Vec<R>, Arc<FieldSelection>),
+    Waits(Cryptor, Vec<R>, Wanted),
 }
 
 /// Nothing in it is pinned but a future in a box.
@@ -120,8 +120,8 @@ impl<R: PiiRow + Send + 'static> Future for OpeningAhead<R> {
                     self.0 = State::Over;
                     return Poll::Ready((rows, Ok(opening)));
                 }
-                Ok(Opened::Waits(cryptor, rows, fields)) => {
-                    self.0 = State::Here(open_here(cryptor, rows, fields));
+                Ok(Opened::Waits(cryptor, rows, wanted)) => {
+                    self.0 = State::Here(open_here(cryptor, rows, wanted));
                 }
                 Err(panicked) => resume_unwind(panicked),
             }
@@ -132,10 +132,10 @@ impl<R: PiiRow + Send + 'static> Future for OpeningAhead<R> {
 fn open_here<R: PiiRow + Send + 'static>(
     cryptor: Cryptor,
     mut rows: Vec<R>,
-    fields: Arc<FieldSelection>,
+    wanted: Wanted,
 ) -> BoxFuture<'static, (Vec<R>, Result<Opening>)> {
     Box::pin(async move {
-        let opening = cryptor.open_each(&mut rows, &fields).await;
+        let opening = cryptor.open_wanted(&mut rows, &wanted).await;
         (rows, opening)
     })
 }

@@ -5,14 +5,13 @@ use std::{
     future::poll_fn,
     mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     vec,
 };
 
 use futures_core::stream::{BoxStream, Stream};
 use futures_util::{StreamExt as _, stream};
-use pii_core::{Cryptor, Error, FieldSelection, OpeningAhead, PiiRow, Result};
+use pii_core::{Cryptor, Error, FieldSelection, OpeningAhead, PiiRow, Result, Wanted};
 
 use super::CHUNK;
 use crate::error;
@@ -40,11 +39,11 @@ pub(super) async fn open_all<R: PiiRow + Send>(
 /// Opens those rows that were decoded in one batch, and says for each what became of it, in order.
 pub(super) async fn open_each<R: PiiRow + Send>(
     cryptor: &Cryptor,
-    fields: &FieldSelection,
+    wanted: &Wanted,
     loaded: Loaded<R>,
 ) -> Result<Batch<R>> {
     let Loaded { mut rows, failed } = loaded;
-    let opening = cryptor.open_each(&mut rows, fields).await.map_err(error::of_row::<R>)?;
+    let opening = cryptor.open_wanted(&mut rows, wanted).await.map_err(error::of_row::<R>)?;
     Ok(Batch::of(rows, opening, failed))
 }
 
@@ -123,8 +122,8 @@ impl<R> Iterator for Batch<R> {
     }
 }
 
-/// How rows are read and opened.
-pub(crate) struct Reading<'e, T, R> {
+/// How rows are read, opened and given.
+pub(crate) struct Reading<'e, T, R, V> {
     pub(crate) decode: fn(T) -> sqlx::Result<R>,
     /// Whether a row is decoded when it comes, and not together with its batch.
     ///
@@ -132,7 +131,9 @@ pub(crate) struct Reading<'e, T, R> {
     /// once if something were done in between. Other drivers read into memory that they use again once a row is gone.
     pub(crate) decodes_at_once: bool,
     pub(crate) cryptor: &'e Cryptor,
-    pub(crate) fields: Arc<FieldSelection>,
+    pub(crate) wanted: Wanted,
+    /// what is given of a row that was opened
+    pub(crate) show: fn(R) -> Result<V>,
     /// how many rows are opened together
     pub(crate) chunk: usize,
     /// whether the stream ends after its first error
@@ -141,15 +142,16 @@ pub(crate) struct Reading<'e, T, R> {
 
 /// Opens the rows of a stream in batches, the last one of what is left, on other threads while the next ones are
 /// read. What makes opening impossible for all rows ends the stream.
-pub(crate) fn open_stream<'e, T, R>(
+pub(crate) fn open_stream<'e, T, R, V>(
     rows: BoxStream<'e, sqlx::Result<T>>,
-    reading: Reading<'e, T, R>,
-) -> BoxStream<'e, Result<R>>
+    reading: Reading<'e, T, R, V>,
+) -> BoxStream<'e, Result<V>>
 where
     T: Send + 'e,
     R: PiiRow + Send + 'static,
+    V: 'e,
 {
-    let until_error = reading.until_error;
+    let (show, until_error) = (reading.show, reading.until_error);
     let batches = stream::unfold(Some(Batches::new(rows, reading)), |batches| async {
         let mut batches = batches?;
         match batches.next().await {
@@ -157,27 +159,29 @@ where
             Err(error) => Some((Batch::of_error(error), None)),
         }
     });
-    OneByOne { batches: batches.boxed(), now: Batch::default(), until_error, is_over: false }.boxed()
+    OneByOne { batches: batches.boxed(), now: Batch::default(), show, until_error, is_over: false }.boxed()
 }
 
 /// The rows of batches.
-struct OneByOne<'e, R> {
+struct OneByOne<'e, R, V> {
     batches: BoxStream<'e, Batch<R>>,
     now: Batch<R>,
+    show: fn(R) -> Result<V>,
     until_error: bool,
     is_over: bool,
 }
 
 /// Nothing in it is pinned but the batches, which are in a box.
-impl<R> Unpin for OneByOne<'_, R> {}
+impl<R, V> Unpin for OneByOne<'_, R, V> {}
 
-impl<R> Stream for OneByOne<'_, R> {
-    type Item = Result<R>;
+impl<R, V> Stream for OneByOne<'_, R, V> {
+    type Item = Result<V>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<R>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<V>>> {
         let this = self.get_mut();
         loop {
             if let Some(row) = this.now.next() {
+                let row = row.and_then(this.show);
                 if row.is_err() && this.until_error {
                     (this.now, this.is_over) = (Batch::default(), true);
                 }
@@ -197,9 +201,9 @@ impl<R> Stream for OneByOne<'_, R> {
 /// The batches are whole, though smaller ones could be given earlier: to learn that no further row is there yet,
 /// sqlx would have to be asked for it, and when the stream is dropped then, sqlx 0.9 loses its place in what
 /// MySQL sends.
-struct Batches<'e, T, R> {
+struct Batches<'e, T, R, V> {
     rows: BoxStream<'e, sqlx::Result<T>>,
-    reading: Reading<'e, T, R>,
+    reading: Reading<'e, T, R, V>,
     /// what was read of the next batch
     came: Came<T, R>,
     /// those that are being opened, in order
@@ -220,8 +224,8 @@ struct Ahead<R> {
     failed: Vec<(usize, Error)>,
 }
 
-impl<'e, T, R: PiiRow + Send + 'static> Batches<'e, T, R> {
-    fn new(rows: BoxStream<'e, sqlx::Result<T>>, reading: Reading<'e, T, R>) -> Self {
+impl<'e, T, R: PiiRow + Send + 'static, V> Batches<'e, T, R, V> {
+    fn new(rows: BoxStream<'e, sqlx::Result<T>>, reading: Reading<'e, T, R, V>) -> Self {
         let came = Came { rows: Vec::new(), loaded: Loaded::default() };
         Self { rows, reading, came, ahead: VecDeque::with_capacity(AHEAD), has_begun: false, is_over: false }
     }
@@ -234,7 +238,7 @@ impl<'e, T, R: PiiRow + Send + 'static> Batches<'e, T, R> {
         while !self.is_over && self.ahead.len() < AHEAD && self.is_read().await {
             let Loaded { rows, failed } = self.load();
             if rows.len() + failed.len() > 0 {
-                let opening = self.reading.cryptor.open_ahead(rows, &self.reading.fields);
+                let opening = self.reading.cryptor.open_ahead(rows, &self.reading.wanted);
                 self.ahead.push_back(Ahead { opening, failed });
             }
         }
@@ -246,13 +250,14 @@ impl<'e, T, R: PiiRow + Send + 'static> Batches<'e, T, R> {
     /// The first batch needs no other thread: it may be all that is wanted. The query is sent when it is asked
     /// for, and whatever keys it needs are at hand for the next ones.
     async fn first(&mut self) -> Result<Option<Batch<R>>> {
-        check::<R>(self.reading.cryptor, &self.reading.fields).await?;
+        let Reading { cryptor, ref wanted, .. } = self.reading;
+        check::<R>(cryptor, wanted.always()).await?;
         self.is_read().await;
         let loaded = self.load();
         if loaded.len() == 0 {
             return Ok(None);
         }
-        open_each(self.reading.cryptor, &self.reading.fields, loaded).await.map(Some)
+        open_each(self.reading.cryptor, &self.reading.wanted, loaded).await.map(Some)
     }
 
     /// Reads the rows of the next batch. Leaves off before the last one if rows are long in coming and an earlier
@@ -311,7 +316,7 @@ mod tests {
             next: 0,
         });
         let batches = stream::iter(batches).boxed();
-        let mut rows = OneByOne { batches, now: Batch::default(), until_error, is_over: false };
+        let mut rows = OneByOne { batches, now: Batch::default(), show: Ok, until_error, is_over: false };
         let given = rows.by_ref().collect::<Vec<_>>().now_or_never().unwrap();
         assert!(rows.next().now_or_never().unwrap().is_none());
         given.into_iter().map(|row| row.map_err(|error| error.kind())).collect()
