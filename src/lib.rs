@@ -297,15 +297,15 @@ pub use pii_core::{Comparable, Comparison, Condition, Filter, Operand, PlainColu
 pub use pii_core::{SCHEMA_UPDATE_VARIABLE, assert_schema, check_schema, schema_of};
 // sealing and opening
 pub use environment::envelope_from_env;
-#[cfg(feature = "threads")]
-#[doc(inline)]
-pub use pii_core::OpeningAhead;
 #[doc(inline)]
 pub use pii_core::{
     CacheLimits, Cryptor, CryptorStats, CryptorStatus, DataKeyRotation, EncryptionContext, EnvelopeBuilder,
     FieldPolicies, FieldSelection, IntoContext, KeptKey, LegacyPolicy, Opening, Other, PiiRow, SealedTexts,
     StateCounts, StoredText, ctx,
 };
+#[cfg(feature = "threads")]
+#[doc(inline)]
+pub use pii_core::{OpeningAhead, Wanted};
 // what holds at one moment
 #[doc(inline)]
 pub use pii_core::CurrentPolicies;

@@ -43,7 +43,7 @@ pub use cryptor::OpeningAhead;
 pub use cryptor::{
     CacheLimits, Cryptor, CryptorBackend, CryptorStats, CryptorStatus, DataKeyRotation, EnvelopeBuilder,
     FieldSelection, IndexEntry, IndexItem, IndexTerm, IndexText, KeptKey, OpenItem, Opening, Other, PiiRow,
-    SealItem, SealedTexts, StateCounts, StoredText, ValuePlace,
+    SealItem, SealedTexts, StateCounts, StoredText, ValuePlace, Wanted,
 };
 /// The future of the traits that you may implement: of the crate `futures-core`.
 pub use futures_core::future::BoxFuture;

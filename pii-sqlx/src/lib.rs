@@ -122,8 +122,9 @@ pub mod builder {
         index_jobs::{ClearIndexes, FillIndexes, FindDuplicates},
         table::{
             BulkRow, BulkSource, CommitEachChunk, Delete, Exists, Find, FindOne, FindOptional, Get,
-            GetOptional, GetStored, Insert, InsertReturningId, Iterated, List, Matching, MatchingOne,
-            MatchingOptional, MoveRow, Search, Streamed, SwapMany, SwapOne, Update, Upsert, WriteMany,
+            GetOptional, GetStored, Insert, InsertReturningId, Iterated, List, MaskedList, Matching,
+            MatchingOne, MatchingOptional, MoveRow, Search, Streamed, SwapMany, SwapOne, Update, Upsert,
+            WriteMany,
         },
     };
 }

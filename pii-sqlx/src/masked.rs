@@ -1,6 +1,6 @@
 //! From rows that were read to what masks show of them.
 
-use pii_core::{Cryptor, MaskedView, PiiModel, Result};
+use pii_core::{Cryptor, FieldSelection, MaskedView, PiiModel, Result, Wanted};
 use serde::Serialize;
 
 use crate::error;
@@ -10,6 +10,21 @@ use crate::error;
 pub(crate) enum Hints {
     Nothing,
     WhatMasksShow,
+}
+
+impl Hints {
+    /// What is opened for them in a stream.
+    pub(crate) fn wanted<M: PiiModel>(self) -> Wanted {
+        match self {
+            Self::Nothing => Wanted::fields(FieldSelection::Nothing),
+            Self::WhatMasksShow => Wanted::hints::<M>(),
+        }
+    }
+}
+
+/// What masks show of a row of a stream. The row is dropped.
+pub(crate) fn view<M: PiiModel + Serialize>(model: M) -> Result<MaskedView<M>> {
+    MaskedView::of(&model)
 }
 
 pub(crate) async fn many<M: PiiModel + Serialize>(

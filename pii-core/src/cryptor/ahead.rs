@@ -16,7 +16,7 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
 
-use super::{Cryptor, FieldSelection, Opening, PiiRow};
+use super::{Cryptor, Opening, PiiRow, Wanted};
 use crate::error::{Error, ErrorKind, Result};
 
 /// One thread for each core, from the first use on.
@@ -46,19 +46,19 @@ impl Threads {
 }
 
 impl Cryptor {
-    /// As [`Cryptor::open_each`], on another thread and from now on: for adapters that read rows meanwhile.
+    /// As [`Cryptor::open_wanted`], on another thread and from now on: for adapters that read rows meanwhile.
     /// The rows come back with what became of each.
     ///
     /// Whoever awaits the result opens them instead where no thread has begun with it, where something has to be
     /// waited for, which [`Cryptor::open_at_hand`] describes, and where there is nothing to be opened. So the threads,
     /// one for each core, run code of models, such as functions in a context, but call no key service and no sink.
     /// The rows of a result that is dropped are dropped with it, or once they are opened.
-    pub fn open_ahead<R>(&self, rows: Vec<R>, fields: &Arc<FieldSelection>) -> OpeningAhead<R>
+    pub fn open_ahead<R>(&self, rows: Vec<R>, wanted: &Wanted) -> OpeningAhead<R>
     where
         R: PiiRow + Send + 'static,
     {
-        let job = Job { cryptor: self.clone(), rows, fields: Arc::clone(fields) };
-        let is_work = !self.is_audited() && **fields != FieldSelection::Nothing;
+        let job = Job { cryptor: self.clone(), rows, wanted: wanted.clone() };
+        let is_work = !self.is_audited() && !wanted.is_nothing();
         let Some(threads) = Threads::usable().filter(|_| is_work) else {
             return OpeningAhead(State::Here(job.open()));
         };
@@ -83,12 +83,12 @@ impl Cryptor {
 struct Job<R> {
     cryptor: Cryptor,
     rows: Vec<R>,
-    fields: Arc<FieldSelection>,
+    wanted: Wanted,
 }
 
 impl<R: PiiRow + Send + 'static> Job<R> {
     fn open_at_hand(mut self) -> Opened<R> {
-        match self.cryptor.open_at_hand(&mut self.rows, &self.fields) {
+        match self.cryptor.wanted_at_hand(&mut self.rows, &self.wanted) {
             Some(opening) => Opened::Done(self.rows, opening),
             None => Opened::Waits(self),
         }
@@ -96,7 +96,7 @@ impl<R: PiiRow + Send + 'static> Job<R> {
 
     fn open(mut self) -> BoxFuture<'static, (Vec<R>, Result<Opening>)> {
         Box::pin(async move {
-            let opening = self.cryptor.open_each(&mut self.rows, &self.fields).await;
+            let opening = self.cryptor.open_wanted(&mut self.rows, &self.wanted).await;
             (self.rows, opening)
         })
     }

@@ -23,6 +23,7 @@ mod seal;
 mod sealed_texts;
 mod size;
 mod texts;
+mod wanted;
 
 use std::{fmt, sync::Arc};
 
@@ -39,11 +40,14 @@ use legacy::Legacies;
 pub(crate) use legacy::LegacyCodec;
 pub use moving::StateCounts;
 pub(crate) use nodes::NodeBatch;
+pub(crate) use open::Keys;
 pub use open::{FieldSelection, Opening};
 pub(crate) use place::RowPlaces;
 pub use place::ValuePlace;
 pub use rows::{KnownRow, Other, PiiRow, Placed, Rows};
 pub use sealed_texts::{SealedTexts, StoredText};
+pub use wanted::Wanted;
+pub(crate) use wanted::hinted;
 
 use crate::{
     audit::{Access, AuditEvent, AuditFailure, AuditSink},

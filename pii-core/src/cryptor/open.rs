@@ -83,7 +83,7 @@ pub type Opening = Vec<Result<()>>;
 
 /// Where the keys of values come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keys {
+pub(crate) enum Keys {
     /// Whoever has them is asked for those that are not at hand.
     AskedFor,
     /// Those at hand must do.
@@ -175,7 +175,7 @@ impl Cryptor {
         self.open_rows(models, fields, Keys::AtHand).now_or_never()?.ok()
     }
 
-    async fn open_rows<R: PiiRow>(
+    pub(super) async fn open_rows<R: PiiRow>(
         &self,
         models: &mut [R],
         fields: &FieldSelection,

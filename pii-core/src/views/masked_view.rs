@@ -7,10 +7,9 @@ use serde_json::Value;
 
 use super::masked::Masked;
 use crate::{
-    cryptor::{Cryptor, FieldSelection},
-    error::{Error, ErrorKind, Result},
-    mask::Mask,
-    model::{FieldSpec, Holds, PiiModel},
+    cryptor::{Cryptor, FieldSelection, Keys, hinted},
+    error::Result,
+    model::PiiModel,
 };
 
 /// The masked JSON of a model, without the model: no plaintext of a personal field is in it any more.
@@ -52,8 +51,8 @@ impl Cryptor {
     /// all that is seen is `*****`. The models are dropped.
     ///
     /// # Errors
-    /// [`ErrorKind::ContextMismatch`] outside the scope of the cryptor, stored plaintext that the field's
-    /// policy refuses, and the errors of [`Masked::to_json`].
+    /// [`ContextMismatch`](crate::ErrorKind::ContextMismatch) outside the scope of the cryptor, stored plaintext that
+    /// the field's policy refuses, and the errors of [`Masked::to_json`].
     pub async fn masked<M: PiiModel + Serialize>(&self, mut models: Vec<M>) -> Result<Vec<MaskedView<M>>> {
         self.open_each(&mut models, &FieldSelection::Nothing).await?.into_iter().collect::<Result<()>>()?;
         models.iter().map(MaskedView::of).collect()
@@ -74,40 +73,11 @@ impl Cryptor {
         mut models: Vec<M>,
     ) -> Result<Vec<MaskedView<M>>> {
         self.open_each(&mut models, &FieldSelection::Nothing).await?.into_iter().collect::<Result<()>>()?;
-        // one by one: a key that is denied for one field must not hide the others
-        for field in M::MODEL.fields().iter().filter(|field| shows_a_part(field)) {
-            let fields = FieldSelection::only([field.name()]);
-            match self.open_each(&mut models, &fields).await {
-                Ok(opening) => opening.into_iter().try_for_each(unless_keyless)?,
-                Err(error) => unless_keyless(Err(error))?,
-            }
+        for field in hinted::<M>() {
+            let opening = self.open_hint(&mut models, &field, Keys::AskedFor).await?;
+            opening.into_iter().collect::<Result<()>>()?;
         }
         models.iter().map(MaskedView::of).collect()
-    }
-}
-
-/// Whether opening the field would change what its masks show.
-fn shows_a_part(field: &FieldSpec) -> bool {
-    match field.holds() {
-        Holds::Nested(fields) | Holds::NestedMany(fields) => fields.iter().any(shows_a_part),
-        Holds::Value(code) | Holds::Values(code) => {
-            code == crate::TypeCode::UTF8 && field.mode().can_open() && !matches!(field.mask(), Mask::Full)
-        }
-        Holds::Plain => false,
-    }
-}
-
-/// Lets pass what only means that nobody here may open the value.
-fn unless_keyless(opened: Result<()>) -> Result<()> {
-    match opened.as_ref().map_err(Error::kind) {
-        Err(
-            ErrorKind::KeyMissing
-            | ErrorKind::KeyDisabled
-            | ErrorKind::KeyDenied
-            | ErrorKind::Erased
-            | ErrorKind::Mode,
-        ) => Ok(()),
-        _ => opened,
     }
 }
 

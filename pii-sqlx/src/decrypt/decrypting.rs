@@ -1,16 +1,17 @@
 //! Queries whose rows are opened, all of them or an error.
 
-use std::sync::Arc;
+use std::mem;
 
 use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt as _;
-use pii_core::{Cryptor, Error, ErrorKind, FieldSelection, PiiRow, Result};
-use sqlx::Executor;
+use pii_core::{Cryptor, Error, ErrorKind, FieldSelection, PiiRow, Result, Wanted};
+use sqlx::{Database as _, Executor};
 
 use super::{
     each_row::EachRow,
-    open::{Reading, check, failed, open_all, open_stream},
+    open::{check, failed, open_all},
     source::RowSource,
+    stream::{Reading, open_stream},
 };
 use crate::error;
 
@@ -138,15 +139,46 @@ impl<'k, Q: RowSource<Row: PiiRow>> Decrypting<'k, Q> {
     }
 
     /// The rows as sqlx decoded them, opened.
-    pub(super) fn rows<'e, 'c: 'e, E>(self, executor: E, until_error: bool) -> BoxStream<'e, Result<Q::Row>>
+    pub(super) fn rows<'e, 'c: 'e, E>(
+        mut self,
+        executor: E,
+        until_error: bool,
+    ) -> BoxStream<'e, Result<Q::Row>>
     where
         'k: 'e,
         Q: 'e,
         E: Executor<'c, Database = Q::Database> + 'e,
     {
-        let Self { query, cryptor, fields, chunk } = self;
-        let fields = Arc::new(fields);
-        let reading = Reading { decode: Ok, decodes_at_once: true, cryptor, fields, chunk, until_error };
+        let wanted = Wanted::fields(mem::take(&mut self.fields));
+        self.shown(executor, wanted, Ok, until_error)
+    }
+
+    /// What is given of the rows once what is wanted of them was opened.
+    pub(super) fn shown<'e, 'c: 'e, E, V>(
+        self,
+        executor: E,
+        wanted: Wanted,
+        show: fn(Q::Row) -> Result<V>,
+        until_error: bool,
+    ) -> BoxStream<'e, Result<V>>
+    where
+        'k: 'e,
+        Q: 'e,
+        V: 'e,
+        E: Executor<'c, Database = Q::Database> + 'e,
+    {
+        let Self { query, cryptor, chunk, .. } = self;
+        let reading = Reading {
+            decode: Ok,
+            decodes_at_once: true,
+            may_rest: matches!(Q::Database::NAME, "PostgreSQL" | "SQLite"),
+            keep: |_, _| Ok(true),
+            cryptor,
+            wanted,
+            show,
+            chunk,
+            until_error,
+        };
         open_stream(query.stream(executor), reading)
     }
 }

@@ -2,7 +2,7 @@
 
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
-use pii_core::{PiiRow, Result};
+use pii_core::{PiiRow, Result, Wanted};
 use sqlx::Executor;
 
 use super::{
@@ -59,7 +59,7 @@ impl<'k, Q: RowSource<Row: PiiRow>> EachRow<'k, Q> {
                 }
             }
         }
-        Ok(open_each(cryptor, &fields, rows).await?.collect())
+        Ok(open_each(cryptor, &Wanted::fields(fields), rows).await?.collect())
     }
 
     /// The rows one after the other, each with its own result. See [`Decrypting::fetch`].

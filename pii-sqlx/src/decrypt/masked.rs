@@ -1,11 +1,12 @@
 //! Queries whose rows nobody may see more of than masks show.
 
+use futures_core::stream::BoxStream;
 use pii_core::{FieldSelection, MaskedView, PiiModel, Result};
 use serde::Serialize;
 use sqlx::Executor;
 
 use super::{decrypting::Decrypting, source::RowSource};
-use crate::masked::{Hints, many, optional};
+use crate::masked::{Hints, many, optional, view};
 
 /// A query that gives masked views; made by [`Decrypting::masked`] and [`Decrypting::masked_with_hints`].
 #[must_use = "a query does nothing before it is fetched"]
@@ -33,7 +34,7 @@ impl<'k, Q: RowSource<Row: PiiModel + Serialize>> Decrypting<'k, Q> {
     }
 }
 
-impl<Q: RowSource<Row: PiiModel + Serialize>> Masking<'_, Q> {
+impl<'k, Q: RowSource<Row: PiiModel + Serialize>> Masking<'k, Q> {
     /// The first row. That there is none is an error.
     ///
     /// # Errors
@@ -73,5 +74,35 @@ impl<Q: RowSource<Row: PiiModel + Serialize>> Masking<'_, Q> {
         let Self { query, hints } = self;
         let cryptor = query.cryptor;
         many(cryptor, query.fetch_all(executor).await?, hints).await
+    }
+
+    /// The views one after the other, up to the first error: for more rows than memory holds. They are read no
+    /// faster than they are asked for, in chunks of [`chunk_size`](Decrypting::chunk_size) rows, of which hints are
+    /// opened together; see [`Decrypting::fetch`] for the connection meanwhile.
+    ///
+    /// ```no_run
+    /// # use pii::{Cryptor, DecryptPii, EncryptedStr, PiiModel};
+    /// # #[derive(PiiModel, serde::Serialize)]
+    /// # #[pii(name = "customer", table = "customers", from_row)]
+    /// # struct Customer { #[pii(id)] id: i64, #[pii(mask = "email")] email: EncryptedStr }
+    /// use futures_util::TryStreamExt;
+    ///
+    /// # async fn run(pool: sqlx::SqlitePool, cryptor: Cryptor) -> pii::Result<()> {
+    /// let query = sqlx::query_as::<_, Customer>("SELECT * FROM customers");
+    /// let mut views = query.decrypt_pii(&cryptor).masked().fetch(&pool);
+    /// while let Some(view) = views.try_next().await? {
+    ///     println!("{view}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fetch<'e, 'c: 'e, E>(self, executor: E) -> BoxStream<'e, Result<MaskedView<Q::Row>>>
+    where
+        'k: 'e,
+        Q: 'e,
+        E: Executor<'c, Database = Q::Database> + 'e,
+    {
+        let Self { query, hints } = self;
+        query.shown(executor, hints.wanted::<Q::Row>(), view, true)
     }
 }

@@ -1,10 +1,12 @@
 //! `.decrypt_pii(&cryptor)` on queries that users write.
 
+mod ahead;
 mod decrypting;
 mod each_row;
 mod masked;
 mod open;
 mod source;
+mod stream;
 
 use pii_core::{Cryptor, PiiRow};
 
@@ -12,8 +14,8 @@ pub(crate) use decrypting::CHUNK;
 pub use decrypting::Decrypting;
 pub use each_row::EachRow;
 pub use masked::Masking;
-pub(crate) use open::{Reading, open_stream};
 pub use source::{RowSource, SqlxQuery};
+pub(crate) use stream::{Reading, open_stream};
 
 /// Adds `.decrypt_pii(&cryptor)` to sqlx's typed queries: `QueryAs`, which
 /// `query_as` and `QueryBuilder::build_query_as` give, and `Map`, which `query_as!`

@@ -1,25 +1,10 @@
 //! From the rows of a query to opened models.
 
-use std::{
-    collections::VecDeque,
-    future::poll_fn,
-    mem,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    vec,
-};
+use std::vec;
 
-use futures_core::stream::{BoxStream, Stream};
-use futures_util::{StreamExt as _, stream};
-use pii_core::{Cryptor, Error, FieldSelection, OpeningAhead, PiiRow, Result};
+use pii_core::{Cryptor, Error, FieldSelection, Opening, PiiRow, Result, Wanted};
 
-use super::CHUNK;
 use crate::error;
-
-/// So many batches of a stream are on their way at once: one that is being opened, and enough behind it that no
-/// thread runs out of work before the next one is read.
-const AHEAD: usize = 4;
 
 /// Refuses what would be refused for every row, before the query is sent.
 pub(super) async fn check<R: PiiRow + Send>(cryptor: &Cryptor, fields: &FieldSelection) -> Result<()> {
@@ -40,19 +25,23 @@ pub(super) async fn open_all<R: PiiRow + Send>(
 /// Opens those rows that were decoded in one batch, and says for each what became of it, in order.
 pub(super) async fn open_each<R: PiiRow + Send>(
     cryptor: &Cryptor,
-    fields: &FieldSelection,
+    wanted: &Wanted,
     loaded: Loaded<R>,
 ) -> Result<Batch<R>> {
     let Loaded { mut rows, failed } = loaded;
-    let opening = cryptor.open_each(&mut rows, fields).await.map_err(error::of_row::<R>)?;
+    let opening = cryptor.open_wanted(&mut rows, wanted).await.map_err(error::of_row::<R>)?;
     Ok(Batch::of(rows, opening, failed))
+}
+
+pub(super) fn failed<R: PiiRow>(error: sqlx::Error) -> Error {
+    error::of_query::<R>(error)
 }
 
 /// Rows that were decoded, and those that could not be.
 pub(super) struct Loaded<R> {
-    rows: Vec<R>,
+    pub(super) rows: Vec<R>,
     /// with their places among all
-    failed: Vec<(usize, Error)>,
+    pub(super) failed: Vec<(usize, Error)>,
 }
 
 impl<R> Default for Loaded<R> {
@@ -73,7 +62,7 @@ impl<R> Loaded<R> {
         }
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.rows.len() + self.failed.len()
     }
 }
@@ -88,12 +77,12 @@ pub(super) struct Batch<R> {
 }
 
 impl<R> Batch<R> {
-    fn of(rows: Vec<R>, opening: pii_core::Opening, mut failed: Vec<(usize, Error)>) -> Self {
+    pub(super) fn of(rows: Vec<R>, opening: Opening, mut failed: Vec<(usize, Error)>) -> Self {
         failed.reverse();
         Self { rows: rows.into_iter(), opening: opening.into_iter(), failed, next: 0 }
     }
 
-    fn of_error(error: Error) -> Self {
+    pub(super) fn of_error(error: Error) -> Self {
         Self { failed: vec![(0, error)], ..Self::default() }
     }
 }
@@ -120,342 +109,5 @@ impl<R> Iterator for Batch<R> {
         }
         let (row, opening) = (self.rows.next()?, self.opening.next()?);
         Some(opening.map(|()| row))
-    }
-}
-
-/// How rows are read and opened.
-pub(crate) struct Reading<'e, T, R> {
-    pub(crate) decode: fn(T) -> sqlx::Result<R>,
-    /// Whether a row is decoded when it comes, and not together with its batch.
-    ///
-    /// sqlx's thread for SQLite is woken for each row that is taken from it while it waits, and would wait again at
-    /// once if something were done in between. Other drivers read into memory that they use again once a row is gone.
-    pub(crate) decodes_at_once: bool,
-    pub(crate) cryptor: &'e Cryptor,
-    pub(crate) fields: Arc<FieldSelection>,
-    /// how many rows are opened together
-    pub(crate) chunk: usize,
-    /// whether the stream ends after its first error
-    pub(crate) until_error: bool,
-}
-
-/// Opens the rows of a stream in batches, the last one of what is left, on other threads while the next ones are
-/// read. What makes opening impossible for all rows ends the stream.
-pub(crate) fn open_stream<'e, T, R>(
-    rows: BoxStream<'e, sqlx::Result<T>>,
-    reading: Reading<'e, T, R>,
-) -> BoxStream<'e, Result<R>>
-where
-    T: Send + 'e,
-    R: PiiRow + Send + 'static,
-{
-    let until_error = reading.until_error;
-    let batches = stream::unfold(Some(Batches::new(rows, reading)), |batches| async {
-        let mut batches = batches?;
-        match batches.next().await {
-            Ok(batch) => Some((batch?, Some(batches))),
-            Err(error) => Some((Batch::of_error(error), None)),
-        }
-    });
-    OneByOne { batches: batches.boxed(), now: Batch::default(), until_error, is_over: false }.boxed()
-}
-
-/// The rows of batches.
-struct OneByOne<'e, R> {
-    batches: BoxStream<'e, Batch<R>>,
-    now: Batch<R>,
-    until_error: bool,
-    is_over: bool,
-}
-
-/// Nothing in it is pinned but the batches, which are in a box.
-impl<R> Unpin for OneByOne<'_, R> {}
-
-impl<R> Stream for OneByOne<'_, R> {
-    type Item = Result<R>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<R>>> {
-        let this = self.get_mut();
-        loop {
-            if let Some(row) = this.now.next() {
-                if row.is_err() && this.until_error {
-                    (this.now, this.is_over) = (Batch::default(), true);
-                }
-                return Poll::Ready(Some(row));
-            }
-            if this.is_over {
-                return Poll::Ready(None);
-            }
-            match ready!(this.batches.as_mut().poll_next(cx)) {
-                Some(batch) => this.now = batch,
-                None => this.is_over = true,
-            }
-        }
-    }
-}
-
-/// The batches are whole, though smaller ones could be given earlier: to learn that no further row is there yet,
-/// sqlx would have to be asked for it, and when the stream is dropped then, sqlx 0.9 loses its place in what
-/// MySQL sends.
-struct Batches<'e, T, R> {
-    rows: BoxStream<'e, sqlx::Result<T>>,
-    reading: Reading<'e, T, R>,
-    /// what was read of the next batch
-    came: Came<T, R>,
-    /// those that are being opened, in order
-    ahead: VecDeque<Ahead<R>>,
-    has_begun: bool,
-    is_over: bool,
-}
-
-/// Rows that came, one kind or the other.
-struct Came<T, R> {
-    rows: Vec<sqlx::Result<T>>,
-    loaded: Loaded<R>,
-}
-
-/// A batch that is being opened.
-struct Ahead<R> {
-    opening: OpeningAhead<R>,
-    failed: Vec<(usize, Error)>,
-}
-
-impl<'e, T, R: PiiRow + Send + 'static> Batches<'e, T, R> {
-    fn new(rows: BoxStream<'e, sqlx::Result<T>>, reading: Reading<'e, T, R>) -> Self {
-        let came = Came { rows: Vec::new(), loaded: Loaded::default() };
-        Self { rows, reading, came, ahead: VecDeque::with_capacity(AHEAD), has_begun: false, is_over: false }
-    }
-
-    async fn next(&mut self) -> Result<Option<Batch<R>>> {
-        if !self.has_begun {
-            self.has_begun = true;
-            return self.first().await;
-        }
-        while !self.is_over && self.ahead.len() < AHEAD && self.is_read().await {
-            let Loaded { rows, failed } = self.load();
-            if rows.len() + failed.len() > 0 {
-                let opening = self.reading.cryptor.open_ahead(rows, &self.reading.fields);
-                self.ahead.push_back(Ahead { opening, failed });
-            }
-        }
-        let Some(Ahead { opening, failed }) = self.ahead.pop_front() else { return Ok(None) };
-        let (rows, opening) = opening.await;
-        Ok(Some(Batch::of(rows, opening.map_err(error::of_row::<R>)?, failed)))
-    }
-
-    /// The first batch needs no other thread: it may be all that is wanted. The query is sent when it is asked
-    /// for, and whatever keys it needs are at hand for the next ones.
-    async fn first(&mut self) -> Result<Option<Batch<R>>> {
-        check::<R>(self.reading.cryptor, &self.reading.fields).await?;
-        self.is_read().await;
-        let loaded = self.load();
-        if loaded.len() == 0 {
-            return Ok(None);
-        }
-        open_each(self.reading.cryptor, &self.reading.fields, loaded).await.map(Some)
-    }
-
-    /// Reads the rows of the next batch. Leaves off before the last one if rows are long in coming and an earlier
-    /// batch can be given meanwhile.
-    async fn is_read(&mut self) -> bool {
-        let Reading { decode, decodes_at_once, chunk, .. } = self.reading;
-        let Came { rows, loaded } = &mut self.came;
-        let mut has_waited = false;
-        while !self.is_over && loaded.len() + rows.len() < chunk {
-            let next = poll_fn(|cx| {
-                let next = self.rows.as_mut().poll_next(cx);
-                has_waited |= next.is_pending();
-                next
-            });
-            match next.await {
-                Some(row) if decodes_at_once => loaded.push(row.and_then(decode).map_err(failed::<R>)),
-                Some(row) => rows.push(row),
-                None => self.is_over = true,
-            }
-            if has_waited && self.ahead.front_mut().is_some_and(|batch| batch.opening.is_back()) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// The rows that came, which are decoded now if they were not.
-    fn load(&mut self) -> Loaded<R> {
-        let chunk = self.reading.chunk.min(CHUNK);
-        let Came { rows, loaded } = &mut self.came;
-        let mut loaded = mem::replace(loaded, Loaded::with_capacity(chunk));
-        let decode = self.reading.decode;
-        rows.drain(..).for_each(|row| loaded.push(row.and_then(decode).map_err(failed::<R>)));
-        loaded
-    }
-}
-
-pub(super) fn failed<R: PiiRow>(error: sqlx::Error) -> Error {
-    error::of_query::<R>(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{sync::Mutex, thread, time::Duration};
-
-    use futures_util::FutureExt as _;
-    use pii::{EncryptedStr, PiiModel, TestKeyring};
-    use pii_core::ErrorKind;
-
-    use super::*;
-
-    /// Rows of one model, whose batch holds a good row, one that did not open, one that was not decoded, and two good
-    /// ones.
-    fn rows(until_error: bool) -> Vec<std::result::Result<u8, ErrorKind>> {
-        let batches = (0..2).map(|_| Batch {
-            rows: vec![1, 2, 4, 5].into_iter(),
-            opening: vec![Ok(()), Err(Error::new(ErrorKind::Integrity)), Ok(()), Ok(())].into_iter(),
-            failed: vec![(2, Error::new(ErrorKind::Malformed))],
-            next: 0,
-        });
-        let batches = stream::iter(batches).boxed();
-        let mut rows = OneByOne { batches, now: Batch::default(), until_error, is_over: false };
-        let given = rows.by_ref().collect::<Vec<_>>().now_or_never().unwrap();
-        assert!(rows.next().now_or_never().unwrap().is_none());
-        given.into_iter().map(|row| row.map_err(|error| error.kind())).collect()
-    }
-
-    #[test]
-    fn rows_come_in_their_order() {
-        let batch = [Ok(1), Err(ErrorKind::Integrity), Err(ErrorKind::Malformed), Ok(4), Ok(5)];
-        assert_eq!(rows(false), [batch, batch].concat());
-    }
-
-    #[test]
-    fn a_stream_ends_after_its_first_error() {
-        assert_eq!(rows(true), [Ok(1), Err(ErrorKind::Integrity)]);
-    }
-
-    #[derive(PiiModel)]
-    #[pii(name = "note")]
-    struct Note {
-        #[pii(id)]
-        id: i64,
-        text: EncryptedStr,
-    }
-
-    /// A database that sends rows when it is told to.
-    #[derive(Clone, Default)]
-    struct Source(Arc<Mutex<Sending>>);
-
-    #[derive(Default)]
-    struct Sending {
-        rows: VecDeque<i64>,
-        /// how many of them were taken
-        taken: usize,
-        is_over: bool,
-    }
-
-    impl Source {
-        fn of(rows: impl IntoIterator<Item = i64>) -> Self {
-            let source = Self::default();
-            source.send(rows);
-            source
-        }
-
-        fn send(&self, rows: impl IntoIterator<Item = i64>) {
-            self.0.lock().unwrap().rows.extend(rows);
-        }
-
-        fn end(&self) {
-            self.0.lock().unwrap().is_over = true;
-        }
-
-        fn taken(&self) -> usize {
-            self.0.lock().unwrap().taken
-        }
-
-        /// Its rows, opened two at a time.
-        fn stream<'e>(&self, cryptor: &'e Cryptor, texts: &'e [String]) -> BoxStream<'e, Result<Note>> {
-            let source = self.clone();
-            let rows = stream::poll_fn(move |_| {
-                let mut sending = source.0.lock().unwrap();
-                match sending.rows.pop_front() {
-                    Some(id) => {
-                        sending.taken += 1;
-                        let text = texts[usize::try_from(id).unwrap()].clone();
-                        Poll::Ready(Some(Ok(Note { id, text: EncryptedStr::from_stored(&text) })))
-                    }
-                    None if sending.is_over => Poll::Ready(None),
-                    None => Poll::Pending,
-                }
-            });
-            let reading = Reading {
-                decode: Ok,
-                decodes_at_once: true,
-                cryptor,
-                fields: Arc::new(FieldSelection::All),
-                chunk: 2,
-                until_error: true,
-            };
-            open_stream(rows.boxed(), reading)
-        }
-    }
-
-    async fn sealed(cryptor: &Cryptor, count: i64) -> Vec<String> {
-        let notes: Vec<_> =
-            (0..count).map(|id| Note { id, text: EncryptedStr::new(id.to_string()) }).collect();
-        let texts = cryptor.seal_texts(&notes).await.unwrap();
-        texts.into_iter().map(|mut texts| String::from(texts.next().unwrap())).collect()
-    }
-
-    fn next(stream: &mut BoxStream<'_, Result<Note>>) -> Option<i64> {
-        let note = stream.next().now_or_never()??.unwrap();
-        assert_eq!(*note.text.expose().unwrap(), note.id.to_string());
-        Some(note.id)
-    }
-
-    /// Asks again and again: other threads work meanwhile.
-    fn next_in_time(stream: &mut BoxStream<'_, Result<Note>>) -> i64 {
-        for _ in 0..10_000 {
-            if let Some(id) = next(stream) {
-                return id;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        panic!("no row came within ten seconds")
-    }
-
-    #[test]
-    fn rows_are_read_ahead_within_a_limit() {
-        let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).build().unwrap();
-        let texts = sealed(&cryptor, 100).now_or_never().unwrap();
-        let source = Source::of(0..100);
-        source.end();
-        let mut stream = source.stream(&cryptor, &texts);
-        assert_eq!(source.taken(), 0);
-        assert_eq!((next_in_time(&mut stream), source.taken()), (0, 2));
-        assert_eq!((next_in_time(&mut stream), source.taken()), (1, 2));
-        for id in 2..100 {
-            assert_eq!(next_in_time(&mut stream), id);
-            let given = usize::try_from(id).unwrap() / 2 * 2;
-            assert!(source.taken() <= given + 2 * AHEAD, "{} at {id}", source.taken());
-        }
-        assert!(stream.next().now_or_never().unwrap().is_none());
-    }
-
-    #[test]
-    fn rows_that_are_opened_do_not_wait_for_a_whole_batch() {
-        let cryptor = Cryptor::envelope().keyring(TestKeyring::new()).build().unwrap();
-        let texts = sealed(&cryptor, 7).now_or_never().unwrap();
-        let source = Source::of(0..4);
-        let mut stream = source.stream(&cryptor, &texts);
-        assert_eq!((next_in_time(&mut stream), next_in_time(&mut stream)), (0, 1));
-        // a row is waited for, and a stream must not rest there
-        thread::sleep(Duration::from_millis(50));
-        assert_eq!(next(&mut stream), None);
-        thread::sleep(Duration::from_millis(50));
-        source.send([4]);
-        assert_eq!((next_in_time(&mut stream), next_in_time(&mut stream)), (2, 3));
-        assert_eq!(next(&mut stream), None);
-        source.send([5, 6]);
-        source.end();
-        assert_eq!([(); 3].map(|()| next_in_time(&mut stream)), [4, 5, 6]);
-        assert!(stream.next().now_or_never().unwrap().is_none());
     }
 }

@@ -1,10 +1,10 @@
 //! All rows.
 
-use std::{future::IntoFuture, sync::Arc};
+use std::{future::IntoFuture, mem};
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::{StreamExt as _, stream};
-use pii_core::{Cryptor, FieldSelection, Result};
+use pii_core::{Cryptor, FieldSelection, Result, Wanted};
 use sqlx::{Database, FromRow};
 
 use super::{SqlTable, failed};
@@ -101,11 +101,20 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn stream(self) -> BoxStream<'a, Result<M>>
+    pub fn stream(mut self) -> BoxStream<'a, Result<M>>
     where
         M: 'static,
     {
-        let Self { table, fields, connection } = self;
+        let wanted = Wanted::fields(mem::take(&mut self.fields));
+        self.shown(wanted, Ok)
+    }
+
+    /// What is given of the rows once what is wanted of them was opened.
+    pub(super) fn shown<V: 'a>(self, wanted: Wanted, show: fn(M) -> Result<V>) -> BoxStream<'a, Result<V>>
+    where
+        M: 'static,
+    {
+        let Self { table, connection, .. } = self;
         let statement = match table.select_in_order() {
             Ok(statement) => statement,
             Err(error) => return stream::once(async { Err(error) }).boxed(),
@@ -118,8 +127,11 @@ where
         let reading = Reading {
             decode: |row: DB::Row| M::from_row(&row),
             decodes_at_once: DB::DECODES_AT_ONCE,
+            may_rest: !DB::LEAVES_ANSWERS_UNREAD,
+            keep: |_, _| Ok(true),
             cryptor: &table.cryptor,
-            fields: Arc::new(fields),
+            wanted,
+            show,
             chunk: DB::STREAMED_ROWS,
             until_error: true,
         };

@@ -35,6 +35,7 @@ pub use get::{Get, GetOptional};
 pub use insert::{Insert, InsertReturningId};
 pub use list::List;
 pub use many::{BulkRow, BulkSource, CommitEachChunk, Interrupted, Iterated, Streamed, WriteMany};
+pub use masked::MaskedList;
 pub use matching::{Matching, MatchingOne, MatchingOptional};
 pub use move_row::MoveRow;
 #[cfg(feature = "postgres")]

@@ -7,7 +7,10 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use pii::{AuditEvent, AuditSink, BoxFuture, DataKey, GeneratedKey, KeyBinding, Keyring, Result, WrappedKey};
+use pii::{
+    AuditEvent, AuditSink, BoxFuture, DataKey, GeneratedKey, KeyBinding, Keyring, OpeningAhead, Result,
+    Wanted, WrappedKey,
+};
 
 use super::{key_support::*, *};
 
@@ -63,12 +66,12 @@ async fn stored(count: i64) -> Vec<Customer> {
     all_stored(&rows)
 }
 
-fn all() -> Arc<FieldSelection> {
-    Arc::new(FieldSelection::All)
+fn all() -> Wanted {
+    Wanted::fields(FieldSelection::All)
 }
 
 /// Waits without polling: what is done, is done by others.
-fn until_back<R>(opening: &mut pii::OpeningAhead<R>) {
+fn until_back(opening: &mut OpeningAhead<Customer>) {
     while !opening.is_back() {
         thread::sleep(Duration::from_millis(1));
     }
@@ -140,7 +143,7 @@ async fn what_concerns_all_rows_is_told_once() {
     let (cryptor, _, _) = watched();
     let rows = stored(3).await;
     cryptor.open(&mut rows.clone()).await.unwrap();
-    let unknown = Arc::new(FieldSelection::only(["emial"]));
+    let unknown = Wanted::fields(FieldSelection::only(["emial"]));
     let (rows, opened) = cryptor.open_ahead(rows, &unknown).await;
     assert_eq!(opened.unwrap_err().kind(), ErrorKind::Configuration);
     let (rows, opened) = cryptor.limited_to(Mode::WriteOnly).open_ahead(rows, &all()).await;
@@ -150,7 +153,7 @@ async fn what_concerns_all_rows_is_told_once() {
     let refused = |opened: Result<()>| opened.unwrap_err().kind() == ErrorKind::ContextMismatch;
     assert!(opened.unwrap().into_iter().all(refused));
     rows.iter().for_each(assert_all_sealed);
-    let (rows, opened) = cryptor.open_ahead(rows, &Arc::new(FieldSelection::Nothing)).await;
+    let (rows, opened) = cryptor.open_ahead(rows, &Wanted::fields(FieldSelection::Nothing)).await;
     assert_eq!(opened.unwrap().len(), 3);
     rows.iter().for_each(assert_all_sealed);
 }

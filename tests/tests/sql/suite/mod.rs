@@ -19,6 +19,7 @@ mod legacy;
 mod limits;
 mod many;
 mod masked;
+mod masked_streams;
 mod modes;
 mod moves;
 mod nested;
