@@ -160,19 +160,24 @@ impl<R: PiiRow + Send + 'static> OpeningAhead<R> {
         !self.is_elsewhere()
     }
 
-    /// Waits until nothing more is to be waited for from another thread. What no thread has begun with is not left
-    /// to it.
+    /// Waits until nothing more is to be waited for from another thread.
     pub fn poll_back(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let State::Elsewhere(elsewhere) = &mut self.0 {
-            self.0 = match take(&elsewhere.waiting) {
-                Some(job) => State::Here(job.open()),
-                None => match ready!(elsewhere.outcome.poll_unpin(cx)) {
-                    Ok(outcome) => State::Back(outcome),
-                    Err(oneshot::Canceled) => State::Over,
-                },
+            self.0 = match ready!(elsewhere.outcome.poll_unpin(cx)) {
+                Ok(outcome) => State::Back(outcome),
+                Err(oneshot::Canceled) => State::Over,
             };
         }
         Poll::Ready(())
+    }
+
+    /// What no thread has begun with is not left to it.
+    fn fetch_back(&mut self) {
+        if let State::Elsewhere(elsewhere) = &mut self.0
+            && let Some(job) = take(&elsewhere.waiting)
+        {
+            self.0 = State::Here(job.open());
+        }
     }
 }
 
@@ -180,6 +185,7 @@ impl<R: PiiRow + Send + 'static> Future for OpeningAhead<R> {
     type Output = (Vec<R>, Result<Opening>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.fetch_back();
         ready!(self.poll_back(cx));
         let mut opening = match mem::replace(&mut self.0, State::Over) {
             State::Here(opening) => opening,

@@ -4,7 +4,7 @@ use std::{future::IntoFuture, mem};
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::{StreamExt as _, stream};
-use pii_core::{Cryptor, FieldSelection, Result, Wanted};
+use pii_core::{Condition, Cryptor, FieldSelection, Result, Wanted};
 use sqlx::{Database, FromRow};
 
 use super::{SqlTable, failed};
@@ -12,6 +12,7 @@ use crate::{
     connection::Source,
     decrypt::{Reading, open_stream},
     dialect::Dialect,
+    error,
     model::SqlModel,
     statement::Statement,
 };
@@ -68,6 +69,7 @@ where
         };
         let mut models = rows.iter().map(SqlTable::<M, DB>::decode).collect::<Result<Vec<M>>>()?;
         drop(rows);
+        table.retain_in_scope(&mut models)?;
         table.admit(&mut models, &fields).await?;
         Ok(models)
     }
@@ -115,8 +117,9 @@ where
         M: 'static,
     {
         let Self { table, connection, .. } = self;
-        let statement = match table.select_in_order() {
-            Ok(statement) => statement,
+        let prepared = table.select_in_order().and_then(|statement| Ok((statement, table.keep()?)));
+        let (statement, keep) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => return stream::once(async { Err(error) }).boxed(),
         };
         let source = match connection {
@@ -128,7 +131,7 @@ where
             decode: |row: DB::Row| M::from_row(&row),
             decodes_at_once: DB::DECODES_AT_ONCE,
             may_rest: !DB::LEAVES_ANSWERS_UNREAD,
-            keep: |_, _| Ok(true),
+            keep,
             cryptor: &table.cryptor,
             wanted,
             show,
@@ -140,9 +143,12 @@ where
 }
 
 impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
-    /// `SELECT "a", "b" FROM "t" ORDER BY "id"`
+    /// `SELECT "a", "b" FROM "t" ORDER BY "id"`, of a scoped cryptor with ` WHERE 1 = 1 AND "tenant" = $1`
     fn select_in_order(&self) -> Result<Statement<DB>> {
         let mut statement = self.select()?;
+        if self.cryptor.scope().map_err(error::of::<M>)?.is_some() {
+            self.push_filter(&mut statement, &Condition::All)?;
+        }
         let ids = || M::COLUMNS.iter().filter(|column| column.kind.is_id()).map(|column| column.name);
         if ids().next().is_some() {
             statement.push(" ORDER BY ");

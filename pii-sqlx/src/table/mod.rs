@@ -178,7 +178,10 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         Get::new(self, id.into())
     }
 
-    /// All rows, in the order of their ids. For a part of them write a query: [`DecryptPii`](crate::DecryptPii).
+    /// All rows, in the order of their ids. For a part of them [find](Self::find) it, or write a query:
+    /// [`DecryptPii`](crate::DecryptPii).
+    ///
+    /// With a [scoped](Cryptor::scoped) cryptor, rows outside the scope are left out, as [`find`](Self::find) does.
     pub fn list(&self) -> List<'_, M, DB>
     where
         M: for<'r> FromRow<'r, DB::Row>,

@@ -1,6 +1,6 @@
 //! What keeps statements that write by id inside the scope of the cryptor.
 
-use pii_core::{ContextPart, Error, ErrorKind, Result};
+use pii_core::{ContextPart, Cryptor, Error, ErrorKind, Result};
 
 use super::{SqlTable, swapping::context_columns};
 use crate::{
@@ -62,6 +62,14 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
             }
         }
         Ok(())
+    }
+
+    /// The same for each row of a stream: whether it is to be given.
+    pub(super) fn keep(&self) -> Result<fn(&Cryptor, &M) -> Result<bool>> {
+        Ok(match self.columns_tell_scope()? {
+            true => |_, _| Ok(true),
+            false => |cryptor, row| cryptor.is_in_scope(row).map_err(error::of::<M>),
+        })
     }
 
     /// The columns beside the id that tell whether a stored row is in the scope.

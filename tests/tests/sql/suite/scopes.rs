@@ -1,5 +1,6 @@
-//! Statements that write by id, with a scoped cryptor.
+//! Statements that write by id, and lists, with a scoped cryptor.
 
+use futures_util::TryStreamExt as _;
 use pii::{EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx};
 use uuid::Uuid;
 
@@ -138,4 +139,68 @@ async fn an_id_with_another_tenant_in_it_is_outside_the_scope() {
         assert_eq!(error.model_name(), Some("seat"));
     }
     assert!(all.get(id("zeta")).optional().await.unwrap().is_some());
+}
+
+/// A customer whose tenant no column tells as it is in the context.
+#[derive(PiiModel)]
+#[pii(
+    name = "customer",
+    table = "customers",
+    context(app = "tests", tenant = self.tenant.to_uppercase()),
+    from_row
+)]
+struct Loud {
+    #[pii(id)]
+    id: i64,
+    tenant: String,
+    city: String,
+    email: EncryptedStr,
+    ssn: Option<EncryptedStr>,
+}
+
+#[tokio::test]
+async fn lists_leave_rows_of_other_tenants_out() {
+    let (db, cryptor) = (database().await, cryptor());
+    let rows: Vec<_> =
+        (0..1_300).map(|id| Customer::of(id, if id % 100 == 7 { "acme" } else { "zeta" })).collect();
+    customers(&db, &cryptor).insert_many(&rows).await.unwrap();
+    let own: Vec<i64> = (0..13).map(|hundred| hundred * 100 + 7).collect();
+    let acme = customers(&db, &cryptor.scoped(ctx!(tenant = "acme")));
+    let listed = acme.list().decrypt_pii().await.unwrap();
+    assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), own);
+    assert!(listed.iter().all(|row| row.tenant == "acme" && row.email.expose().unwrap() == EMAIL));
+    let streamed: Vec<Customer> = acme.list().decrypt_pii().stream().try_collect().await.unwrap();
+    assert_eq!(streamed.iter().map(|row| row.id).collect::<Vec<_>>(), own);
+    assert!(streamed.iter().all(|row| row.email.expose().unwrap() == EMAIL));
+    let nobody = customers(&db, &cryptor.scoped(ctx!(tenant = "nobody")));
+    assert!(nobody.list().await.unwrap().is_empty());
+    assert!(nobody.list().stream().try_next().await.unwrap().is_none());
+    let elsewhere = customers(&db, &cryptor.scoped(ctx!(app = "other")));
+    assert_eq!(elsewhere.list().await.unwrap_err().kind(), ErrorKind::ContextMismatch);
+    let error = elsewhere.list().stream().try_next().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ContextMismatch);
+    assert_eq!(customers(&db, &cryptor).list().await.unwrap().len(), 1_300);
+}
+
+#[tokio::test]
+async fn lists_leave_rows_out_that_no_column_tells() {
+    let (db, cryptor) = (database().await, cryptor());
+    let all = SqlTable::<Loud, Db>::new(&db.pool, &cryptor);
+    let of = |id: i64| Loud {
+        id,
+        tenant: if id % 300 == 299 { "acme".into() } else { "zeta".into() },
+        city: "London".into(),
+        email: EncryptedStr::new(EMAIL),
+        ssn: None,
+    };
+    all.insert_many(&(0..1_000).map(of).collect::<Vec<_>>()).await.unwrap();
+    let acme = SqlTable::<Loud, Db>::new(&db.pool, &cryptor.scoped(ctx!(tenant = "ACME")));
+    let listed = acme.list().decrypt_pii().await.unwrap();
+    assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [299, 599, 899]);
+    let streamed: Vec<Loud> = acme.list().decrypt_pii().stream().try_collect().await.unwrap();
+    assert_eq!(streamed.iter().map(|row| row.id).collect::<Vec<_>>(), [299, 599, 899]);
+    assert!(streamed.iter().all(|row| row.email.expose().unwrap() == EMAIL));
+    let nobody = SqlTable::<Loud, Db>::new(&db.pool, &cryptor.scoped(ctx!(tenant = "acme")));
+    assert!(nobody.list().await.unwrap().is_empty());
+    assert!(nobody.list().stream().try_next().await.unwrap().is_none());
 }
