@@ -194,3 +194,14 @@ async fn jobs_for_indexes_leave_the_rows_of_others_alone() {
     let report = acme.fill_indexes().every_row().await.unwrap();
     assert_eq!((report.rows_read, report.unchanged), (3, 3), "{report}");
 }
+
+#[tokio::test]
+async fn codes_of_others_are_not_cleared() {
+    let museum = Museum::with_plaintext().await;
+    assert!(Adoption::of(&museum.all()).seal().await.unwrap().is_done());
+    let error = museum.of("acme").clear_indexes(ctx!(app = "tests")).await.unwrap_err();
+    assert_eq!((error.kind(), error.model_name()), (ErrorKind::Configuration, Some("visitor")));
+    assert_eq!(museum.state().await[1].len(), 10);
+    assert_eq!(museum.all().clear_indexes(ctx!(app = "tests")).await.unwrap(), 10);
+    assert_eq!(museum.state().await[1], [0_i64; 0]);
+}
