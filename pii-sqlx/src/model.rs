@@ -43,9 +43,10 @@ pub trait SqlModel<DB: Database>: PiiModel {
     /// Tells the type of every column, in the order of [`SqlModel::COLUMNS`].
     fn column_types(out: &mut ColumnTypes<DB>);
 
-    /// Binds the operand of a filter on this column, counted in the order of [`SqlModel::COLUMNS`], as a
-    /// value of the field's type. Where that does nothing, the filter is refused.
-    fn bind_operand(_column: usize, _out: &mut OperandBinder<'_, DB>) {}
+    /// Binds the operand of a filter on this field, counted in the order of
+    /// [`ModelSpec::fields`](pii_core::ModelSpec::fields), as a value of the field's type. Where that does nothing,
+    /// the filter is refused.
+    fn bind_operand(_field: usize, _out: &mut OperandBinder<'_, DB>) {}
 }
 
 /// Reads a part of an id, for generated code.

@@ -19,7 +19,7 @@ pub struct IndexFillReport {
     /// Rows whose codes were right already; also those that have none, because nothing is left of their
     /// value after normalising.
     pub unchanged: u64,
-    /// Rows that someone else deleted meanwhile.
+    /// Rows that someone else deleted meanwhile, or moved out of the cryptor's scope.
     pub gone: u64,
     /// Rows that someone else changed again and again; another run finds them.
     pub left: u64,

@@ -34,6 +34,9 @@ type Watch<'a> = Box<dyn FnMut(&AdoptionReport) -> ControlFlow<()> + Send + 'a>;
 /// [`seal`](Self::seal) needs `accept_and_seal`, [`roll_back`](Self::roll_back) needs `prepare`. Fields of
 /// level 3 take no part. The job's cryptor can have [policies](pii_core::FieldPolicies) of its own.
 ///
+/// With a [scoped](pii_core::Cryptor::scoped) cryptor it moves and counts the rows of the scope alone. Where no column
+/// tells a pair of the scope, because an expression makes it of a field, the others are read too, and left as they are.
+///
 /// ```no_run
 /// # use pii::{Adoption, Cryptor, EncryptedStr, PiiModel, SqlTable};
 /// #[derive(PiiModel)]
@@ -153,12 +156,12 @@ where
         let all = Page { columns: None, rows: chunk };
         loop {
             let found = mover.table.page(&cursor, &all).await?;
-            let count = found.count();
+            let is_full = found.is_full(chunk);
+            census.rows += found.count() as u64;
             let mut models: Vec<M> = found.rows.into_iter().map(|(model, _)| model).collect();
             StateCounts::add(&models, &mut census.fields);
-            census.rows += count as u64;
             found.failures.into_iter().for_each(|error| census.fail(error));
-            match found.end.next(&mut models)?.filter(|_| count >= chunk as usize) {
+            match found.end.next(&mut models)?.filter(|_| is_full) {
                 Some(next) => cursor = next,
                 None => return Ok(census),
             }
@@ -176,12 +179,12 @@ where
         let page = Page { columns: Some((moved.columns, way == Way::Back)), rows: chunk };
         loop {
             let found = mover.table.page(&cursor, &page).await?;
-            let count = found.count();
-            report.rows_read += count as u64;
+            let is_full = found.is_full(chunk);
+            report.rows_read += found.count() as u64;
             found.failures.into_iter().for_each(|error| report.fail(error));
             let mut rows: Rows<M> = found.rows.into_iter().collect();
             mover.work(&mut rows, way, &moved.fields, &mut report).await?;
-            let next = found.end.next(&mut rows.models)?.filter(|_| count >= chunk as usize);
+            let next = found.end.next(&mut rows.models)?.filter(|_| is_full);
             report.is_complete = next.is_none();
             let goes_on = watch.as_mut().map_or(ControlFlow::Continue(()), |watch| watch(&report));
             match next.filter(|_| goes_on.is_continue()) {

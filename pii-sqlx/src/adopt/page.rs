@@ -43,7 +43,7 @@ where
         &self,
         cursor: &Cursor<M, M::Id>,
         page: &Page,
-    ) -> Result<Found<(M, Texts), M::Id>> {
+    ) -> Result<Found<(M, Texts), M, M::Id>> {
         let mut statement = self.select()?;
         statement.push(" WHERE ");
         statement.push(&condition::<M, DB>(page));
@@ -73,14 +73,14 @@ where
     }
 
     /// This row as it is stored, if it is still there.
-    pub(super) async fn again(&self, row: &M) -> Result<Found<(M, Texts), M::Id>> {
+    pub(super) async fn again(&self, row: &M) -> Result<Found<(M, Texts), M, M::Id>> {
         let mut statement = self.select()?;
         self.push_where(&mut statement, Part::ExactId, |binder| row.bind_own_id(binder))?;
         self.push_scope(&mut statement)?;
         self.fetch_stored(statement).await
     }
 
-    async fn fetch_stored(&self, statement: Statement<DB>) -> Result<Found<(M, Texts), M::Id>> {
+    async fn fetch_stored(&self, statement: Statement<DB>) -> Result<Found<(M, Texts), M, M::Id>> {
         let found = {
             let mut connection = self.connection(None).await?;
             connection.fetch(statement).await.map_err(failed::<M>)?

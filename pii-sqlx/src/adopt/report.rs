@@ -18,7 +18,7 @@ pub struct AdoptionReport {
     pub rows_written: u64,
     /// Times that a row had to be read again, because someone else wrote to it meanwhile.
     pub retries: u64,
-    /// Rows that someone else deleted meanwhile.
+    /// Rows that someone else deleted meanwhile, or moved out of the cryptor's scope.
     pub gone: u64,
     /// Rows that someone else changed again and again; another run finds them.
     pub left: u64,

@@ -31,8 +31,9 @@ use crate::{
 ///
 /// # Errors
 /// [`ErrorKind::InvalidContext`] for no pairs, or for one that no row of the model has;
-/// [`ErrorKind::Configuration`] for a pair that is made of a field by an expression, so that no column holds it: then
-/// write the statement yourself; [`ErrorKind::Database`]. Then nothing was changed.
+/// [`ErrorKind::Configuration`] for a pair, of the context or of the cryptor's scope, that is made of a field by an
+/// expression, so that no column holds it: then write the statement yourself; [`ErrorKind::Database`]. Then nothing
+/// was changed.
 #[must_use = "nothing is written before this is awaited"]
 pub struct ClearIndexes<'a, M, DB: Database> {
     table: &'a SqlTable<M, DB>,
@@ -64,6 +65,13 @@ impl<'a, M: SqlModel<DB>, DB: Dialect> ClearIndexes<'a, M, DB> {
 impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     /// `UPDATE "t" SET "email_bidx" = NULL WHERE ("email_bidx" IS NOT NULL) AND CAST("tenant" AS text) = $1`
     fn clear(&self, context: &EncryptionContext) -> Result<Statement<DB>> {
+        if !self.columns_tell_scope()? {
+            let message = "a pair of the cryptor's scope is made of fields by an expression, so that no column tells \
+                           the rows of others";
+            return Err(by_hand(
+                Error::new(ErrorKind::Configuration).model(M::MODEL.name()).message(message),
+            ));
+        }
         let columns = columns::<M, DB>();
         let mut statement = Statement::new("UPDATE ");
         statement.push(self.name()?);
@@ -113,14 +121,17 @@ fn pairs<M: SqlModel<DB>, DB: Dialect>(context: &EncryptionContext) -> Result<Ve
                     let message = format!(
                         "`{name}` is made of fields by an expression, so that no column tells the rows"
                     );
-                    wrong(ErrorKind::Configuration, message)
-                        .help("set the columns of the blind indexes to NULL by a statement of your own")
+                    by_hand(wrong(ErrorKind::Configuration, message))
                 })?;
                 pairs.push((column.name, value));
             }
         }
     }
     Ok(pairs)
+}
+
+fn by_hand(error: Error) -> Error {
+    error.help("set the columns of the blind indexes to NULL by a statement of your own")
 }
 
 impl<'a, M: SqlModel<DB>, DB: Dialect> IntoFuture for ClearIndexes<'a, M, DB> {

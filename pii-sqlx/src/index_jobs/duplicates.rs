@@ -83,14 +83,14 @@ where
         let mut cursor = Cursor::Start;
         loop {
             let found = self.table.indexed_page(&cursor, Which::All, false, self.chunk).await?;
-            let count = found.count();
-            let mut models: Vec<M> = found.rows.into_iter().map(|(model, _, _)| model).collect();
+            let is_full = found.is_full(self.chunk);
+            let mut models: Vec<M> = found.rows.into_iter().map(|(model, _)| model).collect();
             let computed = self.table.cryptor().index_each(&mut models).await?;
             for (model, entries) in models.iter().zip(computed) {
                 visit(Some(model), entries);
             }
             found.failures.into_iter().for_each(|error| visit(None, Err(error)));
-            match found.end.next(&mut models)?.filter(|_| count >= self.chunk as usize) {
+            match found.end.next(&mut models)?.filter(|_| is_full) {
                 Some(next) => cursor = next,
                 None => return Ok(()),
             }

@@ -104,8 +104,8 @@ where
         let mut cursor = Cursor::after(after);
         loop {
             let found = table.indexed_page(&cursor, which, true, chunk).await?;
-            let count = found.count();
-            report.rows_read += count as u64;
+            let is_full = found.is_full(chunk);
+            report.rows_read += found.count() as u64;
             found.failures.into_iter().for_each(|error| report.fail(error));
             let mut page = Indexed::default();
             page.extend(found.rows);
@@ -114,7 +114,7 @@ where
             if let Some(last) = next.as_ref().and_then(shown_end::<M, DB>) {
                 report.last_id = Some(last);
             }
-            let next = next.filter(|_| count >= chunk as usize);
+            let next = next.filter(|_| is_full);
             report.is_complete = next.is_none();
             let goes_on = watch.as_mut().map_or(ControlFlow::Continue(()), |watch| watch(&report));
             match next.filter(|_| goes_on.is_continue()) {

@@ -26,11 +26,11 @@ impl<M> Default for Indexed<M> {
 }
 
 /// A row with its texts and codes.
-pub(super) type IndexedRow<M> = (M, Texts, Vec<Option<String>>);
+pub(super) type IndexedRow<M> = (M, (Texts, Vec<Option<String>>));
 
 impl<M> Extend<IndexedRow<M>> for Indexed<M> {
     fn extend<I: IntoIterator<Item = IndexedRow<M>>>(&mut self, rows: I) {
-        for (model, texts, codes) in rows {
+        for (model, (texts, codes)) in rows {
             self.rows.models.push(model);
             self.rows.texts.push(texts);
             self.codes.push(codes);
@@ -58,7 +58,7 @@ where
         which: Which,
         with_codes: bool,
         rows: u32,
-    ) -> Result<Found<IndexedRow<M>, M::Id>> {
+    ) -> Result<Found<IndexedRow<M>, M, M::Id>> {
         let columns = if with_codes { columns::<M, DB>() } else { Vec::new() };
         let mut statement = self.select_with(&columns)?;
         statement.push(" WHERE ");
@@ -71,7 +71,7 @@ where
     }
 
     /// This row as it is now, if it is still there.
-    pub(super) async fn indexed_again(&self, row: &M) -> Result<Found<IndexedRow<M>, M::Id>> {
+    pub(super) async fn indexed_again(&self, row: &M) -> Result<Found<IndexedRow<M>, M, M::Id>> {
         let columns = columns::<M, DB>();
         let mut statement = self.select_with(&columns)?;
         self.push_where(&mut statement, Part::ExactId, |binder| row.bind_own_id(binder))?;
@@ -92,7 +92,7 @@ where
         &self,
         statement: Statement<DB>,
         codes: usize,
-    ) -> Result<Found<IndexedRow<M>, M::Id>> {
+    ) -> Result<Found<IndexedRow<M>, M, M::Id>> {
         let found = {
             let mut connection = self.connection(None).await?;
             connection.fetch(statement).await.map_err(failed::<M>)?
@@ -103,7 +103,7 @@ where
                 .map(|index| DB::text(row, index).map_err(failed::<M>))
                 .collect::<Result<_>>()
         };
-        let read = |row: &DB::Row| Ok((Self::decode(row)?, Self::texts_of(row)?, codes_of(row)?));
+        let read = |row: &DB::Row| Ok((Self::decode(row)?, (Self::texts_of(row)?, codes_of(row)?)));
         self.read_each(&found, read)
     }
 }

@@ -86,8 +86,9 @@ fn bind<M: SqlModel<DB>, DB: Dialect>(
     operand: &Operand,
 ) -> Result<()> {
     let mut binder = OperandBinder::new(statement, operand);
-    if let Some(column) = M::COLUMNS.iter().position(|column| column.name == field.column()) {
-        M::bind_operand(column, &mut binder);
+    // no position among the columns, of which a nested struct has several
+    if let Some(place) = M::MODEL.fields().iter().position(|known| known.column() == field.column()) {
+        M::bind_operand(place, &mut binder);
     }
     match binder.finish() {
         Some(Ok(())) => Ok(()),

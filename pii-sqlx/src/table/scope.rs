@@ -39,7 +39,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 
     /// Whether columns tell all of the scope.
-    pub(super) fn columns_tell_scope(&self) -> Result<bool> {
+    pub(crate) fn columns_tell_scope(&self) -> Result<bool> {
         let Some(scope) = self.cryptor.scope().map_err(error::of::<M>)? else { return Ok(true) };
         let parts =
             scope.pairs().filter_map(|(name, _)| M::MODEL.context().iter().find(|part| part.name == name));

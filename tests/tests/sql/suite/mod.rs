@@ -26,6 +26,7 @@ mod nested;
 mod pieces;
 mod places;
 mod queries;
+mod scoped_jobs;
 mod scopes;
 mod shadows;
 mod sources;

@@ -1,11 +1,11 @@
 //! Nested structs whose fields are columns of their own.
 
-use pii::{Columns, DecryptPii as _, EncryptedStr, ErrorKind, Joined, SqlTable};
+use pii::{Columns, DecryptPii as _, EncryptedStr, ErrorKind, Joined, PiiModel, SqlTable};
 use sqlx::AssertSqlSafe;
 
 use super::{super::Db, TestDatabase, sql};
 use crate::{
-    models::{CUSTOMERS, Customer, VISITS, Visit, WholeVisit},
+    models::{Address, CUSTOMERS, Customer, VISITS, Visit, WholeVisit},
     support::cryptor,
 };
 
@@ -111,4 +111,45 @@ async fn values_move_between_columns_and_json() {
     row.place.door = Some(EncryptedStr::new("changed"));
     whole.update(&row).await.unwrap();
     assert_eq!(whole.get(1).decrypt_pii().await.unwrap().place.door.unwrap().expose().unwrap(), "changed");
+}
+
+/// Plain fields on both sides of a nested struct with several columns.
+#[derive(PiiModel)]
+#[pii(name = "stay", table = "stays", from_row)]
+struct Stay {
+    #[pii(id)]
+    id: i64,
+    hotel: String,
+    #[pii(nested, prefix = "from_")]
+    home: Address,
+    nights: i64,
+    room: Option<String>,
+}
+
+#[tokio::test]
+async fn fields_behind_a_nested_struct_are_searched_by() {
+    let ddl = "create table stays (id bigint primary key, hotel text not null, from_city text not null, \
+               from_street text not null, from_door text, nights bigint not null, room text)";
+    let db = TestDatabase::new(2, &[ddl]).await;
+    let stays = SqlTable::<Stay, Db>::new(&db.pool, &cryptor());
+    let rows = (1..=4).map(|id| Stay {
+        id,
+        hotel: if id < 3 { "Ritz" } else { "Savoy" }.into(),
+        home: Visit::new(id).place,
+        nights: id * 10,
+        room: (id != 2).then(|| format!("room {id}")),
+    });
+    stays.insert_many(&rows.collect::<Vec<_>>()).await.unwrap();
+    let fields = Stay::fields();
+    for (filter, expected) in [
+        (fields.hotel.eq("Ritz"), vec![1, 2]),
+        (fields.nights.eq(30), vec![3]),
+        (fields.nights.is_in([10, 40]), vec![1, 4]),
+        (fields.room.eq("room 4"), vec![4]),
+        (fields.room.is_absent(), vec![2]),
+        (fields.hotel.eq("Savoy").and(fields.nights.lt(35)), vec![3]),
+    ] {
+        let found = stays.find(filter).await.unwrap();
+        assert_eq!(found.iter().map(|stay| stay.id).collect::<Vec<_>>(), expected);
+    }
 }
