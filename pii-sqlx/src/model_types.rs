@@ -12,6 +12,8 @@ pub(crate) struct ColumnType<DB: Database> {
     /// whether a value of this type in the database can be read
     pub(crate) is_compatible: fn(&DB::TypeInfo) -> bool,
     pub(crate) is_optional: bool,
+    /// whether it is a UUID, which sqlx has as any bytes on MySQL
+    pub(crate) is_uuid: bool,
 }
 
 impl<DB: Database> ColumnTypes<DB> {
@@ -21,10 +23,25 @@ impl<DB: Database> ColumnTypes<DB> {
 
     /// Tells the type of the next column, and whether the field is an `Option`.
     pub fn column<T: Type<DB>>(&mut self, is_optional: bool) {
-        self.0.push(ColumnType { info: T::type_info(), is_compatible: T::compatible, is_optional });
+        let (info, is_compatible, is_uuid) = (T::type_info(), T::compatible, is_uuid::<T>());
+        self.0.push(ColumnType { info, is_compatible, is_optional, is_uuid });
     }
 
     pub(crate) fn into_vec(self) -> Vec<ColumnType<DB>> {
         self.0
     }
+}
+
+#[cfg(feature = "uuid")]
+fn is_uuid<T>() -> bool {
+    use std::any::type_name;
+
+    use sqlx::types::Uuid;
+
+    [type_name::<Uuid>(), type_name::<Option<Uuid>>()].contains(&type_name::<T>())
+}
+
+#[cfg(not(feature = "uuid"))]
+fn is_uuid<T>() -> bool {
+    false
 }

@@ -21,6 +21,10 @@ pub trait DdlDatabase: Database {
     #[doc(hidden)]
     fn digits(count: usize) -> String;
 
+    /// The type of a column that holds a UUID, where sqlx's type does not tell it.
+    #[doc(hidden)]
+    const UUID: Option<&'static str> = None;
+
     /// The type of a column that holds what sqlx writes as this type.
     #[doc(hidden)]
     fn column_type(info: &Self::TypeInfo, is_key: bool) -> String;

@@ -106,9 +106,10 @@ impl<DB: Catalogue> Ddl<DB> {
         let columns = M::COLUMNS.iter().zip(types).map(|(column, of_type)| {
             let field = model.fields().iter().find(|field| field.column() == column.name);
             let is_sealed = matches!(column.kind, ColumnKind::Sealed | ColumnKind::SealedJson);
-            let column_type = match is_sealed {
-                true => DB::SEALED.to_owned(),
-                false => DB::column_type(&of_type.info, column.kind.is_id()),
+            let column_type = match (is_sealed, DB::UUID.filter(|_| of_type.is_uuid)) {
+                (true, _) => DB::SEALED.to_owned(),
+                (false, Some(uuid)) => uuid.to_owned(),
+                (false, None) => DB::column_type(&of_type.info, column.kind.is_id()),
             };
             Wanted {
                 name: column.name,

@@ -14,6 +14,8 @@ impl DdlDatabase for MySql {
     /// A `TEXT` has room for 65,535 bytes, and cuts longer values where the strict mode is off.
     const SEALED: &'static str = "mediumtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
+    const UUID: Option<&'static str> = Some("binary(16)");
+
     fn digits(count: usize) -> String {
         format!("varchar({count}) CHARACTER SET ascii COLLATE ascii_bin")
     }
@@ -26,8 +28,6 @@ impl DdlDatabase for MySql {
             ("VARCHAR" | "CHAR" | "TEXT", false) => "text CHARACTER SET utf8mb4".to_owned(),
             ("BLOB" | "VARBINARY", true) => "varbinary(255)".to_owned(),
             ("BLOB" | "VARBINARY", false) => "longblob".to_owned(),
-            // a UUID
-            ("BINARY", _) => "binary(16)".to_owned(),
             ("DECIMAL", _) => "decimal(65, 30)".to_owned(),
             (time @ ("TIME" | "DATETIME" | "TIMESTAMP"), _) => format!("{}(6)", time.to_ascii_lowercase()),
             (other, _) => other.to_ascii_lowercase(),

@@ -1,9 +1,15 @@
 //! Definitions of tables: what is created is sound, and what is altered becomes so.
 
-use pii::{Ddl, DdlKind, DdlStatements, Doctor, DoctorReport, FindingKind as Kind, SqlTable};
+use pii::{
+    Ddl, DdlKind, DdlStatements, Doctor, DoctorReport, EncryptedStr, FindingKind as Kind, PiiModel, SqlTable,
+};
 use sqlx::AssertSqlSafe;
+use uuid::Uuid;
 
-use super::{super::Db, TestDatabase, customers, sql, stored};
+use super::{
+    super::{Db, UUID},
+    TestDatabase, customers, sql, stored,
+};
 use crate::{
     models::{
         AcceptingCustomer, Account, Customer, Document, LimitedCustomer, Member, Note, Person, Session,
@@ -52,6 +58,35 @@ async fn what_is_created_is_sound() {
     let notes = SqlTable::<Note, Db>::new(&db.pool, &cryptor);
     let id = notes.insert(&Note::new(None)).returning_id().await.unwrap();
     assert_eq!(notes.insert(&Note::new(None)).returning_id().await.unwrap(), id + 1);
+}
+
+#[derive(PiiModel)]
+#[pii(name = "visit", table = "visits", from_row)]
+struct Visit {
+    #[pii(id)]
+    id: Uuid,
+    place: Uuid,
+    before: Option<Uuid>,
+    purpose: EncryptedStr,
+}
+
+#[tokio::test]
+async fn uuids_have_columns_of_their_own_type() {
+    let db = empty().await;
+    let ddl = Ddl::<Db>::of::<Visit>().unwrap();
+    let create = ddl.create().unwrap();
+    assert_eq!(create.to_string().to_lowercase().matches(UUID).count(), 3, "{create}");
+    run(&db, &create).await;
+    let report = Doctor::new(&db.pool).model::<Visit>().examine().await.unwrap();
+    assert!(report.findings.is_empty(), "{report}");
+    let cryptor = process(&db.folder);
+    let visits = SqlTable::<Visit, Db>::new(&db.pool, &cryptor);
+    let (id, place) = (Uuid::from_u128(7), Uuid::max());
+    let visit = Visit { id, place, before: Some(id), purpose: EncryptedStr::new("tea") };
+    visits.insert(&visit).await.unwrap();
+    let read = visits.get(id).decrypt_pii().await.unwrap();
+    assert_eq!((read.place, read.before), (place, Some(id)));
+    assert_eq!(read.purpose.expose().unwrap(), "tea");
 }
 
 #[tokio::test]
