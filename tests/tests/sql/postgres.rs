@@ -157,6 +157,34 @@ async fn a_connection_that_is_lost_is_an_error_and_the_next_one_works() {
 }
 
 /// Wherever a bulk insert is given up, its connection does not go back with a transaction open.
+/// The server halts at the seventh row until a lock is free.
+#[tokio::test]
+async fn rows_are_given_while_the_server_halts_and_a_stream_may_be_dropped_then() {
+    const HALTING: &str = "select id, tenant, repeat('x', 20000) || coalesce(
+            case when id = 6 then pg_advisory_xact_lock(26)::text end, '') as city, email, ssn
+        from customers order by id";
+    let (db, cryptor) = (TestDatabase::new(3, &[CUSTOMERS]).await, cryptor());
+    let rows: Vec<_> = (0..20).map(Customer::new).collect();
+    SqlTable::<Customer, _>::new(&db.pool, &cryptor).insert_many(&rows).await.unwrap();
+    let mut locked = db.pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(26)").execute(&mut *locked).await.unwrap();
+    let mut tx = db.pool.begin().await.unwrap();
+    {
+        let query = sqlx::query_as::<_, Customer>(HALTING).decrypt_pii(&cryptor).chunk_size(2);
+        let mut stream = query.fetch(&mut *tx);
+        // what the server has not sent yet of the rows before is in its buffer
+        for id in 0..4 {
+            assert_eq!(in_time(stream.next()).await.unwrap().unwrap().id, id);
+        }
+        assert!(stream.next().now_or_never().is_none(), "no further row is there");
+    }
+    locked.rollback().await.unwrap();
+    let (sum,): (i64,) =
+        sqlx::query_as("select sum(id)::bigint from customers").fetch_one(&mut *tx).await.unwrap();
+    assert_eq!(sum, 190);
+    tx.commit().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_is_written_after_a_bulk_insert_was_given_up_is_there() {
     let db = TestDatabase::new(1, &[CUSTOMERS]).await;
