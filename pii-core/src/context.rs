@@ -370,7 +370,7 @@ impl ContextWriter {
 macro_rules! ctx {
     ($($name:ident = $value:expr),* $(,)?) => {
         $crate::EncryptionContext::new::<&str, ::std::string::String>(
-            [$((stringify!($name), $crate::context_text(&$value))),*]
+            [$((::core::stringify!($name), $crate::context_text(&$value))),*]
         )
     };
 }

@@ -41,7 +41,7 @@ pub(crate) struct Index<'a> {
     pub(crate) attrs: &'a BlindIndex,
     /// The stable name, which is in the key.
     pub(crate) name: String,
-    /// What follows `by_` in the name of the search.
+    /// What follows `by_` in the name of the search, unless another one is given.
     pub(crate) search: String,
     pub(crate) parts: Vec<IndexedPart<'a>>,
     /// Column and attribute of version 1.
@@ -97,7 +97,8 @@ impl<'a> Index<'a> {
 
     /// The name of the search.
     pub(crate) fn finder(&self) -> Ident {
-        format_ident!("by_{}", self.search, span = self.attrs.span())
+        let given = self.attrs.search.as_ref().map(|given| given.value.clone());
+        given.unwrap_or_else(|| format_ident!("by_{}", self.search, span = self.attrs.span()))
     }
 
     pub(crate) fn is_global(&self) -> bool {

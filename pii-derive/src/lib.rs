@@ -51,6 +51,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `bind = "field"` | a model without an id: values are bound to model and field only |
 /// | `from_row` | writes `sqlx::FromRow` too, which also reads lists, maps and nested structs |
 /// | `debug = "manual"` | writes no `Debug` |
+/// | `fields = "columns"` | what the function `fields` is called, if the struct has one of its own |
 /// | `blind_index(name = "full_name", fields(first_name(normalize = "casefold"), last_name))` | a blind index over several fields |
 /// | `plaintext = "..."`, `keyring = "..."` | for all sealed fields that do not say otherwise |
 /// | `nested` | the struct stands in a field of models, and is no model itself |
@@ -77,7 +78,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `legacy = "pydynox"` | stored values may be those of another system, which `Cryptor::with_legacy` describes; needs the feature of that name |
 /// | `pad = 32` | values are padded to a multiple of so many bytes before they are sealed, which hides their length; for text, bytes, JSON and enums. The number may change at any time; to stop padding, write `pad = 1`. Without it, an enum is padded to its longest name |
 /// | `pad = 32, was_unpadded` | stored values may be from before the field was padded |
-/// | `blind_index`, `blind_index(normalize = "email", ...)` | a column beside it by which rows are found: see `pii::index`. `normalize` says what counts as the same: `trim`, `lower`, `email`, `digits`, `last4`, `first`, `casefold` or a constant of yours, or several in parentheses; `bits = 16` keeps that many bits of the code, `unique` all of them; `scope = "global"` makes one index of all tenants; `versions(1, 2)` lists the live versions; `name` and `column` name it |
+/// | `blind_index`, `blind_index(normalize = "email", ...)` | a column beside it by which rows are found: see `pii::index`. `normalize` says what counts as the same: `trim`, `lower`, `email`, `digits`, `last4`, `first`, `casefold` or a constant of yours, or several in parentheses; `bits = 16` keeps that many bits of the code, `unique` all of them; `scope = "global"` makes one index of all tenants; `versions(1, 2)` lists the live versions; `name` and `column` name it; `search = "with_email"` names the function `by_email`, if the struct has one of its own |
 /// | `nested` | a struct with `#[pii(nested)]`, or an `Option`, `Box`, list or map of one, stored as JSON |
 /// | `nested, prefix = "address_"` | in SQL, a nested struct or an `Option` of one in columns of its own: `address_street` |
 /// | `version` | an integer column by which concurrent changes are noticed |

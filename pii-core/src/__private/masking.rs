@@ -9,8 +9,9 @@ pub const IN_CONTEXT: fmt::Arguments<'static> = format_args!("<context>");
 
 /// A personal field that is stored plain.
 ///
-/// `(&&&personal).shown()` means the first of [`MaskOptional`], [`MaskText`] and [`MaskAny`] that
-/// the type has: one dereference more for each.
+/// `(&&&personal).__pii_shown()` means the first of [`MaskOptional`], [`MaskText`] and [`MaskAny`] that
+/// the type has: one dereference more for each. It is looked up among all traits in scope: no other has a method of
+/// this name.
 pub struct Personal<'a, T>(pub &'a T, pub Mask);
 
 /// Masked text, or the word for its absence.
@@ -20,31 +21,31 @@ pub struct Shown {
 }
 
 pub trait MaskOptional {
-    fn shown(&self) -> Shown;
+    fn __pii_shown(&self) -> Shown;
 }
 
 impl<T: AsRef<str>> MaskOptional for &&Personal<'_, Option<T>> {
-    fn shown(&self) -> Shown {
+    fn __pii_shown(&self) -> Shown {
         Shown { text: self.0.as_ref().map(|text| self.1.apply(text.as_ref())), optional: true }
     }
 }
 
 pub trait MaskText {
-    fn shown(&self) -> Shown;
+    fn __pii_shown(&self) -> Shown;
 }
 
 impl<T: AsRef<str>> MaskText for &Personal<'_, T> {
-    fn shown(&self) -> Shown {
+    fn __pii_shown(&self) -> Shown {
         Shown { text: Some(self.1.apply(self.0.as_ref())), optional: false }
     }
 }
 
 pub trait MaskAny {
-    fn shown(&self) -> Shown;
+    fn __pii_shown(&self) -> Shown;
 }
 
 impl<T> MaskAny for Personal<'_, T> {
-    fn shown(&self) -> Shown {
+    fn __pii_shown(&self) -> Shown {
         Shown { text: Some(FULL.to_owned()), optional: false }
     }
 }

@@ -1,7 +1,7 @@
 //! How the generated code tells sealed fields from plain ones by type, through aliases too.
 //!
-//! `Probe::<T>::kind()` means the function of `Probe` itself where `T: PiiField`, and that of
-//! [`AnyField`] for every other type.
+//! `Probe::<T>::__pii_kind()` means the function of `Probe` itself where `T: PiiField`, and that of
+//! [`AnyField`] for every other type. It is looked up among all traits in scope: no other has a function of this name.
 
 use std::marker::PhantomData;
 
@@ -19,7 +19,7 @@ pub struct HoldsNone;
 impl<T: PiiField> Probe<T> {
     /// What a field of this type holds.
     #[must_use]
-    pub const fn kind() -> HoldsSealed {
+    pub const fn __pii_kind() -> HoldsSealed {
         HoldsSealed
     }
 }
@@ -28,7 +28,7 @@ impl<T: PiiField> Probe<T> {
 pub trait AnyField {
     /// What a field of this type holds.
     #[must_use]
-    fn kind() -> HoldsNone {
+    fn __pii_kind() -> HoldsNone {
         HoldsNone
     }
 }

@@ -12,8 +12,8 @@ use syn::{
 
 use super::{Choice, Given, suggest, value};
 
-const ON_FIELDS: &[&str] = &["normalize", "bits", "unique", "scope", "versions", "name", "column"];
-const ON_STRUCTS: &[&str] = &["name", "fields", "bits", "unique", "scope", "versions", "column"];
+const ON_FIELDS: &[&str] = &["normalize", "bits", "unique", "scope", "versions", "name", "column", "search"];
+const ON_STRUCTS: &[&str] = &["name", "fields", "bits", "unique", "scope", "versions", "column", "search"];
 
 const SCOPES: &value::Choices = &[("context", "Context"), ("global", "Global")];
 const NORMALIZERS: &value::Choices = &[
@@ -31,6 +31,8 @@ pub(crate) struct BlindIndex {
     pub(crate) key: Ident,
     pub(crate) name: Option<Given<LitStr>>,
     pub(crate) column: Option<Given<LitStr>>,
+    /// What the function is called that makes a search.
+    pub(crate) search: Option<Given<Ident>>,
     pub(crate) normalize: Option<Given<Vec<Normalize>>>,
     pub(crate) bits: Option<Given<Bits>>,
     pub(crate) unique: Option<Given<()>>,
@@ -71,6 +73,7 @@ impl BlindIndex {
             key: key.clone(),
             name: None,
             column: None,
+            search: None,
             normalize: None,
             bits: None,
             unique: None,
@@ -103,6 +106,7 @@ impl BlindIndex {
         match key.to_string().as_str() {
             "name" => Given::set(&mut self.name, key, value::text(key, input)?),
             "column" => Given::set(&mut self.column, key, value::text(key, input)?),
+            "search" => Given::set(&mut self.search, key, value::function(key, input)?),
             "bits" => Given::set(&mut self.bits, key, bits(key, input)?),
             "unique" => Given::set(&mut self.unique, key, value::flag(key, input)?),
             "scope" => Given::set(&mut self.scope, key, value::choice(key, input, SCOPES)?),

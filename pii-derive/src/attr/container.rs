@@ -24,6 +24,7 @@ pub(super) const KEYS: &[&str] = &[
     "view_of",
     "debug",
     "from_row",
+    "fields",
     "plaintext",
     "keyring",
     "blind_index",
@@ -48,6 +49,8 @@ pub(crate) struct Container {
     pub(crate) bind: Option<Given<Choice>>,
     pub(crate) view_of: Option<Given<TypePath>>,
     pub(crate) debug: Option<Given<Choice>>,
+    /// What the function is called that gives the columns.
+    pub(crate) fields: Option<Given<Ident>>,
     pub(crate) plaintext: Option<Given<Choice>>,
     pub(crate) keyring: Option<Given<LitStr>>,
     pub(crate) blind_indexes: Vec<BlindIndex>,
@@ -114,6 +117,7 @@ impl Container {
             "view_of" => Given::set(&mut self.view_of, key, value::equals(key, input, "Customer")?),
             "debug" => Given::set(&mut self.debug, key, value::choice(key, input, DEBUG)?),
             "from_row" => Given::set(&mut self.from_row, key, value::flag(key, input)?),
+            "fields" => Given::set(&mut self.fields, key, value::function(key, input)?),
             "plaintext" => Given::set(&mut self.plaintext, key, value::choice(key, input, PLAINTEXT)?),
             "keyring" => Given::set(&mut self.keyring, key, value::text(key, input)?),
             "blind_index" => {

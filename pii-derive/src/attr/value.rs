@@ -38,6 +38,17 @@ pub(super) fn text(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
     }
 }
 
+/// `= "..."`, what a function can be called.
+pub(super) fn function(key: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
+    let name = text(key, input)?;
+    name.parse().map_err(|_| {
+        syn::Error::new_spanned(
+            &name,
+            format!("`{key}` takes the name of a function: `{key} = \"other_name\"`"),
+        )
+    })
+}
+
 /// `= "..."` or `("...", "...")`.
 pub(super) fn texts(key: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<LitStr>> {
     if !input.peek(Paren) {

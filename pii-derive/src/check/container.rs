@@ -10,7 +10,8 @@ use crate::{
 
 const MAX_CONTEXT_PAIRS: usize = 8;
 /// What a nested struct takes from the model it stands in.
-const NOT_ON_NESTED: &[&str] = &["name", "was", "table", "context", "subject", "bind", "view_of", "from_row"];
+const NOT_ON_NESTED: &[&str] =
+    &["name", "was", "table", "context", "subject", "bind", "view_of", "from_row", "fields"];
 /// What a view takes from its model.
 const NOT_ON_VIEWS: &[&str] = &["name", "was", "table"];
 
@@ -34,6 +35,9 @@ pub(super) fn check(cx: &Ctxt, model: &Model<'_>) {
         }
     } else {
         name(cx, model);
+    }
+    if let (Some(fields), Some(_)) = (keys.find("fields"), model.generics.params.first()) {
+        cx.error(fields, "a generic struct has no function that gives its columns: remove `fields`");
     }
     binding(cx, model);
     subject(cx, &model.attrs);

@@ -122,7 +122,7 @@ fn names(cx: &Ctxt, model: &Model<'_>) {
         model.columns().flat_map(|field| [field.column.clone(), field.attribute.clone()]).collect();
     for index in model.indexes() {
         let Index { attrs, name, search, .. } = &index;
-        if syn::parse_str::<syn::Ident>(&format!("by_{search}")).is_err() {
+        if attrs.search.is_none() && syn::parse_str::<syn::Ident>(&format!("by_{search}")).is_err() {
             match &attrs.name {
                 Some(given) => cx.error(
                     &given.value,
@@ -135,7 +135,14 @@ fn names(cx: &Ctxt, model: &Model<'_>) {
             }
             continue;
         }
-        let (is_new, has_new_search) = (names.insert(name.clone()), searches.insert(search.clone()));
+        let (is_new, has_new_search) = (names.insert(name.clone()), searches.insert(index.finder()));
+        if let (false, Some(given)) = (has_new_search, &attrs.search) {
+            cx.error(
+                &given.value,
+                format!("there is a search `{}` already: name another `search`", given.value),
+            );
+            continue;
+        }
         if !(is_new && has_new_search) {
             let name = if is_new { search } else { name };
             cx.error(

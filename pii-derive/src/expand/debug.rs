@@ -33,17 +33,17 @@ pub(super) fn body(model: &Model<'_>) -> TokenStream {
     let fields = model.columns().enumerate().map(|(index, field)| {
         let (ident, label) = (field.ident, field.ident.unraw().to_string());
         let (start, end) = types::ends(field.ty);
-        let spec = quote!(<Self as __PiiFacts>::FIELDS[#index]);
+        let mask = quote!(#private::FieldSpec::mask(&<Self as __PiiFacts>::FIELDS[#index]));
         let value = match field.kind {
             Kind::Sealed(_) => {
                 let call = at_type(field, &quote!(#private::PiiField), "fmt_masked");
-                quote!(::core::fmt::from_fn(|f| #call(&self.#ident, #spec.mask(), f)))
+                quote!(::core::fmt::from_fn(|f| #call(&self.#ident, #mask, f)))
             }
             _ if field.is_in_context() => quote!(#private::IN_CONTEXT),
             Kind::Personal => quote! {{
                 #[allow(unused_imports)]
                 use #private::{MaskAny as _, MaskOptional as _, MaskText as _};
-                (&&&#private::Personal(&self.#ident, #spec.mask())).shown()
+                (&&&#private::Personal(&self.#ident, #mask)).__pii_shown()
             }},
             _ => {
                 let mut ident = ident.clone();
@@ -52,12 +52,16 @@ pub(super) fn body(model: &Model<'_>) -> TokenStream {
             }
         };
         let value = quote_spanned!(start=> &#value);
-        quote!(.field(#label, #value))
+        quote!(::core::fmt::DebugStruct::field(&mut out, #label, #value);)
     });
     let finish = if model.fields.iter().any(|field| field.kind == Kind::Skipped) {
-        quote!(.finish_non_exhaustive())
+        quote!(finish_non_exhaustive)
     } else {
-        quote!(.finish())
+        quote!(finish)
     };
-    quote!(f.debug_struct(#name) #(#fields)* #finish)
+    quote! {
+        let mut out = ::core::fmt::Formatter::debug_struct(f, #name);
+        #(#fields)*
+        ::core::fmt::DebugStruct::#finish(&mut out)
+    }
 }

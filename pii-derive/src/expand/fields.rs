@@ -1,6 +1,6 @@
 //! `fields()`: the columns that filters are made from.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
 use crate::{
@@ -14,6 +14,11 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
         return TokenStream::new();
     }
     let (ident, vis) = (model.ident, model.vis);
+    let function = model
+        .attrs
+        .fields
+        .as_ref()
+        .map_or_else(|| Ident::new("fields", Span::call_site()), |fields| fields.value.clone());
     let columns = model.columns().filter(|field| has_column(field)).map(|field| {
         let (name, ty, vis) = (field.ident, operand_type(field), field.vis);
         let column = column(model, field);
@@ -26,7 +31,7 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
         quote!(#name: #column::new(&<#ident as __PiiFacts>::FIELDS[#index]))
     });
     quote! {
-        #[derive(Clone, Copy)]
+        #[derive(::core::clone::Clone, ::core::marker::Copy)]
         #[allow(dead_code, missing_docs, missing_debug_implementations, unreachable_pub)]
         #vis struct __PiiColumns { #(#columns),* }
 
@@ -34,7 +39,7 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
         #[allow(dead_code, unreachable_pub, clippy::must_use_candidate)]
         impl #ident {
             /// The fields, to make filters from.
-            #vis fn fields() -> __PiiColumns { __PiiColumns { #(#values),* } }
+            #vis fn #function() -> __PiiColumns { __PiiColumns { #(#values),* } }
         }
     }
 }
@@ -53,8 +58,8 @@ pub(super) fn operands(model: &Model<'_>) -> TokenStream {
         },
     );
     quote! {
-        fn bind_operand(column: usize, out: &mut #private::OperandBinder<'_, __DB>) {
-            match column {
+        fn bind_operand(field: usize, out: &mut #private::OperandBinder<'_, __DB>) {
+            match field {
                 #(#arms)*
                 _ => {}
             }

@@ -68,9 +68,10 @@ fn body(model: &Model<'_>) -> TokenStream {
             }
             Kind::Sealed(Shape::Json) => quote! {
                 #ident: {
-                    let text = columns.value::<::core::option::Option<::std::string::String>>(#at, #column)?;
+                    let text: ::core::option::Option<::std::string::String> =
+                        #private::RowColumns::value(&columns, #at, #column)?;
                     // a missing `Option` is JSON's null
-                    #private::from_json::<#ty>(text.as_deref().unwrap_or("null")).map_err(|error| {
+                    #private::from_json::<#ty>(::core::option::Option::as_deref(&text).unwrap_or("null")).map_err(|error| {
                         #private::sqlx::Error::ColumnDecode {
                             index: #private::prefixed(prefix, #column).into_owned(),
                             source: ::std::boxed::Box::new(error),
@@ -78,8 +79,8 @@ fn body(model: &Model<'_>) -> TokenStream {
                     })?
                 }
             },
-            _ if is_never_null(field) => quote!(#ident: columns.value_not_null::<#ty>(#at, #column)?),
-            _ => quote!(#ident: columns.value::<#ty>(#at, #column)?),
+            _ if is_never_null(field) => quote!(#ident: #private::RowColumns::value_not_null::<#ty>(&columns, #at, #column)?),
+            _ => quote!(#ident: #private::RowColumns::value::<#ty>(&columns, #at, #column)?),
         }
     });
     let fields: Vec<_> = fields.collect();

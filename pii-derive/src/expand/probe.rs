@@ -20,7 +20,7 @@ pub(super) fn probes(model: &Model<'_>) -> TokenStream {
         let private = model.private_at(start);
         let wanted = Ident::new(if field.kind == Kind::Plain { "Unmarked" } else { "LevelOne" }, start);
         let probe = quote_spanned!(start=> #private::Probe::<#ty>);
-        let kind = quote_spanned!(end=> #probe::kind());
+        let kind = quote_spanned!(end=> #probe::__pii_kind());
         quote_spanned!(start=> #private::#wanted::check(#kind);)
     });
     quote! {

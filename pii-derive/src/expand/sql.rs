@@ -180,10 +180,10 @@ fn columns(model: &Model<'_>) -> (Option<TokenStream>, TokenStream) {
         let own = quote!(<#ty as #private::NestedColumns>::COLUMNS);
         constants.extend(quote! {
             const #names: &[u8; #private::prefixed_length(#prefix, #own)] = &#private::prefixed_names(#prefix, #own);
-            const #columns: &[#private::SqlColumn; #own.len()] = &#private::prefixed_columns(#prefix, #own, #names);
+            const #columns: &[#private::SqlColumn; <[_]>::len(#own)] = &#private::prefixed_columns(#prefix, #own, #names);
         });
         parts.push(quote!(#columns));
-        count.push(quote!(#columns.len()));
+        count.push(quote!(<[_]>::len(#columns)));
     }
     let prefix = model.columns().find_map(|field| field.attrs.prefix.as_ref());
     let place = prefix.map_or_else(|| model.ident.span(), |prefix| prefix.value.span());

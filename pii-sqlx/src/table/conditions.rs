@@ -47,11 +47,11 @@ fn push<M: SqlModel<DB>, DB: Dialect>(statement: &mut Statement<DB>, condition: 
                 .map_err(|source| error::at_column(error::not_encoded(source), M::MODEL, field.column()))?;
         }
         Condition::Absent(field) => {
-            statement.push_name(field.column());
+            statement.push_name(column_of::<M, DB>(field)?);
             statement.push(" IS NULL");
         }
         Condition::Present(field) => {
-            statement.push_name(field.column());
+            statement.push_name(column_of::<M, DB>(field)?);
             statement.push(" IS NOT NULL");
         }
         Condition::And(all) => push_all::<M, DB>(statement, all, " AND ", "1 = 1")?,
@@ -98,6 +98,17 @@ fn bind<M: SqlModel<DB>, DB: Dialect>(
             .message("`SqlModel` can't bind a value of the filter to this column")
             .help("derive the model with `#[derive(PiiModel)]`")),
     }
+}
+
+/// The column of a field, which a nested struct with a prefix has not.
+fn column_of<M: SqlModel<DB>, DB: Dialect>(field: &FieldSpec) -> Result<&'static str> {
+    let column = M::COLUMNS.iter().find(|column| column.name == field.column());
+    column.map(|column| column.name).ok_or_else(|| {
+        Error::new(ErrorKind::Configuration)
+            .field(M::MODEL.name(), field.name())
+            .message("the nested struct has several columns and none of its own, so that nothing tells whether it is there")
+            .help("write the query yourself, with a condition on one of its columns")
+    })
 }
 
 fn unknown<M: SqlModel<DB>, DB: Dialect>() -> Error {

@@ -152,4 +152,8 @@ async fn fields_behind_a_nested_struct_are_searched_by() {
         let found = stays.find(filter).await.unwrap();
         assert_eq!(found.iter().map(|stay| stay.id).collect::<Vec<_>>(), expected);
     }
+    for filter in [fields.home.is_absent(), fields.nights.eq(30).or(fields.home.is_present())] {
+        let error = stays.find(filter).await.unwrap_err();
+        assert_eq!((error.kind(), error.field_name()), (ErrorKind::Configuration, Some("home")), "{error}");
+    }
 }
