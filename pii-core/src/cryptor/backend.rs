@@ -34,7 +34,7 @@ pub trait CryptorBackend: Send + Sync + 'static {
     fn open<'a>(&'a self, batch: &'a [OpenItem<'a>]) -> BoxFuture<'a, Result<Vec<Result<SecretBytes>>>>;
 
     /// As [`open`](Self::open), if it can be done without waiting for anything: all keys are at hand. Whoever
-    /// gets `None` asks `open`. By default it can't be done.
+    /// gets `None` asks `open`. It is called on threads that have no runtime. By default it can't be done.
     fn open_at_hand(&self, batch: &[OpenItem<'_>]) -> Option<Vec<Result<SecretBytes>>> {
         let _ = batch;
         None

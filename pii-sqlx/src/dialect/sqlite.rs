@@ -23,8 +23,8 @@ impl Dialect for Sqlite {
 
     const LEAVES_ANSWERS_UNREAD: bool = false;
 
-    /// Of sqlx's thread for SQLite 50 rows can be waiting to be taken. So the next ones are read while these are opened,
-    /// and none is waited for.
+    /// Of sqlx's thread for SQLite 50 rows can be waiting to be taken: a batch is taken at once, and its thread has to
+    /// be woken once for it.
     const STREAMED_ROWS: usize = 48;
 
     const DECODES_AT_ONCE: bool = false;
