@@ -51,8 +51,33 @@ impl Cryptor {
     ///
     /// Whoever awaits the result opens them instead where no thread has begun with it, where something has to be
     /// waited for, which [`Cryptor::open_at_hand`] describes, and where there is nothing to be opened. So the threads,
-    /// one for each core, run code of models, such as functions in a context, but call no key service and no sink.
+    /// one for each core, run code of models, such as functions in a context, which must not depend on the task that they
+    /// are called in; they call no key service and no sink.
     /// The rows of a result that is dropped are dropped with it, or once they are opened.
+    ///
+    /// ```
+    /// # use pii_core as pii;
+    /// use pii::{Cryptor, PiiRow, Result, Wanted};
+    ///
+    /// # struct Pages<R>(Vec<Vec<R>>);
+    /// # impl<R> Pages<R> { async fn read(&mut self) -> Option<Vec<R>> { self.0.pop() } }
+    /// /// Reads each page while the one before is opened.
+    /// async fn all<R: PiiRow + Send + 'static>(
+    ///     cryptor: &Cryptor,
+    ///     pages: &mut Pages<R>,
+    ///     wanted: &Wanted,
+    /// ) -> Result<Vec<R>> {
+    ///     let (mut opened, mut next) = (Vec::new(), pages.read().await);
+    ///     while let Some(page) = next {
+    ///         let opening = cryptor.open_ahead(page, wanted);
+    ///         next = pages.read().await;
+    ///         let (rows, what_became) = opening.await;
+    ///         what_became?.into_iter().collect::<Result<()>>()?;
+    ///         opened.extend(rows);
+    ///     }
+    ///     Ok(opened)
+    /// }
+    /// ```
     pub fn open_ahead<R>(&self, rows: Vec<R>, wanted: &Wanted) -> OpeningAhead<R>
     where
         R: PiiRow + Send + 'static,
