@@ -207,6 +207,10 @@ fn invalid(message: impl Into<String>) -> Error {
     note = "an encryption context value must always exist: `Option` is not accepted"
 )]
 pub trait ContextValue {
+    /// Whether it is text, an integer or a UUID, so that a database makes the same text of the stored value. The
+    /// rows of others are then left out by conditions of statements, and otherwise after they were read.
+    const IS_STORED_TEXT: bool = false;
+
     /// Writes the value as text.
     fn write_context(&self, out: &mut ContextText<'_>);
 }
@@ -257,6 +261,8 @@ impl fmt::Write for Retold {
 }
 
 impl ContextValue for str {
+    const IS_STORED_TEXT: bool = true;
+
     #[inline]
     fn write_context(&self, out: &mut ContextText<'_>) {
         out.push(self);
@@ -264,6 +270,8 @@ impl ContextValue for str {
 }
 
 impl ContextValue for String {
+    const IS_STORED_TEXT: bool = true;
+
     #[inline]
     fn write_context(&self, out: &mut ContextText<'_>) {
         out.push(self);
@@ -273,6 +281,8 @@ impl ContextValue for String {
 macro_rules! delegate {
     ($($pointer:ty),*) => {$(
         impl<T: ContextValue + ?Sized> ContextValue for $pointer {
+            const IS_STORED_TEXT: bool = T::IS_STORED_TEXT;
+
             #[inline]
             fn write_context(&self, out: &mut ContextText<'_>) { (**self).write_context(out); }
         }
@@ -281,14 +291,18 @@ macro_rules! delegate {
 delegate!(&T, Box<T>, Arc<T>, Rc<T>);
 
 impl<T: ContextValue + ToOwned + ?Sized> ContextValue for Cow<'_, T> {
+    const IS_STORED_TEXT: bool = T::IS_STORED_TEXT;
+
     fn write_context(&self, out: &mut ContextText<'_>) {
         (**self).write_context(out);
     }
 }
 
 macro_rules! by_display {
-    ($($ty:ty),*) => {$(
+    ($is_stored_text:literal: $($ty:ty),*) => {$(
         impl ContextValue for $ty {
+            const IS_STORED_TEXT: bool = $is_stored_text;
+
             fn write_context(&self, out: &mut ContextText<'_>) {
                 // writing to a String cannot fail
                 let _ = write!(out.0, "{self}");
@@ -296,9 +310,11 @@ macro_rules! by_display {
         }
     )*};
 }
-by_display!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, bool);
+by_display!(true: i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize);
+// some databases store a number
+by_display!(false: bool);
 #[cfg(feature = "uuid")]
-by_display!(uuid::Uuid);
+by_display!(true: uuid::Uuid);
 
 /// Collects the context of one row; the derive calls it, one pair after the other.
 #[derive(Default)]

@@ -247,7 +247,8 @@ mod tests {
     const EMAIL: FieldSpec = FieldSpec::new("email", "email", Holds::Value(TypeCode::UTF8));
     const MAIL_WAS_EMAIL: FieldSpec =
         FieldSpec::new("mail", "email", Holds::Value(TypeCode::UTF8)).with_was(&["email"]);
-    const CONTEXT: &[ContextPart] = &[ContextPart { name: "tenant", literal: None, column: Some("tenant") }];
+    const CONTEXT: &[ContextPart] =
+        &[ContextPart { name: "tenant", literal: None, column: Some("tenant"), is_stored_text: true }];
 
     fn model(fields: &'static [FieldSpec]) -> &'static ModelSpec {
         Box::leak(Box::new(ModelSpec::new("customer", fields, RowBinding::Row).with_context(CONTEXT)))

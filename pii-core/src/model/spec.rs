@@ -517,6 +517,9 @@ pub struct ContextPart {
     pub literal: Option<&'static str>,
     /// The column that holds the value, if it is that of a field as it is.
     pub column: Option<&'static str>,
+    /// Whether a database makes the value of what is in that column: see
+    /// [`ContextValue::IS_STORED_TEXT`](crate::ContextValue::IS_STORED_TEXT).
+    pub is_stored_text: bool,
 }
 
 /// The facts of one model.

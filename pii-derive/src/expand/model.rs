@@ -110,17 +110,28 @@ pub(super) fn context_parts(model: &Model<'_>) -> TokenStream {
             || quote!(::core::option::Option::None),
             |literal| quote!(::core::option::Option::Some(#literal)),
         );
-        let column = column_of(model, &pair.value).map_or_else(
-            || quote!(::core::option::Option::None),
-            |column| quote!(::core::option::Option::Some(#column)),
-        );
-        quote!(#private::ContextPart { name: #name, literal: #literal, column: #column })
+        let (column, is_stored_text) = match field_of(model, &pair.value) {
+            None => (quote!(::core::option::Option::None), quote!(false)),
+            Some(field) => {
+                let (ty, column) = (field.ty, field.column.as_str());
+                let is_stored_text = quote!(<#ty as #private::ContextValue>::IS_STORED_TEXT);
+                (quote!(::core::option::Option::Some(#column)), is_stored_text)
+            }
+        };
+        quote! {
+            #private::ContextPart {
+                name: #name,
+                literal: #literal,
+                column: #column,
+                is_stored_text: #is_stored_text,
+            }
+        }
     });
     quote!(&[#(#parts),*])
 }
 
-/// The column of `self.field`; of other expressions it is not known what they make of the field.
-fn column_of<'a>(model: &'a Model<'_>, value: &Expr) -> Option<&'a str> {
+/// The field of `self.field`; of other expressions it is not known what they make of it.
+fn field_of<'a, 'm>(model: &'a Model<'m>, value: &Expr) -> Option<&'a Field<'m>> {
     let value = match value {
         Expr::Reference(reference) => &reference.expr,
         other => other,
@@ -130,7 +141,7 @@ fn column_of<'a>(model: &'a Model<'_>, value: &Expr) -> Option<&'a str> {
         Expr::Path(base) if base.path.is_ident("self") => {}
         _ => return None,
     }
-    model.columns().find(|field| field.ident == name).map(|field| field.column.as_str())
+    model.columns().find(|field| field.ident == name)
 }
 
 fn context_pairs<'a>(model: &'a Model<'_>) -> Vec<&'a ContextPair> {

@@ -58,7 +58,7 @@ fn implementation(
         (format_ident!("{}", of.name), format_ident!("{}", of.method), format_ident!("{}", of.out));
     let lifetime = of.out_has_lifetime.then(|| quote!(<'_>));
     let mut generics = input.generics.clone();
-    let call = field.map(|(member, ty)| {
+    let call = field.as_ref().map(|(member, ty)| {
         if types::mentions_parameter(ty, &generics) {
             generics.make_where_clause().predicates.push(syn::parse_quote!(#ty: #private::#name));
         }
@@ -66,10 +66,16 @@ fn implementation(
         let path = quote_spanned!(start=> <#ty as #private::#name>);
         quote_spanned!(end=> #path::#method(&self.#member, out))
     });
+    // as the one field has it
+    let is_stored_text = field
+        .filter(|_| of.name == ContextValue.name)
+        .map(|(_, ty)| quote!(const IS_STORED_TEXT: bool = <#ty as #private::ContextValue>::IS_STORED_TEXT;));
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
         impl #impl_generics #private::#name for #ident #ty_generics #where_clause {
+            #is_stored_text
+
             fn #method(&self, out: &mut #private::#out #lifetime) { #call }
         }
     }

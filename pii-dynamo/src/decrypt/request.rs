@@ -165,8 +165,13 @@ mod tests {
         FieldSpec::new("city", "city", Holds::Plain),
         FieldSpec::new("email", "email", Holds::Value(TypeCode::UTF8)),
     ];
-    static MODEL: ModelSpec = ModelSpec::new("customer", &FIELDS, RowBinding::Row)
-        .with_context(&[ContextPart { name: "tenant", literal: None, column: Some("tenant_id") }]);
+    static MODEL: ModelSpec =
+        ModelSpec::new("customer", &FIELDS, RowBinding::Row).with_context(&[ContextPart {
+            name: "tenant",
+            literal: None,
+            column: Some("tenant_id"),
+            is_stored_text: true,
+        }]);
 
     fn check(text: &str, entity: Option<&str>) -> Result<()> {
         let names = HashMap::from([("#t".into(), "tenantId".into()), ("#id".into(), "id".into())]);

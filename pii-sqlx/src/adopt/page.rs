@@ -61,7 +61,7 @@ where
         if !Self::has_order() {
             return Err(no_id::<M>());
         }
-        self.push_scope(statement)?;
+        self.push_told_scope(statement)?;
         match cursor {
             Cursor::Start => {}
             Cursor::After(id) => Self::push_after(statement, |binder| M::bind_id(id, binder))?,
@@ -76,7 +76,7 @@ where
     pub(super) async fn again(&self, row: &M) -> Result<Found<(M, Texts), M, M::Id>> {
         let mut statement = self.select()?;
         self.push_where(&mut statement, Part::ExactId, |binder| row.bind_own_id(binder))?;
-        self.push_scope(&mut statement)?;
+        self.push_told_scope(&mut statement)?;
         self.fetch_stored(statement).await
     }
 

@@ -28,6 +28,8 @@ impl DdlDatabase for MySql {
             ("VARCHAR" | "CHAR" | "TEXT", false) => "text CHARACTER SET utf8mb4".to_owned(),
             ("BLOB" | "VARBINARY", true) => "varbinary(255)".to_owned(),
             ("BLOB" | "VARBINARY", false) => "longblob".to_owned(),
+            // JSON, as sqlx has it
+            ("BINARY", _) => "json".to_owned(),
             ("DECIMAL", _) => "decimal(65, 30)".to_owned(),
             (time @ ("TIME" | "DATETIME" | "TIMESTAMP"), _) => format!("{}(6)", time.to_ascii_lowercase()),
             (other, _) => other.to_ascii_lowercase(),

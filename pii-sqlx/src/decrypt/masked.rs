@@ -76,9 +76,9 @@ impl<'k, Q: RowSource<Row: PiiModel + Serialize>> Masking<'k, Q> {
         many(cryptor, query.fetch_all(executor).await?, hints).await
     }
 
-    /// The views one after the other, up to the first error: for more rows than memory holds. They are read no
-    /// faster than they are asked for, in chunks of [`chunk_size`](Decrypting::chunk_size) rows, of which hints are
-    /// opened together; see [`Decrypting::fetch`] for the connection meanwhile.
+    /// The views one after the other, up to the first error: for more rows than memory holds. The rows are read, and
+    /// hints opened, in chunks of [`chunk_size`](Decrypting::chunk_size) and within its limits; see
+    /// [`Decrypting::fetch`] for the connection meanwhile.
     ///
     /// ```no_run
     /// # use pii::{Cryptor, DecryptPii, EncryptedStr, PiiModel};

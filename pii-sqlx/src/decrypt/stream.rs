@@ -71,7 +71,7 @@ struct OneByOne<'e, R, V> {
 /// Nothing in it is pinned but the batches, which are in a box.
 impl<R, V> Unpin for OneByOne<'_, R, V> {}
 
-impl<R, V> Stream for OneByOne<'_, R, V> {
+impl<'e, R: Send + 'e, V> Stream for OneByOne<'e, R, V> {
     type Item = Result<V>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<V>>> {
@@ -80,6 +80,8 @@ impl<R, V> Stream for OneByOne<'_, R, V> {
             if let Some(row) = this.now.next() {
                 let row = row.and_then(this.show);
                 if row.is_err() && this.until_error {
+                    // the connection is free, and nothing more is opened
+                    this.batches = stream::empty().boxed();
                     (this.now, this.is_over) = (Batch::default(), true);
                 }
                 return Poll::Ready(Some(row));

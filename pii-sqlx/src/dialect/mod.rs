@@ -78,6 +78,11 @@ pub trait Dialect:
     #[doc(hidden)]
     fn context_text(column: &str) -> String;
 
+    /// What stands after such an expression in conditions that all must hold, so that no text is taken for another:
+    /// the first one may use an index.
+    #[doc(hidden)]
+    const CONTEXT_COLLATIONS: &'static [&'static str] = &[""];
+
     /// How texts are compared by their bytes, where `=` may take others for equal.
     #[doc(hidden)]
     const EXACT_TEXT: Option<ExactText<Self>> = None;

@@ -22,6 +22,9 @@ impl Dialect for Postgres {
 
     const LEAVES_ANSWERS_UNREAD: bool = false;
 
+    /// A column may have a collation in which texts are equal that differ.
+    const CONTEXT_COLLATIONS: &'static [&'static str] = &["", " COLLATE \"C\""];
+
     fn context_text(column: &str) -> String {
         format!("CAST({column} AS text)")
     }

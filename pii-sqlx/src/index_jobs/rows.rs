@@ -75,7 +75,7 @@ where
         let columns = columns::<M, DB>();
         let mut statement = self.select_with(&columns)?;
         self.push_where(&mut statement, Part::ExactId, |binder| row.bind_own_id(binder))?;
-        self.push_scope(&mut statement)?;
+        self.push_told_scope(&mut statement)?;
         self.fetch_indexed(statement, columns.len()).await
     }
 

@@ -106,7 +106,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             row.model.bind_columns(&mut binder);
             binder.finish()?;
         }
-        self.push_scope(&mut statement)?;
+        self.push_told_scope(&mut statement)?;
         for (column, text) in &row.made_of {
             statement.push(" AND ");
             let name = quoted_name::<DB>(column);
@@ -191,7 +191,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             let column = DB::exact(&format!("pii_t.{}", quoted_name::<DB>(column)));
             statement.push(&format!(" AND {column} IS NOT DISTINCT FROM pii_v.o{index}"));
         }
-        self.push_scope_within(&mut statement, "pii_t.")?;
+        self.push_told_scope_within(&mut statement, "pii_t.")?;
         statement.push(" RETURNING pii_v.n");
         Ok(statement)
     }

@@ -17,7 +17,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         }
         statement.push(" WHERE ");
         push::<M, DB>(statement, condition)?;
-        self.push_scope(statement)
+        self.push_told_scope(statement)
     }
 }
 

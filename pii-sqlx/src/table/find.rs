@@ -81,7 +81,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
             statement.push(")");
         }
         statement.push(")");
-        self.push_scope(&mut statement)?;
+        self.push_told_scope(&mut statement)?;
         Ok(statement)
     }
 }

@@ -83,7 +83,7 @@ where
     DB: Dialect,
 {
     /// The views one after the other, up to the first error: for tables that are larger than memory. The rows
-    /// are read no faster than views are asked for, and hints opened in batches, as [`List::stream`] does.
+    /// are read, and hints opened, in batches and within the limits of [`List::stream`].
     ///
     /// ```no_run
     /// # use pii::{EncryptedStr, PiiModel, SqlTable};

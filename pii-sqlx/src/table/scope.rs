@@ -1,6 +1,6 @@
 //! What keeps statements that write by id inside the scope of the cryptor.
 
-use pii_core::{ContextPart, Cryptor, Error, ErrorKind, Result};
+use pii_core::{ContextPart, Cryptor, Error, ErrorKind, PiiModel, Result};
 
 use super::{SqlTable, swapping::context_columns};
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
 struct Bounds<'a> {
     column: &'static str,
     is_id: bool,
+    is_stored_text: bool,
     value: &'a str,
 }
 
@@ -32,20 +33,26 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
             }
             let column = part.and_then(|part| part.column);
             if let Some(column) = M::COLUMNS.iter().find(|known| Some(known.name) == column) {
-                bounds.push(Bounds { column: column.name, is_id: column.kind.is_id(), value });
+                let is_stored_text = part.is_some_and(|part| part.is_stored_text);
+                bounds.push(Bounds {
+                    column: column.name,
+                    is_id: column.kind.is_id(),
+                    is_stored_text,
+                    value,
+                });
             }
         }
         Ok(bounds)
     }
 
-    /// Whether columns tell all of the scope.
+    /// Whether columns tell all of the scope, as text.
     pub(crate) fn columns_tell_scope(&self) -> Result<bool> {
         let Some(scope) = self.cryptor.scope().map_err(error::of::<M>)? else { return Ok(true) };
         let parts =
             scope.pairs().filter_map(|(name, _)| M::MODEL.context().iter().find(|part| part.name == name));
         let is_told = |part: &ContextPart| {
             let is_column = |column| M::COLUMNS.iter().any(|known| known.name == column);
-            part.literal.is_some() || part.column.is_some_and(is_column)
+            part.literal.is_some() || (part.is_stored_text && part.column.is_some_and(is_column))
         };
         Ok(parts.into_iter().all(is_told))
     }
@@ -57,7 +64,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
         }
         let mut rows = std::mem::take(models);
         for row in rows.drain(..) {
-            if self.cryptor.is_in_scope(&row).map_err(error::of::<M>)? {
+            if is_in_scope(&self.cryptor, &row)? {
                 models.push(row);
             }
         }
@@ -68,7 +75,7 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     pub(super) fn keep(&self) -> Result<fn(&Cryptor, &M) -> Result<bool>> {
         Ok(match self.columns_tell_scope()? {
             true => |_, _| Ok(true),
-            false => |cryptor, row| cryptor.is_in_scope(row).map_err(error::of::<M>),
+            false => is_in_scope,
         })
     }
 
@@ -100,21 +107,50 @@ impl<M: SqlModel<DB>, DB: Dialect> SqlTable<M, DB> {
     }
 
     /// Appends ` AND CAST("tenant" AS text) = $2`, where there is no model: an id may hold a part of the
-    /// context too.
+    /// context too. What is stored in another way than as its text is not found.
     pub(crate) fn push_scope(&self, statement: &mut Statement<DB>) -> Result<()> {
-        self.push_scope_within(statement, "")
+        self.push_bounds(statement, "", self.bounds()?)
     }
 
-    /// As `push_scope`, with this before the names of the columns.
-    pub(crate) fn push_scope_within(&self, statement: &mut Statement<DB>, prefix: &str) -> Result<()> {
-        for Bounds { column, value, .. } in self.bounds()? {
-            statement.push(" AND ");
-            statement.push(&DB::context_text(&format!("{prefix}{}", quoted_name::<DB>(column))));
-            statement.push(" = ");
-            statement
-                .bind_text(Some(value.into()))
-                .map_err(|source| error::at_column(error::not_encoded(source), M::MODEL, column))?;
+    /// As `push_scope`, where rows outside the scope are left out otherwise too: after they were read, or because the
+    /// statement compares the columns of the context with a row's. What is stored in another way than as its text is
+    /// found.
+    pub(crate) fn push_told_scope(&self, statement: &mut Statement<DB>) -> Result<()> {
+        self.push_told_scope_within(statement, "")
+    }
+
+    /// As `push_told_scope`, with this before the names of the columns.
+    pub(crate) fn push_told_scope_within(&self, statement: &mut Statement<DB>, prefix: &str) -> Result<()> {
+        let told = self.bounds()?.into_iter().filter(|bound| bound.is_stored_text);
+        self.push_bounds(statement, prefix, told)
+    }
+
+    fn push_bounds<'b>(
+        &self,
+        statement: &mut Statement<DB>,
+        prefix: &str,
+        bounds: impl IntoIterator<Item = Bounds<'b>>,
+    ) -> Result<()> {
+        for Bounds { column, value, .. } in bounds {
+            let text = DB::context_text(&format!("{prefix}{}", quoted_name::<DB>(column)));
+            for collation in DB::CONTEXT_COLLATIONS {
+                statement.push(" AND ");
+                statement.push(&text);
+                statement.push(collation);
+                statement.push(" = ");
+                statement
+                    .bind_text(Some(value.into()))
+                    .map_err(|source| error::at_column(error::not_encoded(source), M::MODEL, column))?;
+            }
         }
         Ok(())
+    }
+}
+
+/// A row whose context is none is in no scope.
+fn is_in_scope<M: PiiModel>(cryptor: &Cryptor, row: &M) -> Result<bool> {
+    match cryptor.is_in_scope(row) {
+        Err(error) if error.kind() == ErrorKind::InvalidContext && cryptor.scope().is_ok() => Ok(false),
+        told => told.map_err(error::of::<M>),
     }
 }

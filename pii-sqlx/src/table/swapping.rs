@@ -156,7 +156,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             changes.model.bind_columns(&mut binder);
             binder.finish()?;
         }
-        self.push_scope(&mut statement)?;
+        self.push_told_scope(&mut statement)?;
         for change in &changes.columns {
             statement.push(" AND ");
             let column = quoted_name::<DB>(change.column);
@@ -271,7 +271,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
             let column = DB::exact(&format!("pii_t.{}", quoted_name::<DB>(column)));
             statement.push(&format!(" AND {column} IS NOT DISTINCT FROM pii_v.o{index}"));
         }
-        self.push_scope_within(&mut statement, "pii_t.")?;
+        self.push_told_scope_within(&mut statement, "pii_t.")?;
         statement.push(" RETURNING pii_v.n");
         Ok(statement)
     }
@@ -284,7 +284,7 @@ impl<M: SqlModel<DB> + Sync, DB: Dialect> SqlTable<M, DB> {
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push(self.name()?);
         self.push_where(&mut statement, Part::ExactId, |binder| model.bind_own_id(binder))?;
-        self.push_scope(&mut statement)?;
+        self.push_told_scope(&mut statement)?;
         let rows = connection.fetch(statement).await.map_err(failed::<M>)?;
         Ok(if rows.is_empty() { Swap::Gone } else { Swap::Changed })
     }

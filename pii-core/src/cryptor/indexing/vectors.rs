@@ -104,7 +104,7 @@ impl Vector {
         });
         let context = self.context.iter().map(|(name, _)| {
             let literal = self.literals.iter().find(|(of, _)| of == name).map(|(_, value)| kept(value));
-            ContextPart { name: kept(name), literal, column: None }
+            ContextPart { name: kept(name), literal, column: None, is_stored_text: false }
         });
         let model = ModelSpec::new(kept(&self.model), fields.collect::<Vec<_>>().leak(), RowBinding::Field)
             .with_context(context.collect::<Vec<_>>().leak())

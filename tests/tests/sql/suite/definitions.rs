@@ -67,11 +67,12 @@ struct Visit {
     id: Uuid,
     place: Uuid,
     before: Option<Uuid>,
+    notes: sqlx::types::Json<Vec<String>>,
     purpose: EncryptedStr,
 }
 
 #[tokio::test]
-async fn uuids_have_columns_of_their_own_type() {
+async fn uuids_and_json_have_columns_of_their_types() {
     let db = empty().await;
     let ddl = Ddl::<Db>::of::<Visit>().unwrap();
     let create = ddl.create().unwrap();
@@ -82,10 +83,11 @@ async fn uuids_have_columns_of_their_own_type() {
     let cryptor = process(&db.folder);
     let visits = SqlTable::<Visit, Db>::new(&db.pool, &cryptor);
     let (id, place) = (Uuid::from_u128(7), Uuid::max());
-    let visit = Visit { id, place, before: Some(id), purpose: EncryptedStr::new("tea") };
+    let notes = sqlx::types::Json(vec!["a long note, longer than a UUID".to_owned()]);
+    let visit = Visit { id, place, before: Some(id), notes, purpose: EncryptedStr::new("tea") };
     visits.insert(&visit).await.unwrap();
     let read = visits.get(id).decrypt_pii().await.unwrap();
-    assert_eq!((read.place, read.before), (place, Some(id)));
+    assert_eq!((read.place, read.before, &read.notes), (place, Some(id), &visit.notes));
     assert_eq!(read.purpose.expose().unwrap(), "tea");
 }
 

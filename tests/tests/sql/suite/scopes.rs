@@ -1,11 +1,12 @@
 //! Statements that write by id, and lists, with a scoped cryptor.
 
 use futures_util::TryStreamExt as _;
-use pii::{EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx};
+use pii::{Adoption, EncryptedStr, ErrorKind, PiiModel, SqlTable, ctx};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
-    super::{Db, UUID},
+    super::{Db, LOOSE_COLLATION, LOOSE_TEXT, UUID},
     TestDatabase, customers, database, stored,
 };
 use crate::{
@@ -203,4 +204,52 @@ async fn lists_leave_rows_out_that_no_column_tells() {
     let nobody = SqlTable::<Loud, Db>::new(&db.pool, &cryptor.scoped(ctx!(tenant = "acme")));
     assert!(nobody.list().await.unwrap().is_empty());
     assert!(nobody.list().stream().try_next().await.unwrap().is_none());
+}
+
+/// A pair that not every database stores as its text.
+#[derive(PiiModel)]
+#[pii(name = "patient", table = "patients", context(app = "tests", ward = self.private), from_row)]
+struct Patient {
+    #[pii(id)]
+    id: i64,
+    private: bool,
+    name: EncryptedStr,
+}
+
+#[tokio::test]
+async fn rows_are_found_whose_context_is_not_stored_as_its_text() {
+    let ddl = "create table patients (id bigint primary key, private boolean not null, name text not null)";
+    let (db, cryptor) = (TestDatabase::new(2, &[ddl]).await, cryptor());
+    let rows: Vec<_> =
+        (0..6).map(|id| Patient { id, private: id % 3 == 1, name: EncryptedStr::new(EMAIL) }).collect();
+    SqlTable::<Patient, Db>::new(&db.pool, &cryptor).insert_many(&rows).await.unwrap();
+    for (ward, own) in [("true", vec![1, 4]), ("false", vec![0, 2, 3, 5])] {
+        let table = SqlTable::<Patient, Db>::new(&db.pool, &cryptor.scoped(ctx!(ward = ward)));
+        let ids = |rows: &[Patient]| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+        assert_eq!(ids(&table.list().decrypt_pii().await.unwrap()), own);
+        assert_eq!(ids(&table.list().stream().try_collect::<Vec<_>>().await.unwrap()), own);
+        assert_eq!(ids(&table.find(Patient::fields().id.ge(0)).await.unwrap()), own);
+        assert_eq!(ids(&table.find(Patient::fields().id.ge(0)).limit(1).await.unwrap()), own[..1]);
+        let verified = Adoption::of(&table).verify().await.unwrap();
+        assert!(verified.is_all_sealed() && verified.rows == own.len() as u64, "{verified}");
+    }
+}
+
+#[tokio::test]
+async fn tenants_that_a_collation_takes_for_one_are_two() {
+    let ddl = format!(
+        "{LOOSE_COLLATION}; create table customers (id bigint primary key, tenant {LOOSE_TEXT} not null, city text not null, \
+         email text not null, ssn text)"
+    );
+    let (db, cryptor) = (TestDatabase::new(2, &[]).await, cryptor());
+    sqlx::raw_sql(AssertSqlSafe(ddl)).execute(&db.pool).await.unwrap();
+    let rows = [Customer::of(1, "acme"), Customer::of(2, "ACME"), Customer::of(3, "acme")];
+    customers(&db, &cryptor).insert_many(&rows).await.unwrap();
+    let acme = customers(&db, &cryptor.scoped(ctx!(tenant = "acme")));
+    assert_eq!(acme.list().await.unwrap().iter().map(|row| row.id).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(acme.list().stream().try_collect::<Vec<_>>().await.unwrap().len(), 2);
+    assert_eq!(acme.delete(2).await.unwrap_err().kind(), ErrorKind::RowNotFound);
+    acme.delete(1).await.unwrap();
+    let left = customers(&db, &cryptor).list().await.unwrap();
+    assert_eq!(left.iter().map(|row| row.id).collect::<Vec<_>>(), [2, 3]);
 }
