@@ -19,6 +19,7 @@ pub use statements::{DdlKind, DdlStatement, DdlStatements, DdlTransaction};
 
 use crate::{
     catalogue::{Catalogue, Column, Form, Table},
+    column_field::column_field,
     connection::Connection,
     doctor::nameless,
     error::from_sqlx,
@@ -104,7 +105,7 @@ impl<DB: Catalogue> Ddl<DB> {
             return Err(wrong("`SqlModel` tells the types of more or fewer columns than it lists"));
         }
         let columns = M::COLUMNS.iter().zip(types).map(|(column, of_type)| {
-            let field = model.fields().iter().find(|field| field.column() == column.name);
+            let field = column_field(model.fields(), column.name);
             let is_sealed = matches!(column.kind, ColumnKind::Sealed | ColumnKind::SealedJson);
             let column_type = match (is_sealed, DB::UUID.filter(|_| of_type.is_uuid)) {
                 (true, _) => DB::SEALED.to_owned(),
@@ -118,7 +119,7 @@ impl<DB: Catalogue> Ddl<DB> {
                 is_nullable: of_type.is_optional && !column.kind.is_id(),
                 is_checked: column.kind == ColumnKind::Sealed
                     && field.is_some_and(|field| {
-                        field.plaintext() == PlaintextPolicy::Reject && field.legacy().is_none()
+                        field.spec.plaintext() == PlaintextPolicy::Reject && field.spec.legacy().is_none()
                     }),
             }
         });
