@@ -538,7 +538,7 @@ async fn a_nested_struct_that_fits_no_table_is_one_nevertheless() {
         Parcel { size: Unstorable(1), weight: None, label: Unstorable(2), word: EncryptedStr::new("x") };
     let back = Parcel { size: Unstorable(1), weight: None, label: (), word: EncryptedStr::new("y") };
     let shipment = Shipment { parcel, back: Some(back) };
-    assert_eq!(places(&shipment).await, ["parcel.word in ", "back.word in "]);
+    assert_eq!(places(&shipment).await, ["parcel.word of no row in ", "back.word of no row in "]);
 }
 
 /// A view.

@@ -98,6 +98,31 @@ fn read_predicates(model: &Model<'_>) -> Vec<WherePredicate> {
     predicates
 }
 
+/// What stands beside errors for a nested struct: it has no columns.
+pub(super) fn nested_fallback(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let ident = model.ident;
+    let (impl_generics, ty_generics, where_clause) = model.generics.split_for_impl();
+    let mut generics = model.generics.clone();
+    generics.params.push(parse_quote!(__DB: #private::sqlx::Database));
+    let (bind_generics, ..) = generics.split_for_impl();
+    quote! {
+        #private::if_sqlx! {
+            #[automatically_derived]
+            impl #impl_generics #private::NestedColumns for #ident #ty_generics #where_clause {
+                const COLUMNS: &'static [#private::SqlColumn] = &[];
+            }
+
+            #[automatically_derived]
+            impl #bind_generics #private::BindNested<__DB> for #ident #ty_generics #where_clause {
+                fn bind_nested(&self, _: &mut #private::Binder<'_, __DB>) {}
+                fn bind_nulls(_: &mut #private::Binder<'_, __DB>) {}
+                fn nested_types(_: bool, _: &mut #private::ColumnTypes<__DB>) {}
+            }
+        }
+    }
+}
+
 /// The columns of a nested struct, for models that give it a prefix.
 pub(super) fn nested(model: &Model<'_>) -> TokenStream {
     let private = model.private();

@@ -70,7 +70,7 @@ pub struct ShadowColumn<DB> {
 impl<DB: Dialect> ShadowColumn<DB> {
     /// The shadow column of a field, by its stable name, in the model's table. The plain column has the same
     /// name, unless [`replacing`](Self::replacing) says another one. A field of a nested struct with columns of its own
-    /// is `address.street`, and its plain column has the name `street` behind the struct's prefix.
+    /// is `address.street`; name its plain column with `replacing`.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] if the model has no table, no id, or no field of this name with one sealed

@@ -61,7 +61,8 @@ use database::{ColumnToSeal, bounded};
 ///
 /// Sealed columns are text without a limit, and get a check that lets only `ENC:` in, unless plaintext is still
 /// expected in the field: with another policy than `reject`, or a `legacy` format. The types of other columns are those
-/// that sqlx writes for the types of the fields. Foreign keys, defaults and other indexes are yours to add.
+/// that sqlx writes for the types of the fields. A nested struct with a `prefix` has columns of its own, each by its
+/// field; if the struct is an `Option`, all of them may be NULL. Foreign keys, defaults and other indexes are yours to add.
 pub struct Ddl<DB> {
     model: &'static ModelSpec,
     table: Option<String>,

@@ -196,10 +196,14 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<8}", self.severity)?;
-        match (&self.column, &self.field) {
-            (Some(column), Some(field)) if field != column => write!(f, "{column} (`{field}`): ")?,
-            (Some(column), _) => write!(f, "{column}: ")?,
-            (None, _) => {}
+        if let Some(column) = &self.column {
+            f.write_str(column)?;
+            // a twin names the column of the field as well
+            let is_shown = |field: &&String| *field != column && self.name.as_ref() != Some(*field);
+            if let Some(field) = self.field.as_ref().filter(is_shown) {
+                write!(f, " (`{field}`)")?;
+            }
+            f.write_str(": ")?;
         }
         f.write_str(&self.message)?;
         if !self.help.is_empty() {
