@@ -1,10 +1,10 @@
 //! From sqlx's errors to ours. The messages name columns and constraints; sqlx's own error is kept as the source,
 //! without what may quote values.
 
-use pii_core::{Error, ErrorKind, FieldSpec, FormatError, ModelSpec, PiiModel, PiiRow, RowBinding};
+use pii_core::{Error, ErrorKind, FormatError, ModelSpec, PiiModel, PiiRow, RowBinding};
 use sqlx::error::{BoxDynError, DatabaseError, ErrorKind as Constraint, UnexpectedNullError};
 
-use crate::quiet::quiet;
+use crate::{column_field::column_field, quiet::quiet};
 
 /// The error of sqlx inside an error of this library, if there is one.
 ///
@@ -158,21 +158,10 @@ pub(crate) fn not_encoded(source: BoxDynError) -> Error {
 /// Names the field of a column.
 pub(crate) fn at_column(error: Error, model: &ModelSpec, column: &str) -> Error {
     let own = joined_column(model, column).unwrap_or(column);
-    match field_of(model.fields(), own) {
-        Some(field) => error.field(model.name(), &field),
+    match column_field(model.fields(), own) {
+        Some(field) => error.field(model.name(), &field.path),
         None => error.model(model.name()),
     }
-}
-
-/// The path of the field of a column.
-fn field_of(fields: &[FieldSpec], column: &str) -> Option<String> {
-    fields.iter().find_map(|field| {
-        let Some(prefix) = field.prefix() else {
-            return (field.column() == column).then(|| field.name().to_owned());
-        };
-        let inner = field_of(field.holds().nested()?, column.strip_prefix(prefix)?)?;
-        Some(format!("{}.{inner}", field.name()))
-    })
 }
 
 /// An error of this library that travelled through sqlx.

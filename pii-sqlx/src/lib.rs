@@ -69,6 +69,7 @@ mod binder;
     allow(dead_code, unused_imports, reason = "each database uses a part of it")
 )]
 mod catalogue;
+mod column_field;
 mod connection;
 #[cfg_attr(
     not(all(feature = "sqlite", feature = "postgres", feature = "mysql")),

@@ -21,7 +21,8 @@ impl<DB: Database> ColumnTypes<DB> {
         Self(Vec::new())
     }
 
-    /// Tells the type of the next column, and whether the field is an `Option`.
+    /// Tells the type of the next column, and whether the field, or a nested struct around it, is an
+    /// `Option`.
     pub fn column<T: Type<DB>>(&mut self, is_optional: bool) {
         let (info, is_compatible, is_uuid) = (T::type_info(), T::compatible, is_uuid::<T>());
         self.0.push(ColumnType { info, is_compatible, is_optional, is_uuid });

@@ -6,6 +6,7 @@ use crate::{
     binder::Binder,
     joined::prefixed,
     model::{ColumnKind, SqlColumn},
+    model_types::ColumnTypes,
 };
 
 /// The columns of a nested struct, for generated code.
@@ -29,6 +30,10 @@ pub trait BindNested<DB: Database>: NestedColumns {
 
     /// Binds NULL to every column.
     fn bind_nulls(out: &mut Binder<'_, DB>);
+
+    /// Tells the type of every column, in the order of [`NestedColumns::COLUMNS`]. If the struct is optional, all of
+    /// them may be NULL.
+    fn nested_types(is_optional: bool, out: &mut ColumnTypes<DB>);
 }
 
 impl<DB: Database, T: BindNested<DB>> BindNested<DB> for Option<T> {
@@ -41,6 +46,10 @@ impl<DB: Database, T: BindNested<DB>> BindNested<DB> for Option<T> {
 
     fn bind_nulls(out: &mut Binder<'_, DB>) {
         T::bind_nulls(out);
+    }
+
+    fn nested_types(_: bool, out: &mut ColumnTypes<DB>) {
+        T::nested_types(true, out);
     }
 }
 

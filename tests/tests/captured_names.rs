@@ -37,7 +37,7 @@ mod captured {
         // of rows
         value value_not_null as_deref unwrap_or map_err into_owned get try_get try_get_raw
         // of statements
-        bind bind_nested bind_nulls bind_optional_id generated_id version sealed sealed_json sealed_null null column
+        bind bind_nested bind_nulls nested_types bind_optional_id generated_id version sealed sealed_json sealed_null null column
         attribute write_row write_context pair
         // of facts
         len with_was with_prefix with_attribute with_role with_level with_mode with_mask with_keyring with_plaintext
@@ -95,6 +95,7 @@ mod captured {
                 fn bind_operand(self) {}
                 fn bind_nested(self) {}
                 fn bind_nulls() {}
+                fn nested_types() {}
                 fn column_types() {}
                 fn from_row() {}
                 fn from_prefixed_row() {}

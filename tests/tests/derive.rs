@@ -512,6 +512,35 @@ async fn a_model_that_fits_no_table_is_a_model_nevertheless() {
     assert_eq!(places(&opaque).await, ["secret.word of 1 in "]);
 }
 
+/// Columns of its own, some of which no database knows.
+#[derive(PiiModel)]
+#[pii(nested)]
+pub struct Parcel<T> {
+    size: Unstorable,
+    weight: Option<Unstorable>,
+    label: T,
+    word: EncryptedStr,
+}
+
+/// Defines no table.
+#[derive(PiiModel)]
+#[pii(name = "shipment", bind = "field")]
+pub struct Shipment {
+    #[pii(nested, prefix = "parcel_")]
+    parcel: Parcel<Unstorable>,
+    #[pii(nested, prefix = "back_")]
+    back: Option<Parcel<()>>,
+}
+
+#[tokio::test]
+async fn a_nested_struct_that_fits_no_table_is_one_nevertheless() {
+    let parcel =
+        Parcel { size: Unstorable(1), weight: None, label: Unstorable(2), word: EncryptedStr::new("x") };
+    let back = Parcel { size: Unstorable(1), weight: None, label: (), word: EncryptedStr::new("y") };
+    let shipment = Shipment { parcel, back: Some(back) };
+    assert_eq!(places(&shipment).await, ["parcel.word of no row in ", "back.word of no row in "]);
+}
+
 /// A view.
 #[derive(PiiModel)]
 #[pii(view_of = Customer, context(tenant = self.tenant, app = "billing", "data-region" = self.region))]

@@ -25,8 +25,13 @@ pub(super) fn implementations(model: &Model<'_>) -> TokenStream {
         fn visit_mut<'__pii>(&'__pii mut self, _: &mut #private::WalkMut<'__pii>) {}
     };
     if model.attrs.is_nested() {
+        let (sql, from_row) = (sql::nested_fallback(model), from_row::nested_fallback(model));
         return quote! {
             #debug
+
+            #sql
+
+            #from_row
 
             #[automatically_derived]
             impl #impl_generics #private::PiiField for #ident #ty_generics #where_clause {

@@ -17,9 +17,7 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
 /// The same for a nested struct, which may stand in columns of its own.
 pub(super) fn nested(model: &Model<'_>) -> TokenStream {
     let private = model.private();
-    let ident = model.ident;
     let body = body(model);
-    let (_, ty_generics, _) = model.generics.split_for_impl();
     // what a struct in JSON, or of another database, need not have
     let lazy = model.fields.iter().filter_map(|field| match field.kind {
         Kind::Skipped => Some(lazy_bound(field.ty, &quote!(::core::default::Default))),
@@ -28,7 +26,23 @@ pub(super) fn nested(model: &Model<'_>) -> TokenStream {
         }
         _ => None,
     });
-    let generics = with_row(model, predicates(model).into_iter().chain(lazy));
+    wrap_nested(model, predicates(model).into_iter().chain(lazy), &body)
+}
+
+/// What stands beside errors for a nested struct.
+pub(super) fn nested_fallback(model: &Model<'_>) -> TokenStream {
+    wrap_nested(model, [], &quote!(::core::unreachable!()))
+}
+
+fn wrap_nested(
+    model: &Model<'_>,
+    predicates: impl IntoIterator<Item = WherePredicate>,
+    body: &TokenStream,
+) -> TokenStream {
+    let private = model.private();
+    let ident = model.ident;
+    let (_, ty_generics, _) = model.generics.split_for_impl();
+    let generics = with_row(model, predicates);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     quote! {
         #private::if_sqlx! {

@@ -34,16 +34,7 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
             quote!(#private::RowId::write_row(&self.#ident, out);)
         }
     });
-    let column_types = model.columns().map(|field| {
-        let (start, _) = types::ends(field.ty);
-        let is_optional = types::option_argument(field.ty).is_some();
-        let ty = match field.kind {
-            Kind::Sealed(_) => quote!(::std::string::String),
-            _ if field.is_id() => id_type(field).to_token_stream(),
-            _ => field.ty.to_token_stream(),
-        };
-        quote_spanned!(start=> out.column::<#ty>(#is_optional);)
-    });
+    let column_types = column_types(model, &quote!(false));
     let parts = id_parts(&ids);
     let read_id = model.attrs.wants_from_row().then(|| read_id(model, &ids));
     let types = ids.iter().map(|field| id_type(field));
@@ -63,7 +54,7 @@ pub(super) fn implementation(model: &Model<'_>) -> TokenStream {
 
         #read_id
 
-        fn column_types(out: &mut #private::ColumnTypes<__DB>) { #(#column_types)* }
+        fn column_types(out: &mut #private::ColumnTypes<__DB>) { #column_types }
 
         #operands
     };
@@ -107,6 +98,31 @@ fn read_predicates(model: &Model<'_>) -> Vec<WherePredicate> {
     predicates
 }
 
+/// What stands beside errors for a nested struct: it has no columns.
+pub(super) fn nested_fallback(model: &Model<'_>) -> TokenStream {
+    let private = model.private();
+    let ident = model.ident;
+    let (impl_generics, ty_generics, where_clause) = model.generics.split_for_impl();
+    let mut generics = model.generics.clone();
+    generics.params.push(parse_quote!(__DB: #private::sqlx::Database));
+    let (bind_generics, ..) = generics.split_for_impl();
+    quote! {
+        #private::if_sqlx! {
+            #[automatically_derived]
+            impl #impl_generics #private::NestedColumns for #ident #ty_generics #where_clause {
+                const COLUMNS: &'static [#private::SqlColumn] = &[];
+            }
+
+            #[automatically_derived]
+            impl #bind_generics #private::BindNested<__DB> for #ident #ty_generics #where_clause {
+                fn bind_nested(&self, _: &mut #private::Binder<'_, __DB>) {}
+                fn bind_nulls(_: &mut #private::Binder<'_, __DB>) {}
+                fn nested_types(_: bool, _: &mut #private::ColumnTypes<__DB>) {}
+            }
+        }
+    }
+}
+
 /// The columns of a nested struct, for models that give it a prefix.
 pub(super) fn nested(model: &Model<'_>) -> TokenStream {
     let private = model.private();
@@ -123,6 +139,7 @@ pub(super) fn nested(model: &Model<'_>) -> TokenStream {
             _ => quote!(out.null::<#ty>();),
         }
     });
+    let column_types = column_types(model, &quote!(is_optional));
     let optional = model.columns().filter(|field| !field.is_sealed()).flat_map(|field| {
         let ty = field.ty;
         let ty: Type = parse_quote!(::core::option::Option<#ty>);
@@ -149,6 +166,8 @@ pub(super) fn nested(model: &Model<'_>) -> TokenStream {
                 fn bind_nested(&self, out: &mut #private::Binder<'_, __DB>) { #binds }
 
                 fn bind_nulls(out: &mut #private::Binder<'_, __DB>) { #(#nulls)* }
+
+                fn nested_types(is_optional: bool, out: &mut #private::ColumnTypes<__DB>) { #column_types }
             }
         }
     }
@@ -215,6 +234,29 @@ fn binds(model: &Model<'_>) -> TokenStream {
         quote_spanned!(start=> out.#method::<#ty>(&self.#ident);)
     });
     quote!(#(#binds)*)
+}
+
+/// The calls that tell `out` the type of every column. `is_optional` is whether all of them may be NULL.
+fn column_types(model: &Model<'_>, is_optional: &TokenStream) -> TokenStream {
+    let private = model.private();
+    let types = model.columns().map(|field| {
+        let (start, _) = types::ends(field.ty);
+        let ty = match field.kind {
+            Kind::Sealed(Shape::Columns) => {
+                let ty = field.ty;
+                return quote!(<#ty as #private::BindNested<__DB>>::nested_types(#is_optional, out););
+            }
+            Kind::Sealed(_) => quote!(::std::string::String),
+            _ if field.is_id() => id_type(field).to_token_stream(),
+            _ => field.ty.to_token_stream(),
+        };
+        let is_optional = match types::option_argument(field.ty) {
+            Some(_) => quote!(true),
+            None => is_optional.clone(),
+        };
+        quote_spanned!(start=> out.column::<#ty>(#is_optional);)
+    });
+    quote!(#(#types)*)
 }
 
 /// Whether the field is a nested struct in columns of its own.

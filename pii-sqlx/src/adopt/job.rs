@@ -12,8 +12,9 @@ use super::{
     shadow::ShadowColumn,
 };
 use crate::{
+    column_field::{ColumnField, column_field},
     dialect::Dialect,
-    model::SqlModel,
+    model::{SqlColumn, SqlModel},
     table::{Rows, SqlTable},
 };
 
@@ -198,8 +199,9 @@ where
 /// The fields that are to be moved, and their columns.
 fn moved<M: SqlModel<DB>, DB: Dialect>(table: &SqlTable<M, DB>, way: Way) -> Result<Moved> {
     let policies = table.cryptor().plaintext_policies(M::MODEL)?;
-    let paths = policies.iter().filter(|(_, policy)| *policy == way.policy()).map(|(path, _)| path);
-    let fields: BTreeSet<&str> = paths.filter_map(|path| path.split('.').next()).collect();
+    let paths =
+        || policies.iter().filter(|(_, policy)| *policy == way.policy()).map(|(path, _)| path.as_str());
+    let fields: BTreeSet<&str> = paths().filter_map(|path| path.split('.').next()).collect();
     if fields.is_empty() {
         let name = way.policy().name();
         return Err(Error::new(ErrorKind::Configuration)
@@ -209,7 +211,15 @@ fn moved<M: SqlModel<DB>, DB: Dialect>(table: &SqlTable<M, DB>, way: Way) -> Res
                 "set it with `FieldPolicies`, or write `#[pii(plaintext = \"{name}\")]` on the struct"
             )));
     }
-    let columns = fields.iter().filter_map(|name| M::MODEL.field(name)).map(|field| field.column()).collect();
+    // a column with JSON holds several fields
+    let is_in = |path: &str, column: &ColumnField| {
+        path.strip_prefix(column.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let is_moved = |column: &&SqlColumn| {
+        let field = column_field(M::MODEL.fields(), column.name);
+        column.kind.is_sealed() && field.is_some_and(|field| paths().any(|path| is_in(path, &field)))
+    };
+    let columns = M::COLUMNS.iter().filter(is_moved).map(|column| column.name).collect();
     Ok(Moved { fields: FieldSelection::only(fields), columns })
 }
 

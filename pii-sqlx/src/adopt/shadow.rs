@@ -7,6 +7,7 @@ use sqlx::Pool;
 
 use super::database::ShadowNames;
 use crate::{
+    column_field::column_field,
     connection::Connection,
     dialect::Dialect,
     error::from_sqlx,
@@ -68,7 +69,8 @@ pub struct ShadowColumn<DB> {
 
 impl<DB: Dialect> ShadowColumn<DB> {
     /// The shadow column of a field, by its stable name, in the model's table. The plain column has the same
-    /// name, unless [`replacing`](Self::replacing) says another one.
+    /// name, unless [`replacing`](Self::replacing) says another one. A field of a nested struct with columns of its own
+    /// is `address.street`; name its plain column with `replacing`.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] if the model has no table, no id, or no field of this name with one sealed
@@ -77,17 +79,23 @@ impl<DB: Dialect> ShadowColumn<DB> {
         let model = M::MODEL;
         let wrong =
             |message: &str| Error::new(ErrorKind::Configuration).field(model.name(), field).message(message);
-        let spec = model.field(field).ok_or_else(|| {
-            wrong("there is no field of this name")
-                .help("use the field's stable name, as `pii_fields()` lists it")
-        })?;
-        let is_one = |column: &&crate::model::SqlColumn| {
-            column.name == spec.column() && column.kind == ColumnKind::Sealed
+        let mut columns = M::COLUMNS
+            .iter()
+            .filter_map(|column| Some((column, column_field(model.fields(), column.name)?)))
+            .filter(|(_, known)| known.path == field);
+        let (column, known) = match columns.next() {
+            Some(found) if found.0.kind == ColumnKind::Sealed => found,
+            None if model.field(field).is_none() => {
+                return Err(wrong("there is no field of this name")
+                    .help("use the field's stable name, as `pii_fields()` lists it"));
+            }
+            _ => {
+                return Err(wrong("only a field with one sealed value can have a shadow column").help(
+                    "lists, maps and nested structs are text before: seal them in place; of a nested struct with a \
+                     `prefix` name one field, such as `address.street`",
+                ));
+            }
         };
-        let column = M::COLUMNS.iter().find(is_one).ok_or_else(|| {
-            wrong("only a field with one sealed value can have a shadow column")
-                .help("lists, maps and nested structs are text before: seal them in place")
-        })?;
         let table = model.table().ok_or_else(|| {
             wrong("the model names no table").help("write `#[pii(table = \"...\")]` on the struct")
         })?;
@@ -99,10 +107,10 @@ impl<DB: Dialect> ShadowColumn<DB> {
         Ok(Self {
             model,
             sealed: column.name,
-            plain: spec.name().to_owned(),
+            plain: format!("{}{}", known.prefix, known.spec.name()),
             table: table.to_owned(),
             ids,
-            is_json: spec.holds().type_code() == Some(TypeCode::JSON),
+            is_json: known.spec.holds().type_code() == Some(TypeCode::JSON),
             database: PhantomData,
         })
     }
@@ -128,9 +136,9 @@ impl<DB: Dialect> ShadowColumn<DB> {
     pub fn check(&self) -> Result<()> {
         quoted_table::<DB>(&self.table).map_err(|error| error.model(self.model.name()))?;
         let wrong = |message: String| {
-            let field = self.model.fields().iter().find(|field| field.column() == self.sealed);
+            let field = column_field(self.model.fields(), self.sealed);
             Error::new(ErrorKind::Configuration)
-                .field(self.model.name(), field.map_or(self.sealed, |field| field.name()))
+                .field(self.model.name(), field.as_ref().map_or(self.sealed, |field| &field.path))
                 .message(message)
         };
         if self.plain == self.sealed {

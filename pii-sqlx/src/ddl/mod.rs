@@ -19,6 +19,7 @@ pub use statements::{DdlKind, DdlStatement, DdlStatements, DdlTransaction};
 
 use crate::{
     catalogue::{Catalogue, Column, Form, Table},
+    column_field::column_field,
     connection::Connection,
     doctor::nameless,
     error::from_sqlx,
@@ -60,7 +61,8 @@ use database::{ColumnToSeal, bounded};
 ///
 /// Sealed columns are text without a limit, and get a check that lets only `ENC:` in, unless plaintext is still
 /// expected in the field: with another policy than `reject`, or a `legacy` format. The types of other columns are those
-/// that sqlx writes for the types of the fields. Foreign keys, defaults and other indexes are yours to add.
+/// that sqlx writes for the types of the fields. A nested struct with a `prefix` has columns of its own, each by its
+/// field; if the struct is an `Option`, all of them may be NULL. Foreign keys, defaults and other indexes are yours to add.
 pub struct Ddl<DB> {
     model: &'static ModelSpec,
     table: Option<String>,
@@ -104,7 +106,7 @@ impl<DB: Catalogue> Ddl<DB> {
             return Err(wrong("`SqlModel` tells the types of more or fewer columns than it lists"));
         }
         let columns = M::COLUMNS.iter().zip(types).map(|(column, of_type)| {
-            let field = model.fields().iter().find(|field| field.column() == column.name);
+            let field = column_field(model.fields(), column.name);
             let is_sealed = matches!(column.kind, ColumnKind::Sealed | ColumnKind::SealedJson);
             let column_type = match (is_sealed, DB::UUID.filter(|_| of_type.is_uuid)) {
                 (true, _) => DB::SEALED.to_owned(),
@@ -118,7 +120,7 @@ impl<DB: Catalogue> Ddl<DB> {
                 is_nullable: of_type.is_optional && !column.kind.is_id(),
                 is_checked: column.kind == ColumnKind::Sealed
                     && field.is_some_and(|field| {
-                        field.plaintext() == PlaintextPolicy::Reject && field.legacy().is_none()
+                        field.spec.plaintext() == PlaintextPolicy::Reject && field.spec.legacy().is_none()
                     }),
             }
         });

@@ -223,7 +223,7 @@ fn around(info: &mysql::MySqlTypeInfo) -> Option<[&'static str; 2]> {
         "DATETIME" | "TIMESTAMP" => ["CAST(", " AS DATETIME(6))"],
         "CHAR" | "VARCHAR" | "TINYTEXT" | "TEXT" | "MEDIUMTEXT" | "LONGTEXT" => ["", ""],
         "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" => ["CAST(", " AS BINARY)"],
-        // `BINARY` is what sqlx says of a UUID and of JSON alike
+        // `BINARY` is what sqlx says of JSON; a UUID is a `BLOB` to it
         _ => return None,
     })
 }

@@ -5,6 +5,7 @@ use pii_core::{FieldSpec, PlaintextPolicy, Result};
 use super::{Examination, Finding, FindingKind as Kind, Severity};
 use crate::{
     catalogue::{Catalogue, Column, Form},
+    column_field::ColumnField,
     error::from_sqlx,
     index_columns::{self, IndexColumn},
     model::ColumnKind,
@@ -14,23 +15,30 @@ use crate::{
 impl<DB: Catalogue> Examination<'_, '_, DB> {
     pub(super) fn columns(&mut self) {
         for (index, column) in self.patient.columns.iter().enumerate() {
+            let field = self.patient.field(column.name);
+            let is_nested = field.as_ref().is_some_and(ColumnField::is_nested);
             let Some(found) = self.table.column(column.name) else {
+                let other = if is_nested {
+                    "choose another `prefix`"
+                } else {
+                    "name another one with `#[pii(column = \"...\")]`"
+                };
                 self.find(
                     Finding::error(Kind::ColumnMissing)
                         .column(column.name)
                         .message("the column does not exist")
-                        .help("add it (`Ddl::alter` gives the statement), or name another one with `#[pii(column = \"...\")]`"),
+                        .help(format!("add it (`Ddl::alter` gives the statement), or {other}")),
                 );
                 continue;
             };
             let is_optional = self.patient.types.get(index).is_some_and(|of_type| of_type.is_optional);
-            match (column.kind, self.patient.field(column.name)) {
+            match (column.kind, field) {
                 (ColumnKind::Sealed | ColumnKind::SealedJson, Some(field)) => {
                     self.form(found);
-                    self.nullability(found, is_optional);
+                    self.nullability(found, is_optional, is_nested);
                     if column.kind == ColumnKind::Sealed {
-                        self.room(field, found);
-                        self.check(field, found);
+                        self.room(&field, found);
+                        self.check(field.spec, found);
                     }
                 }
                 (ColumnKind::Id | ColumnKind::GeneratedId, _) => self.id(found),
@@ -117,10 +125,11 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
         self.find(finding.column(&column.name));
     }
 
-    fn nullability(&mut self, column: &Column, is_optional: bool) {
+    fn nullability(&mut self, column: &Column, is_optional: bool, is_nested: bool) {
+        let what = if is_nested { "the field, or a struct around it," } else { "the field" };
         let finding = match (column.is_nullable, is_optional) {
             (false, true) => Finding::error(Kind::NotNullable)
-                .message("the field is an `Option`, and the column takes no NULL")
+                .message(format!("{what} is an `Option`, and the column takes no NULL"))
                 .help("drop NOT NULL, or make the field one that is always there"),
             (true, false) if !self.table.is_view => Finding::note(Kind::Nullable)
                 .message("the column takes NULL, which is an error where the field is loaded")
@@ -130,11 +139,12 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
         self.find(finding.column(&column.name));
     }
 
-    fn room(&mut self, field: &FieldSpec, column: &Column) {
+    fn room(&mut self, field: &ColumnField, column: &Column) {
         let Some(limit) = column.room else { return };
         let room = limit.chars();
+        let path = format!("{}.{}", self.patient.model.name(), field.path);
+        let field = field.spec;
         let least = self.sealed_chars(field, 0);
-        let path = format!("{}.{}", self.patient.model.name(), field.name());
         let longest = self.doctor.longest.get(&path).copied();
         let fits = self.plaintext_bytes_within(field, room);
         let finding = match (fits, longest) {
@@ -154,7 +164,7 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
                     "the column has room for {room} characters: plaintexts of up to {fits} bytes fit, longer ones are \
                      refused or cut by the database"
                 ))
-                .help("make the column text, or tell the longest plaintext: `.longest(\"model.field\", bytes)`"),
+                .help(format!("make the column text, or tell the longest plaintext: `.longest(\"{path}\", bytes)`")),
         };
         self.find(finding.column(&column.name));
     }

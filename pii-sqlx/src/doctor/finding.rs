@@ -18,6 +18,9 @@ pub struct Finding {
     pub table: String,
     /// The column, if it is about one.
     pub column: Option<String>,
+    /// The field of the model that it is about, by its stable name; that of a nested struct with columns of its own is
+    /// `address.street`.
+    pub field: Option<String>,
     /// The name of the index, view, trigger or other object, if it is about one.
     pub name: Option<String>,
     /// How many values, if it is about values.
@@ -139,6 +142,7 @@ impl Finding {
             model: "",
             table: String::new(),
             column: None,
+            field: None,
             name: None,
             count: None,
             message: String::new(),
@@ -160,6 +164,11 @@ impl Finding {
 
     pub(super) fn column(mut self, column: &str) -> Self {
         self.column = Some(column.to_owned());
+        self
+    }
+
+    pub(super) fn field(mut self, path: &str) -> Self {
+        self.field = Some(path.to_owned());
         self
     }
 
@@ -188,7 +197,13 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<8}", self.severity)?;
         if let Some(column) = &self.column {
-            write!(f, "{column}: ")?;
+            f.write_str(column)?;
+            // a twin names the column of the field as well
+            let is_shown = |field: &&String| *field != column && self.name.as_ref() != Some(*field);
+            if let Some(field) = self.field.as_ref().filter(is_shown) {
+                write!(f, " (`{field}`)")?;
+            }
+            f.write_str(": ")?;
         }
         f.write_str(&self.message)?;
         if !self.help.is_empty() {

@@ -21,6 +21,7 @@ pub use report::{ColumnValues, DoctorReport, ExaminedTable, IndexCodes, KeyUse};
 
 use crate::{
     catalogue::{Catalogue, Table},
+    column_field::{ColumnField, column_field},
     connection::Connection,
     error::from_sqlx,
     model::{ColumnKind, SqlColumn, SqlModel},
@@ -100,12 +101,12 @@ struct Patient<DB: Database> {
 
 impl<DB: Database> Patient<DB> {
     /// The field of a column.
-    fn field(&self, column: &str) -> Option<&'static FieldSpec> {
-        self.model.fields().iter().find(|field| field.column() == column)
+    fn field(&self, column: &str) -> Option<ColumnField> {
+        column_field(self.model.fields(), column)
     }
 
     /// The sealed columns with their fields.
-    fn sealed(&self) -> impl Iterator<Item = (&'static SqlColumn, &'static FieldSpec)> {
+    fn sealed(&self) -> impl Iterator<Item = (&'static SqlColumn, ColumnField)> {
         let is_sealed =
             |column: &&SqlColumn| matches!(column.kind, ColumnKind::Sealed | ColumnKind::SealedJson);
         self.columns.iter().filter(is_sealed).filter_map(|column| Some((column, self.field(column.name)?)))
@@ -144,7 +145,8 @@ impl<'a, DB: Catalogue> Doctor<'a, DB> {
     }
 
     /// The longest plaintext that is expected in a field, in bytes: where a column has a length, it is compared with
-    /// what such a value takes. The field is `model.field`, both by their stable names.
+    /// what such a value takes. The field is `model.field`, both by their stable names; that of a nested struct with
+    /// columns of its own is `model.address.street`.
     pub fn longest(mut self, field: &str, plaintext_bytes: usize) -> Self {
         self.longest.insert(field.to_owned(), plaintext_bytes);
         self
@@ -228,6 +230,9 @@ impl<'a, DB: Catalogue> Doctor<'a, DB> {
         drop(pooled);
         for finding in &mut findings {
             finding.model = patient.model.name();
+            if let (None, Some(column)) = (&finding.field, &finding.column) {
+                finding.field = patient.field(column).map(|field| field.path);
+            }
             name.clone_into(&mut finding.table);
         }
         findings.sort_by_key(|finding| Reverse(finding.severity));
@@ -237,18 +242,27 @@ impl<'a, DB: Catalogue> Doctor<'a, DB> {
     }
 
     fn check_longest(&self) -> Result<()> {
-        let is_known = |path: &str| {
+        let is_any = |path: &str, is_it: fn(&str, &str) -> bool| {
             self.patients.iter().any(|patient| {
-                let field = path.strip_prefix(patient.model.name()).and_then(|rest| rest.strip_prefix('.'));
-                field.is_some_and(|field| patient.sealed().any(|(_, spec)| spec.name() == field))
+                let wanted = path.strip_prefix(patient.model.name()).and_then(|rest| rest.strip_prefix('.'));
+                wanted.is_some_and(|wanted| patient.sealed().any(|(_, field)| is_it(&field.path, wanted)))
             })
         };
-        match self.longest.keys().find(|path| !is_known(path)) {
-            None => Ok(()),
-            Some(path) => Err(Error::new(ErrorKind::Configuration)
-                .message(format!("no model that is examined has the sealed field `{path}`"))
-                .help("write `model.field`, both by their stable names, and add the model")),
-        }
+        let Some(path) = self.longest.keys().find(|path| !is_any(path, |known, wanted| known == wanted))
+        else {
+            return Ok(());
+        };
+        let is_within =
+            |known: &str, wanted: &str| known.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'));
+        let wrong = |message| Error::new(ErrorKind::Configuration).message(message);
+        Err(match is_any(path, is_within) {
+            true => wrong(format!("`{path}` is a nested struct, each of whose fields has a column of its own"))
+                .help(format!("name the field in it: `{path}.street`, for example")),
+            false => wrong(format!("no model that is examined has a column for the sealed field `{path}`")).help(
+                "write `model.field` by their stable names, or `model.address.street` for a nested struct with a \
+                 `prefix`, and add the model",
+            ),
+        })
     }
 }
 

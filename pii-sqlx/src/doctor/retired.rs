@@ -21,7 +21,7 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
         let others = self.doctor.patients.iter().filter(|other| other.table == self.patient.table);
         let is_known =
             others.flat_map(|other| index_columns::declared(other.model)).any(|known| known.name == name)
-                || model.fields().iter().any(|field| field.column() == name);
+                || self.patient.columns.iter().any(|column| column.name == name);
         let is_like = declared.iter().any(|known| is_version_of(name, &known.name))
             || self.patient.sealed().any(|(column, _)| is_index_of(name, column.name));
         !is_known && is_like

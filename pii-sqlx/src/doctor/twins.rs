@@ -47,13 +47,14 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
                 self.doctor.patients.iter().filter(|patient| patient.table.as_deref() == Some(table));
             let is_known =
                 patients.flat_map(|patient| patient.columns).any(|column| column.name == found.name);
-            let original =
-                self.patient.sealed().find(|(column, field)| is_twin(&found.name, column.name, field.name()));
-            if let (false, Some((column, _))) = (is_known, original) {
-                twins.push((found.name.clone(), column.name));
+            let original = self.patient.sealed().find(|(column, field)| {
+                is_twin(&found.name, column.name, &format!("{}{}", field.prefix, field.spec.name()))
+            });
+            if let (false, Some((column, field))) = (is_known, original) {
+                twins.push((found.name.clone(), column.name, field.path));
             }
         }
-        for (twin, column) in twins {
+        for (twin, column, field) in twins {
             let count = match counts {
                 true => Some(count::<DB>(connection, table, &twin).await?),
                 false => None,
@@ -74,7 +75,7 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
                     .message(format!("it looks like the plaintext of `{column}`"))
                     .help(help),
             };
-            self.find(finding.column(&twin).name(column));
+            self.find(finding.column(&twin).field(&field).name(column));
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ impl<DB: Catalogue> Examination<'_, '_, DB> {
         let quoted = quoted_table::<DB>(table)?;
         let mut columns = Vec::new();
         for (column, field) in self.patient.sealed() {
+            let field = field.spec;
             if self.table.column(column.name).is_none() {
                 continue;
             }

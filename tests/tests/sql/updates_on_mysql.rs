@@ -4,8 +4,13 @@ use pii::{EncryptedStr, PiiModel, SqlTable};
 use sqlx::{MySqlConnection, types::Json};
 use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime, Time};
 
+use uuid::Uuid;
+
 use super::{Db, TestDatabase};
-use crate::support::cryptor;
+use crate::{
+    models::{VISITS, Visit},
+    support::cryptor,
+};
 
 #[derive(PiiModel, Clone)]
 #[pii(name = "sample", table = "samples", from_row)]
@@ -118,6 +123,120 @@ async fn ids_that_read_alike_keep_to_themselves() {
     assert_eq!(error.kind(), pii::ErrorKind::RowNotFound);
     let read = table.list().decrypt_pii().await.unwrap();
     assert!(read.iter().all(|row| row.meaning.expose().unwrap() == format!("new {}", row.word)));
+}
+
+#[tokio::test]
+async fn rows_with_structs_in_columns_of_their_own_go_together() {
+    let db = TestDatabase::new(2, &[VISITS]).await;
+    let visits = SqlTable::<Visit, Db>::new(&db.pool, &cryptor());
+    let of = |seed: i64| {
+        let visit = move |id: i64| {
+            let mut visit = Visit::new(id);
+            visit.place.city = format!("{seed} of {id}");
+            visit.origin = ((id + seed) % 2 == 0).then(|| visit.place.clone());
+            visit.visitor.age = ((id + seed) % 3 > 0).then_some(seed);
+            visit
+        };
+        (0..60).map(visit).collect::<Vec<_>>()
+    };
+    visits.insert_many(&of(1)).await.unwrap();
+    let mut connection = db.pool.acquire().await.unwrap();
+    for seed in [2, 3] {
+        let (rows, before) = (of(seed), updates(&mut connection).await);
+        assert_eq!(visits.update_many(&rows).on(&mut connection).await.unwrap(), 60);
+        assert_eq!(updates(&mut connection).await - before, 2, "50 rows and 10");
+        for (read, row) in visits.list().decrypt_pii().await.unwrap().iter().zip(&rows) {
+            assert_eq!(
+                (read.id, &read.place.city, read.visitor.age),
+                (row.id, &row.place.city, row.visitor.age)
+            );
+            let city = |visit: &Visit| visit.origin.as_ref().map(|origin| origin.city.clone());
+            assert_eq!(city(read), city(row));
+        }
+    }
+}
+
+#[derive(PiiModel, Clone)]
+#[pii(nested)]
+struct Label<T> {
+    code: T,
+    text: EncryptedStr,
+}
+
+#[derive(PiiModel, Clone)]
+#[pii(name = "bottle", table = "bottles", from_row)]
+struct Bottle {
+    #[pii(id)]
+    id: i64,
+    #[pii(nested, prefix = "label_")]
+    label: Label<Json<Vec<String>>>,
+}
+
+#[tokio::test]
+async fn a_struct_with_a_column_of_another_type_makes_one_statement_of_each_row() {
+    let ddl =
+        "create table bottles (id bigint primary key, label_code json not null, label_text text not null)";
+    let db = TestDatabase::new(2, &[ddl]).await;
+    let bottles = SqlTable::<Bottle, Db>::new(&db.pool, &cryptor());
+    let of = |seed: &str| {
+        let label =
+            |id: i64| Label { code: Json(vec![format!("{seed} \" {id}")]), text: EncryptedStr::new(seed) };
+        (0..4).map(|id| Bottle { id, label: label(id) }).collect::<Vec<_>>()
+    };
+    bottles.insert_many(&of("old")).await.unwrap();
+    let mut connection = db.pool.acquire().await.unwrap();
+    let before = updates(&mut connection).await;
+    assert_eq!(bottles.update_many(&of("new")).on(&mut connection).await.unwrap(), 4);
+    assert_eq!(updates(&mut connection).await - before, 4);
+    for (read, row) in bottles.list().await.unwrap().iter().zip(&of("new")) {
+        assert_eq!((read.id, &read.label.code.0), (row.id, &row.label.code.0));
+    }
+}
+
+#[derive(PiiModel, Clone)]
+#[pii(name = "jar", table = "jars", from_row)]
+struct Jar {
+    #[pii(id)]
+    id: i64,
+    lid: Option<Uuid>,
+    #[pii(nested, prefix = "label_")]
+    label: Label<Uuid>,
+    #[pii(nested, prefix = "old_")]
+    old: Option<Label<Uuid>>,
+}
+
+#[tokio::test]
+async fn uuids_go_together() {
+    let ddl = "create table jars (id bigint primary key, lid binary(16), label_code binary(16) not null, \
+               label_text text not null, old_code binary(16), old_text text)";
+    let db = TestDatabase::new(2, &[ddl]).await;
+    let jars = SqlTable::<Jar, Db>::new(&db.pool, &cryptor());
+    let of = |seed: u128| {
+        // among them some with zeros and spaces at either end, and bytes that are no text
+        let uuids = [0, 1, 0x20, 0x20_u128 << 120, u128::MAX - seed, seed << 64, 0x80 | seed << 120];
+        let label = |uuid| Label { code: Uuid::from_u128(uuid), text: EncryptedStr::new("note") };
+        let jar = |(id, uuid): (i64, u128)| Jar {
+            id,
+            lid: (uuid % 2 == 0).then(|| Uuid::from_u128(!uuid)),
+            label: label(uuid),
+            old: (uuid % 2 == 1).then(|| label(uuid << 3)),
+        };
+        (0..).zip(uuids).map(jar).collect::<Vec<_>>()
+    };
+    jars.insert_many(&of(1)).await.unwrap();
+    let mut connection = db.pool.acquire().await.unwrap();
+    for seed in [7, 0x20] {
+        let before = updates(&mut connection).await;
+        assert_eq!(jars.update_many(&of(seed)).on(&mut connection).await.unwrap(), 7);
+        assert_eq!(updates(&mut connection).await - before, 1);
+        for (read, row) in jars.list().await.unwrap().iter().zip(&of(seed)) {
+            let old = |jar: &Jar| jar.old.as_ref().map(|old| old.code);
+            assert_eq!(
+                (read.id, read.lid, read.label.code, old(read)),
+                (row.id, row.lid, row.label.code, old(row))
+            );
+        }
+    }
 }
 
 #[derive(PiiModel, Clone)]

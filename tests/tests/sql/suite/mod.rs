@@ -23,6 +23,7 @@ mod masked_streams;
 mod modes;
 mod moves;
 mod nested;
+mod nested_tables;
 mod pieces;
 mod places;
 mod queries;
