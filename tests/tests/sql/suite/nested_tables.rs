@@ -155,7 +155,7 @@ fn device<T>(serial: T) -> Device<T> {
 }
 
 fn rental(number: u128) -> Rental {
-    let is_left = number % 2 == 0;
+    let is_left = number.is_multiple_of(2);
     Rental {
         id: Uuid::from_u128(number),
         own: device(Uuid::from_u128(number + 1)),
