@@ -242,23 +242,23 @@ impl<'a, DB: Catalogue> Doctor<'a, DB> {
     }
 
     fn check_longest(&self) -> Result<()> {
-        let is_any = |path: &str, is_it: fn(&str, &str) -> bool| {
-            self.patients.iter().any(|patient| {
-                let wanted = path.strip_prefix(patient.model.name()).and_then(|rest| rest.strip_prefix('.'));
-                wanted.is_some_and(|wanted| patient.sealed().any(|(_, field)| is_it(&field.path, wanted)))
-            })
+        // all sealed fields that have a column, as `model.field`
+        let of_patient = |patient: &Patient<DB>| {
+            let name = patient.model.name();
+            patient.sealed().map(|(_, field)| format!("{name}.{}", field.path)).collect::<Vec<_>>()
         };
-        let Some(path) = self.longest.keys().find(|path| !is_any(path, |known, wanted| known == wanted))
-        else {
-            return Ok(());
+        let known: Vec<String> = self.patients.iter().flat_map(of_patient).collect();
+        let Some(path) = self.longest.keys().find(|path| !known.contains(path)) else { return Ok(()) };
+        let is_in = |field: &&String| {
+            field.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.')) && path.contains('.')
         };
-        let is_within =
-            |known: &str, wanted: &str| known.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'));
         let wrong = |message| Error::new(ErrorKind::Configuration).message(message);
-        Err(match is_any(path, is_within) {
-            true => wrong(format!("`{path}` is a nested struct, each of whose fields has a column of its own"))
-                .help(format!("name the field in it: `{path}.street`, for example")),
-            false => wrong(format!("no model that is examined has a column for the sealed field `{path}`")).help(
+        Err(match known.iter().find(is_in) {
+            Some(field) => {
+                wrong(format!("`{path}` is a nested struct, each of whose fields has a column of its own"))
+                    .help(format!("name the field, such as `{field}`"))
+            }
+            None => wrong(format!("no model that is examined has a column for the sealed field `{path}`")).help(
                 "write `model.field` by their stable names, or `model.address.street` for a nested struct with a \
                  `prefix`, and add the model",
             ),

@@ -155,7 +155,7 @@ fn device<T>(serial: T) -> Device<T> {
 }
 
 fn rental(number: u128) -> Rental {
-    let is_left = number % 2 == 0;
+    let is_left = number.is_multiple_of(2);
     Rental {
         id: Uuid::from_u128(number),
         own: device(Uuid::from_u128(number + 1)),
@@ -348,9 +348,10 @@ async fn the_longest_plaintext_of_a_nested_field_is_told_by_its_path() {
         let error = examine(nested, 9).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains(&format!("`{nested}` is a nested struct")), "{error}");
+        assert!(error.to_string().contains(&format!("`{nested}.street`")), "{error}");
     }
     for unknown in
-        ["visit.place.city", "visit.street", "visit.at_street", "visit.place.street.x", "visit.plac"]
+        ["visit.place.city", "visit.street", "visit.at_street", "visit.place.street.x", "visit.plac", "visit"]
     {
         let error = examine(unknown, 9).await.unwrap_err();
         assert!(error.to_string().contains(&format!("the sealed field `{unknown}`")), "{error}");
