@@ -4,6 +4,7 @@
 mod masking;
 mod shape;
 mod silence;
+mod stored_text;
 mod view;
 
 pub use serde;
@@ -12,6 +13,7 @@ pub use self::{
     masking::{IN_CONTEXT, MaskAny, MaskOptional, MaskText, Personal},
     shape::{legacy_text, many_values, nested_struct, normalized_text, one_value, padded_value},
     silence::silently,
+    stored_text::{NoStoredText, StoredText},
     view::{ViewFit, fit, same_binding, same_context, same_ids, view_model},
 };
 pub use crate::{

@@ -114,7 +114,11 @@ pub(super) fn context_parts(model: &Model<'_>) -> TokenStream {
             None => (quote!(::core::option::Option::None), quote!(false)),
             Some(field) => {
                 let (ty, column) = (field.ty, field.column.as_str());
-                let is_stored_text = quote!(<#ty as #private::ContextValue>::IS_STORED_TEXT);
+                let is_stored_text = quote!({
+                    #[allow(unused_imports)]
+                    use #private::NoStoredText as _;
+                    #private::StoredText::<#ty>::IS
+                });
                 (quote!(::core::option::Option::Some(#column)), is_stored_text)
             }
         };
