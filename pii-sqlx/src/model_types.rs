@@ -1,5 +1,7 @@
 //! The types of a model's columns, as sqlx knows them.
 
+use std::any::type_name;
+
 use sqlx::{Database, Type};
 
 /// Where a model tells the types of its columns, in the order of
@@ -33,16 +35,10 @@ impl<DB: Database> ColumnTypes<DB> {
     }
 }
 
-#[cfg(feature = "uuid")]
 fn is_uuid<T>() -> bool {
-    use std::any::type_name;
-
-    use sqlx::types::Uuid;
-
-    [type_name::<Uuid>(), type_name::<Option<Uuid>>()].contains(&type_name::<T>())
-}
-
-#[cfg(not(feature = "uuid"))]
-fn is_uuid<T>() -> bool {
-    false
+    #[cfg(feature = "uuid")]
+    let uuids = [type_name::<sqlx::types::Uuid>(), type_name::<Option<sqlx::types::Uuid>>()];
+    #[cfg(not(feature = "uuid"))]
+    let uuids: [&str; 0] = [];
+    uuids.contains(&type_name::<T>())
 }
